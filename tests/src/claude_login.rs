@@ -38,7 +38,7 @@ pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
 ///
 /// # Panics
 /// If `login` is not a login.
-pub fn tombstone(login: &str) -> String {
+pub fn cleared_login(login: &str) -> String {
     let mut login: Value = serde_json::from_str(login).expect("a login is JSON");
     let oauth =
         login.get_mut("claudeAiOauth").and_then(Value::as_object_mut).expect("it has a claudeAiOauth");

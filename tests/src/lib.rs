@@ -41,7 +41,7 @@ pub fn cache() -> PathBuf {
 }
 
 /// A timeout far above every expected duration, so that a slow machine does not fail.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until this holds.
 ///
@@ -49,9 +49,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// If it does not within [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        assert!(Instant::now() < end, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(50));
     }
 }

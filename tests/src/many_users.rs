@@ -17,12 +17,12 @@ use crate::namespaces::{Mount, Namespaces};
 const FIRST_UID: u32 = 70_000;
 
 /// The crowd, and the view of the file system in which it is there.
-pub struct Crowd {
+pub struct ManyUsers {
     namespaces: Namespaces,
     scratch: TempDir,
 }
 
-impl Crowd {
+impl ManyUsers {
     /// Creates this many users: one in a hundred has failed, and nine have a warning.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 use crate::screen::Screen;
 
 /// How long a text, or an end, is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The session leader runs the command, prints its exit status between two marks, and stays: when a
 /// session leader ends, Linux hangs up the terminal, and pending output may be lost
@@ -68,7 +68,7 @@ impl PseudoTerminal {
     /// screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        self.screen.wait_for(text, PATIENCE, |shown| shown.contains(text).then_some(()));
+        self.screen.wait_for(text, TIMEOUT, |shown| shown.contains(text).then_some(()));
     }
 
     /// Waits until what is typed is shown, or until it is not.
@@ -76,8 +76,8 @@ impl PseudoTerminal {
     /// # Panics
     /// When that does not come within a minute.
     #[track_caller]
-    pub fn wait_until_it_echoes(&self, echoes: bool) {
-        let deadline = Deadline::after(PATIENCE);
+    pub fn wait_for_echo_mode(&self, echoes: bool) {
+        let deadline = Deadline::after(TIMEOUT);
         while self.echoes() != echoes {
             assert!(!deadline.is_expired(), "the screen shows:\n{}\n---", self.shown());
             thread::sleep(Duration::from_millis(5));
@@ -123,7 +123,7 @@ impl PseudoTerminal {
     /// When it does not end within a minute.
     #[track_caller]
     pub fn end(self) -> (ExitStatus, String, bool) {
-        let (status, text, echoes) = self.end_as_shown();
+        let (status, text, echoes) = self.finish_with_output();
         (status, text.replace('\r', ""), echoes)
     }
 
@@ -132,8 +132,8 @@ impl PseudoTerminal {
     /// # Panics
     /// As [`PseudoTerminal::end`].
     #[track_caller]
-    pub fn end_as_shown(self) -> (ExitStatus, String, bool) {
-        let (shown, code) = self.screen.wait_for("an end", PATIENCE, |text| {
+    pub fn finish_with_output(self) -> (ExitStatus, String, bool) {
+        let (shown, code) = self.screen.wait_for("an end", TIMEOUT, |text| {
             let (shown, rest) = text.split_once(MARK)?;
             let code: i32 = rest.split_once(MARK)?.0.parse().ok()?;
             Some((shown.to_owned(), code))

@@ -27,7 +27,7 @@ impl Screen {
     pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
-        thread::spawn(move || shown.show_all_of(&mut output));
+        thread::spawn(move || shown.show_output(&mut output));
         screen
     }
 
@@ -73,7 +73,7 @@ impl Screen {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show_all_of(&self, output: &mut impl Read) {
+    fn show_output(&self, output: &mut impl Read) {
         let mut buffer = [0; 4096];
         loop {
             let read = output.read(&mut buffer).unwrap_or(0);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cas_tests::{
-    claude_login::{fresh, tombstone},
+    claude_login::{cleared_login, fresh},
     guest::{Guest, Suite},
     prometheus,
 };
@@ -123,7 +123,7 @@ fn alert_names_the_user_until_the_login_works_again() {
 
     // Lost, without a backup to restore.
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     assert_eq!(guest.sync("alice").code, Some(79));
     assert_eq!(on_alert(), ["alice"]);
 
@@ -146,7 +146,7 @@ fn alert_names_the_user_until_the_login_works_again() {
     assert_eq!(on_alert(), [""; 0]);
 
     // Lost again and restored by a login.
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert!(guest.product_journal().contains("user=alice RECOVERED "), "{}", guest.product_journal());
     assert_eq!(on_alert(), [""; 0]);

@@ -1,8 +1,8 @@
 //! Programs that speak over ssh see the same bytes with and without us.
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Guest, Suite, env_file_path},
+    claude_login::{cleared_login, fresh, parsed},
+    guest::{CommandResult, Guest, Suite, env_file_path},
 };
 
 /// What login shells read of ours.
@@ -13,7 +13,7 @@ const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-
 fn remote_commands_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     guest.put_token("alice", "sk-ant-oat01-alice");
     prepare(&guest);
 
@@ -27,15 +27,19 @@ fn remote_commands_have_identical_output_with_the_module() {
         .expect_success("shell files again");
     let by_shell_files = everything(&guest);
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "we are really there");
+    assert_eq!(
+        guest.variable_over_ssh("alice").as_deref(),
+        Some("sk-ant-oat01-alice"),
+        "we are really there"
+    );
 
     let with_token = everything(&guest);
     guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the token");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     let repairing = everything(&guest);
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "it was repaired meanwhile");
     guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     let warning = everything(&guest);
     let notice = guest.read("/home/alice/.local/state/claude-auth-sync/notice").expect("a notice");
     assert!(notice.starts_with(b"Claude Code: your login is lost"), "{}", notice.escape_ascii());
@@ -56,7 +60,7 @@ fn remote_commands_have_identical_output_with_the_module() {
 fn other_shells_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&fresh("lost")));
     guest
         .run("echo 'source /usr/share/claude-auth-sync/claude-auth-sync.zsh' >>/etc/zsh/zprofile; echo >~alice/.zshrc")
         .expect_success("the admin's line");
@@ -116,7 +120,7 @@ fn everything(guest: &Guest) -> Vec<String> {
     inside.iter().map(|program| format!("{program}\n{}", shown(&guest.run(program)))).collect()
 }
 
-fn shown(finished: &Finished) -> String {
+fn shown(finished: &CommandResult) -> String {
     format!(
         "exit {:?}\noutput {} bytes: {}\nerrors: {}",
         finished.code,

@@ -6,7 +6,7 @@ use cas_protocol::deadline::Deadline;
 use cas_tests::{
     anthropic::fingerprint,
     claude_login::parsed,
-    guest::{Suite, VARIABLE, Workplace, is_emptied, login_path},
+    guest::{ClaudeGuest, Suite, VARIABLE, is_cleared, login_path},
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
 fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
-    let desk = Workplace::start(Suite::Bookworm).unwrap_or_else(|error| panic!("{error}"));
+    let desk = ClaudeGuest::start(Suite::Bookworm).unwrap_or_else(|error| panic!("{error}"));
     let mounted = desk.guest.run("findmnt --noheadings --output VFS-OPTIONS /usr/local/bin/claude");
     assert!(mounted.expect_success("findmnt").text().split([',', '\n']).any(|option| option == "ro"));
     assert_eq!(desk.guest.run("ip route; ip -6 route").text(), "");
@@ -36,7 +36,7 @@ fn ssh_login_restores_a_cleared_login_for_claude_on_trixie() {
 }
 
 fn claude_works_after_an_ssh_login(suite: Suite) {
-    let desk = Workplace::with_product(suite, &["alice"]);
+    let desk = ClaudeGuest::with_product(suite, &["alice"]);
     let good = desk.lose_login("alice");
     desk.guest.disable_module();
     let said = desk.claude("alice");
@@ -61,7 +61,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
 
 #[test]
 fn console_login_restores_a_cleared_login_for_claude() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     let good = desk.lose_login("alice");
 
     let mut console = desk.guest.console("alice");
@@ -75,11 +75,11 @@ fn console_login_restores_a_cleared_login_for_claude() {
 
 #[test]
 fn running_claude_uses_a_login_restored_by_another_session() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     let mut running = desk.converse("alice");
     let mut ask =
         || running.ask("Reply with AUTH_OK.", LIMIT).unwrap_or_else(|error| panic!("no answer: {error}"));
-    let good = desk.lose_login_asking("alice", &mut ask);
+    let good = desk.lose_login_with("alice", &mut ask);
 
     desk.guest.ssh("alice", "true").expect_success("a login elsewhere");
 
@@ -93,13 +93,13 @@ fn running_claude_uses_a_login_restored_by_another_session() {
 fn logins_during_a_refresh_lose_no_login() {
     const CLIENTS: usize = 4;
     const LOGINS: usize = 10;
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     desk.lose_login("alice"); // from here on there is an older copy that could be put back
     let spent = desk.sign_in_yesterday("alice");
     let stale = desk.guest.login_of("alice");
 
     let answers = thread::scope(|scope| {
-        let held = desk.anthropic.holding_refreshes();
+        let held = desk.anthropic.has_held_refreshes();
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| desk.claude("alice"))).collect();
         assert!(desk.anthropic.wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
         let logins: Vec<_> = (0..LOGINS).map(|_| scope.spawn(|| desk.guest.ssh("alice", "true"))).collect();
@@ -123,7 +123,7 @@ fn logins_during_a_refresh_lose_no_login() {
         desk.anthropic.requests().into_iter().filter(|request| request.is_refresh()).collect();
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
     let login = parsed(&desk.guest.login_of("alice"));
-    assert!(!is_emptied(&login) && login["claudeAiOauth"]["refreshToken"] != spent.refresh_token, "{login}");
+    assert!(!is_cleared(&login) && login["claudeAiOauth"]["refreshToken"] != spent.refresh_token, "{login}");
     let litter =
         desk.guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock$|cas-|credentials.json.tmp'").text();
     assert_eq!(litter, "", "no lock and no temporary file stays behind");
@@ -131,7 +131,7 @@ fn logins_during_a_refresh_lose_no_login() {
 
 #[test]
 fn claude_uses_the_setup_token_of_the_env_file() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     keep_setup_token_of_alice(&desk);
     let before = desk.guest.identity_of(&login_path("alice"));
@@ -145,7 +145,7 @@ fn claude_uses_the_setup_token_of_the_env_file() {
 
 #[test]
 fn job_without_a_login_gets_the_setup_token_by_exec() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     keep_setup_token_of_alice(&desk);
     let job =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --property=EnvironmentFile=/etc/environment";
@@ -161,7 +161,7 @@ fn job_without_a_login_gets_the_setup_token_by_exec() {
 
 #[test]
 fn empty_variable_after_su_counts_as_no_token() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice", "bob"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice", "bob"]);
     keep_setup_token_of_alice(&desk);
     let bobs = desk.sign_in("bob");
     // Without a dash su hands alice's environment over, her token in it.
@@ -177,14 +177,14 @@ fn empty_variable_after_su_counts_as_no_token() {
     assert_eq!(asked_with(&desk), [fingerprint(&bobs.access_token)], "bob's own login");
 }
 
-fn keep_setup_token_of_alice(desk: &Workplace) {
+fn keep_setup_token_of_alice(desk: &ClaudeGuest) {
     desk.anthropic.accept_setup_token(ALICES_TOKEN);
     desk.guest.put_token("alice", ALICES_TOKEN);
 }
 
 /// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in
 /// order.
-fn asked_with(desk: &Workplace) -> Vec<String> {
+fn asked_with(desk: &ClaudeGuest) -> Vec<String> {
     desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }
 

@@ -2,7 +2,7 @@
 //! under open sessions; and removing everything again.
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
+    claude_login::{cleared_login, fresh, parsed},
     guest::{Guest, Suite, VARIABLE, login_path},
 };
 
@@ -45,7 +45,7 @@ fn enroll_is_idempotent_under_any_umask() {
             "umask {umask}: {ways}"
         );
         guest.put_token("alice", "sk-ant-oat01-alice");
-        assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
+        assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
     }
 
     // Enrolling repairs what an administrator has changed by hand.
@@ -124,7 +124,7 @@ fn enroll_requires_root_and_a_regular_user() {
 #[test]
 fn requests_work_after_a_reboot_for_any_user_name() {
     let guest = product();
-    guest.forget_as_a_reboot_does("/run/claude-auth-sync");
+    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
     guest.record_requests();
     for user in ["ada.lovelace", "Grace", "x_y-z"] {
         guest
@@ -144,7 +144,7 @@ fn requests_work_after_a_reboot_for_any_user_name() {
 fn unenrolled_user_keeps_all_files() {
     let guest = product();
     guest.enroll("alice");
-    guest.back_up_and_break("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &fresh("first"));
     guest.put_token("alice", "sk-ant-oat01-alice");
     guest.ssh("alice", "true").expect_success("ssh");
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
@@ -153,7 +153,7 @@ fn unenrolled_user_keeps_all_files() {
     assert!(said.contains("no longer enrolled") && said.contains("stay as they are"), "{said}");
     assert_eq!(traces(&guest), "");
 
-    assert_eq!(guest.variable_by_ssh("alice"), None);
+    assert_eq!(guest.variable_over_ssh("alice"), None);
     assert_eq!(guest.run(all).text(), before);
     assert_eq!(guest.product_journal(), journal);
     let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
@@ -178,7 +178,7 @@ fn upgrade_during_a_session_keeps_logins_working() {
     let show = format!("printenv {VARIABLE}; su alice -c true </dev/null; echo still here");
     assert!(open.at_prompt(&show).starts_with("sk-ant-oat01-alice\n"));
     assert!(open.at_prompt("echo still here").contains("still here"));
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
+    assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
     open.leave();
     console.leave();
     let said = guest
@@ -198,20 +198,20 @@ fn removal_leaves_no_pam_line_and_logins_work() {
     guest.install_product();
     guest.enroll("alice");
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     assert_ne!(guest.run(pam).text(), before, "it is in the stack");
     let mut open = guest.ssh_terminal("alice");
     open.wait_for("$ ");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     let broken = guest.identity_of(&login_path("alice"));
 
     guest.remove_package().expect_success("removing everything");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
     assert_eq!(guest.run(pam).text(), before);
     guest.ssh("alice", "true").expect_success("ssh");
     guest.unit("su - alice -c true").expect_success("su");
     guest.console("alice").leave();
     open.leave();
     assert_eq!(guest.identity_of(&login_path("alice")), broken);
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)));
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&cleared_login(&login)));
 }

@@ -53,7 +53,7 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
     guest.run("rm -rf /home/alice/.config").expect_success("clearing up");
     guest.put_token("alice", "sk-ant-oat01-own");
     assert_eq!(
-        guest.variable_by_ssh("alice").as_deref(),
+        guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-own"),
         "and a plain one is taken"
     );

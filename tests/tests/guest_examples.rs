@@ -5,7 +5,7 @@ use std::path::Path;
 use cas_tests::{
     anthropic::fingerprint,
     claude_login::fresh,
-    guest::{Guest, Suite, VARIABLE, Workplace, env_file_path},
+    guest::{ClaudeGuest, Guest, Suite, VARIABLE, env_file_path},
 };
 
 const ALICE: &str = "sk-ant-oat01-alice_A-1";
@@ -122,7 +122,7 @@ fn fifo_as_env_file_does_not_block_the_example_service() {
 
 #[test]
 fn tmux_launcher_starts_claude_with_the_current_token() {
-    let place = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let place = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     copy(guest, "start-claude.sh", "/usr/local/bin/start-claude", "755");
     place.anthropic.accept_setup_token(ALICE);

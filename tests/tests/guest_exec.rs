@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cas_tests::{
     claude_login::fresh,
-    guest::{Finished, Fleet, Guest, Suite, VARIABLE, env_file_path},
+    guest::{CommandResult, Guest, Suite, VARIABLE, VaultGuest, env_file_path},
 };
 use serde_json::json;
 
@@ -13,7 +13,7 @@ const ALICE: &str = "sk-ant-oat01-alice";
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
 /// What starting a process and a connection takes on a loaded machine.
-const ITSELF: Duration = Duration::from_millis(1500);
+const OWN_OVERHEAD: Duration = Duration::from_millis(1500);
 
 /// Prints the variable as the command sees it, or `unset`.
 fn show() -> String {
@@ -88,7 +88,7 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
     let exec = |wait: &str| guest.ssh("alice", &format!("cas-session exec {wait} -- true"));
     let takes = |wait: &str, at_least: u64| {
         let at_least = Duration::from_secs(at_least);
-        let seen = Finished::within(at_least + ITSELF, wait, || exec(wait)).expect_success("exec");
+        let seen = CommandResult::within(at_least + OWN_OVERHEAD, wait, || exec(wait)).expect_success("exec");
         assert!(seen.took >= at_least, "{wait}: {:?}", seen.took);
     };
     takes("--wait=20", 0); // nothing to wait for
@@ -96,7 +96,8 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
         guest.hold_lock(&repair, 2);
         exec("--wait=20")
     };
-    let seen = Finished::within(Duration::from_secs(2) + ITSELF, "a repair of two seconds", to_its_end);
+    let seen =
+        CommandResult::within(Duration::from_secs(2) + OWN_OVERHEAD, "a repair of two seconds", to_its_end);
     assert!(seen.took > Duration::from_secs(1), "{:?}", seen.took);
     guest.hold_lock(&repair, 60);
     takes("--wait=1", 1);
@@ -117,9 +118,9 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
 
 #[test]
 fn older_tmux_session_gets_and_loses_the_setup_token() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let guest = &fleet.guest;
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &vault_guest.guest;
+    let alice = vault_guest.enroll("alice");
     guest.put_login("alice", &fresh("whole"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let start =
@@ -172,7 +173,7 @@ fn untrusted_env_file_is_named_and_not_used() {
         guest.put_token("alice", ALICE);
         let e = env_file_path("alice");
         guest.run(&format!("e={e}; {spoiled}")).expect_success(spoiled);
-        let (seen, _) = guest.ssh_within(ITSELF, "alice", &launch);
+        let (seen, _) = guest.ssh_within(OWN_OVERHEAD, "alice", &launch);
         assert_eq!(seen.text(), "[unset]\n", "{spoiled}");
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
         assert!(errors.contains("setup-token not used"), "{spoiled}: {errors}");

@@ -15,15 +15,15 @@ const SESSION: &str = "user.slice/user-1000.slice/session-";
 
 #[test]
 fn user_logs_in_by_ssh_console_su_and_sudo_on_bookworm() {
-    every_way_in_is_a_real_one(Suite::Bookworm);
+    users_log_in_by_every_method(Suite::Bookworm);
 }
 
 #[test]
 fn user_logs_in_by_ssh_console_su_and_sudo_on_trixie() {
-    every_way_in_is_a_real_one(Suite::Trixie);
+    users_log_in_by_every_method(Suite::Trixie);
 }
 
-fn every_way_in_is_a_real_one(suite: Suite) {
+fn users_log_in_by_every_method(suite: Suite) {
     let guest = Guest::boot(suite);
 
     let by_ssh = guest.ssh("alice", "id -un; cat /proc/self/cgroup").expect_success("ssh").text();
@@ -54,15 +54,15 @@ fn every_way_in_is_a_real_one(suite: Suite) {
 /// Without its answer a login waits for 25 seconds, and is then no session.
 #[test]
 fn scenario_starts_only_when_the_bus_answers_on_bookworm() {
-    a_scenario_waits_for_the_bus(Suite::Bookworm);
+    scenario_waits_for_the_bus(Suite::Bookworm);
 }
 
 #[test]
 fn scenario_starts_only_when_the_bus_answers_on_trixie() {
-    a_scenario_waits_for_the_bus(Suite::Trixie);
+    scenario_waits_for_the_bus(Suite::Trixie);
 }
 
-fn a_scenario_waits_for_the_bus(suite: Suite) {
+fn scenario_waits_for_the_bus(suite: Suite) {
     let guest = Guest::boot(suite);
     let state = || guest.run("ps -o state= -p $(pgrep -xo dbus-daemon)").text();
     guest

@@ -2,7 +2,7 @@
 //! every command of root's ends in time and names the user, and no other user waits.
 
 use cas_tests::claude_login::fresh;
-use cas_tests::guest::{Finished, Guest, Suite};
+use cas_tests::guest::{CommandResult, Guest, Suite};
 use cas_tests::wait_until;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn cover(guest: &Guest, user: &str, directory: &str) {
 
 /// Runs a command of root's, which must end by itself within so many seconds.
 #[track_caller]
-fn within(guest: &Guest, seconds: u32, command: &str) -> Finished {
+fn within(guest: &Guest, seconds: u32, command: &str) -> CommandResult {
     // In the background: timeout(1) would wait for a process that hangs in the kernel.
     let done = guest.run(&format!(
         "{command} >/tmp/said 2>&1 & p=$!; for _ in $(seq {}); do kill -0 $p 2>/dev/null || {{ wait $p; c=$?; cat /tmp/said; exit $c; }}; sleep 0.1; done; cat /tmp/said; cat /proc/$p/stack; exit 124",
@@ -143,5 +143,5 @@ fn package_removal_does_not_wait_for_homes() {
             .run(&format!("systemctl stop covers-{user}; umount --lazy {directory}"))
             .expect_success("an end of the mounts");
     }
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }

@@ -12,7 +12,7 @@ const STATE: &str = ".local/state/claude-auth-sync";
 
 /// Waits for the program to run as this user, and returns the kernel's description of it.
 #[track_caller]
-fn the_program_at_work(guest: &Guest, user: &str) -> String {
+fn start_helper(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
             "for i in $(seq 400); do pid=$(pgrep -u {user} cas-session) && break; sleep 0.01; done
@@ -58,14 +58,14 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
         .run("groupadd research && groupadd --gid 4242 night && usermod -aG research,night,video bob")
         .expect_success("groups");
     for user in ["alice", "bob"] {
-        guest.back_up_and_break(user, &fresh(user));
+        guest.back_up_and_clear(user, &fresh(user));
     }
     // The program waits after it has become the user, because another process holds the lock for a
     // restore.
     guest.hold_lock(&format!("/home/bob/{STATE}/repair.lock"), 60);
 
     let mut by_ssh = guest.ssh_terminal("bob");
-    is_nobody_but(&guest, "bob", &the_program_at_work(&guest, "bob"));
+    is_nobody_but(&guest, "bob", &start_helper(&guest, "bob"));
     by_ssh.wait_for("$ ");
     by_ssh.leave();
 
@@ -77,7 +77,7 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
     );
     alices.wait_for("Password: ");
     alices.type_line("bob-password");
-    is_nobody_but(&guest, "bob", &the_program_at_work(&guest, "bob"));
+    is_nobody_but(&guest, "bob", &start_helper(&guest, "bob"));
     alices.wait_for("$ ");
     alices.leave_inner_shell();
     alices.leave();
@@ -87,7 +87,7 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
 fn helper_files_are_private_to_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     guest
         .run(&format!(
             "cp /home/alice/{STATE}/history.json /tmp/ && rm -r /home/alice/.local /home/alice/.claude"
@@ -102,14 +102,14 @@ fn helper_files_are_private_to_the_user() {
     guest.unit("umask 0; su alice -c true").expect_success("su under a careless umask");
     assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
     assert_eq!(guest.recorded_requests("alice"), 1);
-    assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
+    assert_eq!(guest.accessible_to_others("alice", "/home/alice"), "");
 
     guest.run(&format!("rm -r /home/alice/.local {}", login_path("alice"))).expect_success("a new home");
     guest.put_login("alice", &login);
     guest.put_token("alice", "sk-ant-oat01-alice");
     let sync = "systemd-run --quiet --pipe --wait --collect --uid=alice --property=UMask=0000 cas-sync run";
     guest.run(sync).expect_success("a sync under a careless umask");
-    assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
+    assert_eq!(guest.accessible_to_others("alice", "/home/alice"), "");
     assert!(guest.read(&format!("/home/alice/{STATE}/sync.log")).is_some());
 }
 
@@ -131,7 +131,7 @@ fn caller_limits_of_su_damage_no_file() {
         "-S -d 1000",
     ];
     for limit in limits {
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         let broken = guest.login_of("alice");
         let su = format!("ulimit {limit}; su alice -c 'echo in'");
         let with_us = guest.unit(&su);

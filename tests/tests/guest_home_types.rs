@@ -1,14 +1,14 @@
 //! Homes, names and groups of every kind that a system may have.
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
+    claude_login::{cleared_login, fresh, parsed},
     guest::{Guest, Suite, VARIABLE},
 };
 
 /// A user with a broken login has a valid one, and the setup token, in the first command of the
 /// session.
 #[track_caller]
-fn is_looked_after(guest: &Guest, user: &str, home: &str) {
+fn is_managed(guest: &Guest, user: &str, home: &str) {
     let login = fresh(user);
     let owner = guest.run(&format!("id -un {user}; id -gn {user}")).text().trim_end().replace('\n', ":");
     let put = |text: &str| {
@@ -22,7 +22,7 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
     guest.enroll(user);
     put(&login);
     guest.sync(user).expect_success("the first backup");
-    put(&tombstone(&login));
+    put(&cleared_login(&login));
     let seen = guest.ssh(user, "cat ~/.claude/.credentials.json").expect_success("ssh").text();
     assert_eq!(parsed(&seen), parsed(&login), "{user}");
 
@@ -32,8 +32,8 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
         ))
         .expect_success("putting a token");
     let token = format!("sk-ant-oat01-of_{}", user.replace('.', "-"));
-    assert_eq!(guest.variable_by_ssh(user), Some(token), "{user}");
-    assert_eq!(guest.open_to_others(user, home), "");
+    assert_eq!(guest.variable_over_ssh(user), Some(token), "{user}");
+    assert_eq!(guest.accessible_to_others(user, home), "");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn unusual_names_homes_and_groups_are_synced() {
                 "useradd --badname --create-home --home-dir '{home}' --gid {group} --shell /bin/bash '{user}'"
             ))
             .expect_success("useradd");
-        is_looked_after(&guest, user, home);
+        is_managed(&guest, user, home);
     }
 }
 
@@ -63,7 +63,7 @@ fn home_readable_only_by_a_supplementary_group_works() {
     guest
         .run("groupadd project && usermod -aG project bob && install -d -m 710 -g project /srv/project && usermod --move-home --home /srv/project/bob bob")
         .expect_success("a home in a project's folder");
-    is_looked_after(&guest, "bob", "/srv/project/bob");
+    is_managed(&guest, "bob", "/srv/project/bob");
 }
 
 /// As on NFS with root_squash: root may not look into the home, its user may.
@@ -81,5 +81,5 @@ fn home_readable_only_by_its_user_works() {
         guest.run("grep ^CapBnd: /proc/$(systemctl show --value --property=MainPID ssh)/status").text();
     let bounding = u64::from_str_radix(kept.trim_start_matches("CapBnd:").trim(), 16).expect("a bit mask");
     assert_eq!(bounding & 0b110, 0, "CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH are gone: {kept}");
-    is_looked_after(&guest, "alice", "/home/alice");
+    is_managed(&guest, "alice", "/home/alice");
 }

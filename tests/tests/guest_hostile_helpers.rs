@@ -9,17 +9,17 @@ use cas_tests::guest::{Guest, Suite};
 const DEADLINE: Duration = Duration::from_millis(700);
 
 /// What a login may take beyond the deadline on a loaded machine: sshd itself needs a quarter of a second when idle.
-const SSHD_ITSELF: Duration = Duration::from_millis(1300);
+const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 const HELPER: &str = "/usr/local/libexec/helper";
 
 /// Alice logs in while this shell script is what the module asks; returns what the journal says about it.
 #[track_caller]
-fn alice_logs_in_although(script: &str) -> String {
+fn login_succeeds_with_helper(script: &str) -> String {
     let guest = guest_with_helper(script);
     let seen = guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
     assert_eq!(seen, "in\n", "the login works and has no token");
-    let (_, logins) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "true");
+    let (_, logins) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "true");
     let journal = modules_lines(&guest);
     assert_eq!(journal.lines().count(), 1 + logins, "one line a login: {journal}");
     journal
@@ -58,20 +58,20 @@ fn missing_module_does_not_break_the_login() {
 
 #[test]
 fn crashing_helper_does_not_break_the_login() {
-    let journal = alice_logs_in_although("kill -SEGV $$");
+    let journal = login_succeeds_with_helper("kill -SEGV $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
 fn helper_that_fails_after_its_reply_does_not_break_the_login() {
-    let journal = alice_logs_in_although("echo 'CAS1 sk-ant-oat01-abc'; exit 3");
+    let journal = login_succeeds_with_helper("echo 'CAS1 sk-ant-oat01-abc'; exit 3");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
 fn hanging_helper_does_not_break_the_login() {
     let guest = guest_with_helper("trap '' TERM HUP; sleep 1000 & sleep 1001");
-    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
+    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
     assert_eq!(seen.text(), "in\n", "the program and its child are gone when the session begins");
     assert!(seen.took >= DEADLINE, "it really hung");
     assert!(modules_lines(&guest).contains("deadline"), "{}", modules_lines(&guest));
@@ -79,22 +79,22 @@ fn hanging_helper_does_not_break_the_login() {
 
 #[test]
 fn flooding_helper_does_not_break_the_login() {
-    let journal = alice_logs_in_although("exec cat /dev/zero");
+    let journal = login_succeeds_with_helper("exec cat /dev/zero");
     assert!(journal.contains("another form"), "{journal}");
-    let journal = alice_logs_in_although("yes CAS1");
+    let journal = login_succeeds_with_helper("yes CAS1");
     assert!(journal.contains("another form"), "{journal}");
 }
 
 #[test]
 fn helper_child_that_keeps_the_pipe_does_not_break_the_login() {
     let guest = guest_with_helper("setsid sleep 20 & echo CAS1");
-    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "echo in");
+    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "echo in");
     assert_eq!(seen.text(), "in\n");
 }
 
 #[test]
 fn killed_helper_does_not_break_the_login() {
-    let journal = alice_logs_in_although("kill -KILL $$");
+    let journal = login_succeeds_with_helper("kill -KILL $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
@@ -132,7 +132,7 @@ fn malformed_helper_reply_sets_nothing() {
     assert_eq!(modules_lines(&guest).lines().count(), answers.len(), "one line each");
     guest.write(HELPER, "root", "755", b"#!/bin/bash\necho CAS1 sk-ant-oat01-abc\n");
     assert_eq!(
-        guest.variable_by_ssh("alice").as_deref(),
+        guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-abc"),
         "and a well-formed one is taken"
     );

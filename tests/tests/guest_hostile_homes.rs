@@ -4,23 +4,23 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
+    claude_login::{cleared_login, fresh, parsed},
     guest::{Guest, Suite, login_path},
 };
 
 /// The module's own deadline, and what sshd itself may need on a loaded machine.
-const WITHIN: Duration = Duration::from_millis(2000 + 1500);
+const LOGIN_LIMIT: Duration = Duration::from_millis(2000 + 1500);
 
 /// Alice logs in, in time; how many logins that took.
 #[track_caller]
-fn alice_gets_in(guest: &Guest, with: &str) -> usize {
-    let (seen, logins) = guest.ssh_within(WITHIN, "alice", "echo in");
+fn check_login(guest: &Guest, with: &str) -> usize {
+    let (seen, logins) = guest.ssh_within(LOGIN_LIMIT, "alice", "echo in");
     assert_eq!(seen.text(), "in\n", "{with}");
     logins
 }
 
 /// What either part of the product has said about alice.
-fn said_about_alice(guest: &Guest) -> Vec<String> {
+fn log_lines_about_alice(guest: &Guest) -> Vec<String> {
     let said = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user=alice '")
         .text();
@@ -29,10 +29,10 @@ fn said_about_alice(guest: &Guest) -> Vec<String> {
 
 /// Alice logs in, and one line about her comes into the journal, a warning or a failure.
 #[track_caller]
-fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
-    let before = said_about_alice(guest).len();
-    let logins = alice_gets_in(guest, with);
-    let said = said_about_alice(guest).split_off(before);
+fn login_succeeds_with_one_log_line(guest: &Guest, with: &str) {
+    let before = log_lines_about_alice(guest).len();
+    let logins = check_login(guest, with);
+    let said = log_lines_about_alice(guest).split_off(before);
     assert_eq!(said.len(), logins, "{with}: {said:#?}");
     assert!(!said.concat().contains("RECOVERED"), "{with}: {said:#?}");
 }
@@ -41,7 +41,7 @@ fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
 fn login_works_with_a_missing_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm -r /home/alice").expect_success("removing the home");
-    alice_gets_in_and_one_line_says_why(&guest, "no home");
+    login_succeeds_with_one_log_line(&guest, "no home");
     assert_eq!(guest.run("ls -A /home").text(), "bob\ncarol\n", "nobody makes one");
 }
 
@@ -52,30 +52,30 @@ fn login_works_with_a_home_on_a_full_disk() {
         .run("mount -t tmpfs -o size=1m,mode=700,uid=1000,gid=1000 tmpfs /home/alice")
         .expect_success("a small file system");
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     let broken = guest.login_of("alice");
     guest
         .run("dd if=/dev/zero of=/home/alice/full bs=4k status=none; sync; df /home/alice | grep 100%")
         .expect_success("filling it");
 
-    alice_gets_in_and_one_line_says_why(&guest, "a full disk");
+    login_succeeds_with_one_log_line(&guest, "a full disk");
     assert_eq!(guest.login_of("alice"), broken, "not emptied, not torn");
     assert_eq!(guest.run("ls -A /home/alice/.claude").text(), ".credentials.json\n");
 
     guest.run("rm /home/alice/full").expect_success("making room");
-    alice_gets_in(&guest, "room again");
+    check_login(&guest, "room again");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "and the next login repairs it");
 }
 
 #[test]
 fn login_works_with_a_read_only_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_break("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &fresh("first"));
     let before = guest.identity_of(&login_path("alice"));
     guest
         .run("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice")
         .expect_success("read-only");
-    alice_gets_in_and_one_line_says_why(&guest, "a read-only home");
+    login_succeeds_with_one_log_line(&guest, "a read-only home");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
 }
 
@@ -84,8 +84,8 @@ fn login_works_with_a_symlinked_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("mv /home/alice /srv/alice && ln -s /srv/alice /home/alice").expect_success("moving the home");
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
-    alice_gets_in(&guest, "a linked home");
+    guest.back_up_and_clear("alice", &login);
+    check_login(&guest, "a linked home");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
     assert_eq!(guest.status_of("/home/alice"), "777 root:root symbolic link");
 }
@@ -94,12 +94,12 @@ fn login_works_with_a_symlinked_home() {
 fn symlinked_login_file_stays_a_symlink() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     let broken = guest.login_of("alice");
     guest
         .run("cd /home/alice && mkdir dotfiles && mv .claude/.credentials.json dotfiles/ && ln -s ../dotfiles/.credentials.json .claude/ && chown -hR alice:alice dotfiles .claude")
         .expect_success("linking the file");
-    alice_gets_in(&guest, "a linked login file");
+    check_login(&guest, "a linked login file");
     assert_eq!(guest.status_of(&login_path("alice")), "777 alice:alice symbolic link");
     let target = parsed(&guest.login_of("alice"));
     assert!(target == parsed(&login) || target == parsed(&broken), "whole or untouched: {target}");
@@ -108,10 +108,10 @@ fn symlinked_login_file_stays_a_symlink() {
 #[test]
 fn symlinks_to_foreign_files_are_not_followed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    let bobs = tombstone(&fresh("bobs"));
+    let bobs = cleared_login(&fresh("bobs"));
     guest.put_login("bob", &bobs);
     guest.put_token("bob", "sk-ant-oat01-bob");
-    guest.back_up_and_break("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &fresh("first"));
     guest
         .run(
             "cd /home/alice && chmod 755 /home/bob /home/bob/.claude /home/bob/.config /home/bob/.config/claude-auth-sync \
@@ -123,8 +123,8 @@ fn symlinks_to_foreign_files_are_not_followed() {
         )
         .expect_success("links to bob's files, which bob has made readable");
     let before = guest.identity_of(&login_path("bob"));
-    alice_gets_in(&guest, "links to bob's files");
-    assert_eq!(guest.variable_by_ssh("alice"), None, "bob's token is bob's");
+    check_login(&guest, "links to bob's files");
+    assert_eq!(guest.variable_over_ssh("alice"), None, "bob's token is bob's");
     assert_eq!(guest.identity_of(&login_path("bob")), before);
     assert_eq!(guest.login_of("bob"), bobs);
 }
@@ -144,19 +144,19 @@ fn login_works_with_special_files_in_place_of_files() {
     ];
     for obstacle in ["mkfifo $p", "mkdir $p", "truncate -s 4G $p", "ln -s /dev/zero $p", "ln -s $p $p"] {
         for place in &places {
-            guest.back_up_and_break("alice", &fresh("first"));
+            guest.back_up_and_clear("alice", &fresh("first"));
             guest
                 .run(&format!("p={place}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success("an obstacle");
             let with = format!("{obstacle} at {place}");
-            let (before, lines) = (kind_of(&guest, place), said_about_alice(&guest).len());
-            let logins = alice_gets_in(&guest, &with);
+            let (before, lines) = (kind_of(&guest, place), log_lines_about_alice(&guest).len());
+            let logins = check_login(&guest, &with);
             assert_eq!(
                 kind_of(&guest, place),
                 before,
                 "{with}: nobody's file is replaced by another kind of file"
             );
-            let said = said_about_alice(&guest).split_off(lines);
+            let said = log_lines_about_alice(&guest).split_off(lines);
             assert!((1..=logins).contains(&said.len()), "{with}: {said:#?}");
             if *place != login_path("alice") {
                 parsed(&guest.login_of("alice")); // mended or as it was, never torn
@@ -175,12 +175,12 @@ fn kind_of(guest: &Guest, place: &str) -> String {
 #[test]
 fn login_works_with_directories_of_another_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_break("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &fresh("first"));
     guest
         .run("chown -R root:root /home/alice/.claude && chmod 700 /home/alice/.claude")
         .expect_success("chown");
     let before = guest.identity_of(&login_path("alice"));
-    alice_gets_in_and_one_line_says_why(&guest, "a .claude of root's");
+    login_succeeds_with_one_log_line(&guest, "a .claude of root's");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
 }
 
@@ -192,6 +192,6 @@ fn env_file_writable_by_others_is_not_used() {
         guest
             .run(&format!("e=/home/alice/.config/claude-auth-sync/claude-oauth.env; {spoiled}"))
             .expect_success("spoiling the env file");
-        assert_eq!(guest.variable_by_ssh("alice"), None, "{spoiled}");
+        assert_eq!(guest.variable_over_ssh("alice"), None, "{spoiled}");
     }
 }

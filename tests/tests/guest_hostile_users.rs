@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, tombstone},
-    guest::{Finished, Guest, Suite, VARIABLE, env_file_path},
+    claude_login::{cleared_login, fresh},
+    guest::{CommandResult, Guest, Suite, VARIABLE, env_file_path},
 };
 
 const STATE: &str = ".local/state/claude-auth-sync";
@@ -13,33 +13,33 @@ const CONFIG: &str = ".config/claude-auth-sync";
 
 /// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
 /// add.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A login of alice's, the quickest there is, with the launcher as its first command.
-fn su_and_launch(guest: &Guest) -> Finished {
+fn su_and_launch(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
 /// A guest in which bob has everything worth stealing, in files that he has carelessly made
 /// readable.
 #[track_caller]
-fn with_a_careless_bob() -> (Guest, String) {
+fn guest_with_writable_directory() -> (Guest, String) {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    guest.back_up_and_break("bob", &fresh("bobs"));
+    guest.back_up_and_clear("bob", &fresh("bobs"));
     guest.put_login("bob", &fresh("bobs"));
     guest.put_token("bob", "sk-ant-oat01-bobs");
     guest
         .run(&format!("cd /home/bob && chmod -R a+rX . && ls -l {STATE}/history.json {CONFIG}/claude-oauth.env .claude/.credentials.json"))
         .expect_success("bob is careless");
-    let bobs = everything_of(&guest, "/home/bob");
+    let bobs = files_with_metadata(&guest, "/home/bob");
     (guest, bobs)
 }
 
 /// Names, owners, modes and contents below a home.
-fn everything_of(guest: &Guest, home: &str) -> String {
+fn files_with_metadata(guest: &Guest, home: &str) -> String {
     guest
         .run(&format!("cd {home} && find . -printf '%p %M %u:%g %i %s\\n' | sort; find . -type f -exec sha256sum {{}} + | sort -k2"))
         .expect_success("looking at a home")
@@ -48,8 +48,8 @@ fn everything_of(guest: &Guest, home: &str) -> String {
 
 /// Whether anything of alice's holds anything of bob's.
 #[track_caller]
-fn alice_has_nothing_of_bobs(guest: &Guest, with: &str) {
-    assert_eq!(guest.variable_by_ssh("alice"), None, "{with}");
+fn assert_no_token_of_bob(guest: &Guest, with: &str) {
+    assert_eq!(guest.variable_over_ssh("alice"), None, "{with}");
     let found = guest.run("grep -rslE 'bobs' /home/alice --exclude-dir=bait -D skip").text();
     assert_eq!(found, "", "{with}");
     let journal =
@@ -59,7 +59,7 @@ fn alice_has_nothing_of_bobs(guest: &Guest, with: &str) {
 
 #[test]
 fn symlinks_to_files_of_another_user_have_no_effect() {
-    let (guest, bobs) = with_a_careless_bob();
+    let (guest, bobs) = guest_with_writable_directory();
     let places = [
         ".claude",
         ".claude/.credentials.json",
@@ -80,23 +80,23 @@ fn symlinks_to_files_of_another_user_have_no_effect() {
     for place in places {
         for target in [format!("/home/bob/{place}"), "/etc/shadow".to_owned()] {
             guest.run("cd /home/alice && rm -rf .claude .config .local").expect_success("afresh");
-            guest.back_up_and_break("alice", &fresh("alices"));
+            guest.back_up_and_clear("alice", &fresh("alices"));
             let with = format!("{place} -> {target}");
             guest
                 .run(&format!("cd /home/alice && rm -rf {place} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {place}) && ln -s {target} {place} && chown -h alice:alice {place}"))
                 .expect_success(&with);
-            Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(&guest));
-            Finished::within(AT_ONCE, &with, || guest.sync("alice"));
-            alice_has_nothing_of_bobs(&guest, &with);
-            assert_eq!(everything_of(&guest, "/home/bob"), bobs, "{with}");
+            CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(&guest));
+            CommandResult::within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
+            assert_no_token_of_bob(&guest, &with);
+            assert_eq!(files_with_metadata(&guest, "/home/bob"), bobs, "{with}");
         }
     }
 }
 
 #[test]
 fn symlink_race_does_not_leak_a_login_of_another_user() {
-    let (guest, bobs) = with_a_careless_bob();
-    guest.back_up_and_break("alice", &fresh("alices"));
+    let (guest, bobs) = guest_with_writable_directory();
+    guest.back_up_and_clear("alice", &fresh("alices"));
     guest
         .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.config /home/alice/{CONFIG}"))
         .expect_success("a folder");
@@ -120,11 +120,11 @@ fn symlink_race_does_not_leak_a_login_of_another_user() {
             .expect_success("a race");
     }
     for round in 0..25 {
-        Finished::within(DEADLINE + AT_ONCE, &format!("round {round}"), || {
+        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || {
             guest.ssh("alice", &format!("! printenv {VARIABLE}"))
         })
         .expect_success("a login without bob's token");
-        Finished::within(DEADLINE + AT_ONCE, &format!("round {round}"), || guest.sync("alice"));
+        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || guest.sync("alice"));
     }
     guest
         .run("systemctl is-active swap swap-folders && systemctl stop swap swap-folders")
@@ -132,15 +132,15 @@ fn symlink_race_does_not_leak_a_login_of_another_user() {
     guest
         .run(&format!("cd /home/alice; find . -type l -delete; rm -f bait.*; cat {STATE}/*.json kept/*.json .claude/.credentials.json 2>/dev/null | grep -c bobs | grep -qx 0"))
         .expect_success("nothing of bob's was copied");
-    alice_has_nothing_of_bobs(&guest, "after the race");
-    assert_eq!(everything_of(&guest, "/home/bob"), bobs);
+    assert_no_token_of_bob(&guest, "after the race");
+    assert_eq!(files_with_metadata(&guest, "/home/bob"), bobs);
 }
 
 #[test]
 fn files_in_a_writable_directory_of_a_user_are_rejected() {
     let guest = Guest::with_product(Suite::Bookworm, &["bob"]);
     let login = fresh("bobs");
-    guest.back_up_and_break("bob", &login);
+    guest.back_up_and_clear("bob", &login);
     guest.run(&format!("cd /home/bob && install -d -o bob -g bob -m 700 .config {CONFIG} && cp -r {STATE} /tmp/kept && chmod 755 /home/bob .local .local/state .config .claude && chmod 777 {STATE} {CONFIG} .claude")).expect_success("bob is careless");
     let history = guest.read(&format!("/home/bob/{STATE}/history.json")).expect("a history");
     let planted = String::from_utf8(history).expect("text").replace("of-bobs", "of-evil");
@@ -159,12 +159,12 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
                 text.as_bytes(),
             )
             .expect_success(&place);
-        assert_eq!(guest.variable_by_ssh("bob"), None, "{place}");
-        Finished::within(AT_ONCE, &place, || guest.sync("bob"));
+        assert_eq!(guest.variable_over_ssh("bob"), None, "{place}");
+        CommandResult::within(IMMEDIATE_LIMIT, &place, || guest.sync("bob"));
         let believed = guest.run("cd /home/bob; find . -user bob -type f -exec grep -l evil {} +").text();
         assert_eq!(believed, "", "{place}");
         guest.run(&format!("cd /home/bob && rm -rf {place} {STATE} && cp -r /tmp/kept {STATE} && chown -R bob:bob {STATE} && chmod 777 {STATE}")).expect_success("clearing up");
-        guest.put_login("bob", &tombstone(&login));
+        guest.put_login("bob", &cleared_login(&login));
         guest.run("chmod 777 /home/bob/.claude").expect_success("still careless");
     }
     // Links for bob's programs to write through.
@@ -180,8 +180,8 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
         guest
             .run(&format!("cd /home/bob && echo mine >.profile2 && chown bob .profile2 && runuser -u alice -- sh -c 'cd {STATE} && rm -f {place} && ln -s /home/bob/.profile2 {place}'"))
             .expect_success(place);
-        Finished::within(AT_ONCE, place, || guest.sync("bob"));
-        Finished::within(DEADLINE + AT_ONCE, place, || guest.ssh("bob", "true"));
+        CommandResult::within(IMMEDIATE_LIMIT, place, || guest.sync("bob"));
+        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, place, || guest.ssh("bob", "true"));
         assert_eq!(guest.read("/home/bob/.profile2").as_deref(), Some(&b"mine\n"[..]), "{place}");
         guest.run(&format!("rm /home/bob/{STATE}/{place}")).expect_success("clearing up");
     }
@@ -189,7 +189,7 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
 
 #[test]
 fn files_of_root_below_run_and_var_are_protected() {
-    let (guest, _bobs) = with_a_careless_bob();
+    let (guest, _bobs) = guest_with_writable_directory();
     guest.resume();
     guest.put_login("alice", &fresh("alices"));
     for attempt in [

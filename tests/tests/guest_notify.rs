@@ -1,6 +1,6 @@
 //! The administrator's notify command, started by the sync's service.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 
 const PROGRAM: &[u8] = b"#!/bin/sh
@@ -21,8 +21,8 @@ fn notify_command_runs_once_per_change_as_the_user() {
     let login = fresh("first");
     guest.stop_watch("alice");
     guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
-    sync(&tombstone(&login));
-    sync(&tombstone(&login));
+    sync(&cleared_login(&login));
+    sync(&cleared_login(&login));
     let first = told();
     let lines: Vec<_> = first.lines().collect();
     assert!(lines.first().is_some_and(|line| line.starts_with("Claude Code: your login is lost")), "{first}");
@@ -83,8 +83,8 @@ fn documented_notify_example_mails_once_per_change() {
     };
     let login = fresh("first");
     let (lost, good) = ("Subject: Claude Code: action-required", "Subject: Claude Code: none");
-    sync(&tombstone(&login));
-    sync(&tombstone(&login));
+    sync(&cleared_login(&login));
+    sync(&cleared_login(&login));
     assert_eq!(mails(&guest, "alice", 1), [lost], "{}", log());
     sync(&login);
     sync(&login);
@@ -99,7 +99,7 @@ fn documented_notify_example_mails_once_per_change() {
     let by_mail = "[\"/bin/sh\", \"-c\", \"mail -s Lost $CLAUDE_AUTH_USER\"]";
     guest.configure(&format!("verify = false\n[notify]\ncommand = {by_mail}\n"));
     guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
-    sync(&tombstone(&login));
+    sync(&cleared_login(&login));
     assert!(log().contains("WARN notify.command: /bin/sh ended with"), "{}", log());
     assert_eq!(mails(&guest, "alice", 2), [lost, good], "{}", log());
 }

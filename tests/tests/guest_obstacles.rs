@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Fleet, Guest, Suite, login_path},
+    claude_login::{cleared_login, fresh, parsed},
+    guest::{CommandResult, Guest, Suite, VaultGuest, login_path},
 };
 use serde_json::json;
 
@@ -14,14 +14,14 @@ const CONFIG: &str = ".config/claude-auth-sync";
 
 /// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
 /// add.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[test]
 fn fifo_in_place_of_any_file_does_not_block() {
-    in_the_place_of_every_file(&[
+    replace_every_file(&[
         "mkfifo $p",
         "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
         "mkdir $p; touch $p/x",
@@ -32,7 +32,7 @@ fn fifo_in_place_of_any_file_does_not_block() {
 
 #[test]
 fn endless_file_in_place_of_any_file_does_not_block() {
-    in_the_place_of_every_file(&[
+    replace_every_file(&[
         "ln -s /dev/zero $p",
         "ln -s $p $p",
         "truncate -s 10G $p",
@@ -41,10 +41,10 @@ fn endless_file_in_place_of_any_file_does_not_block() {
 }
 
 #[track_caller]
-fn in_the_place_of_every_file(obstacles: &[&str]) {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let guest = &fleet.guest;
-    let alice = fleet.enroll("alice");
+fn replace_every_file(obstacles: &[&str]) {
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &vault_guest.guest;
+    let alice = vault_guest.enroll("alice");
     let login = fresh("alices");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     guest.put_login("alice", &login);
@@ -73,15 +73,15 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
                 .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {place}");
-            Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));
+            CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(guest));
             // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
             if !claudes_locks.contains(place) {
-                Finished::within(AT_ONCE, &with, || guest.sync("alice"));
+                CommandResult::within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
             }
         }
     }
     guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
 }
@@ -89,7 +89,7 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
 #[test]
 fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_break("alice", &fresh("alices"));
+    guest.back_up_and_clear("alice", &fresh("alices"));
     let path = login_path("alice");
     for (bomb, end) in [
         ("[", ""),
@@ -102,8 +102,8 @@ fn hostile_json_login_file_is_not_changed_in_time() {
         guest
             .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
             .expect_success(bomb);
-        Finished::within(AT_ONCE, bomb, || guest.ssh("alice", "true"));
-        Finished::within(AT_ONCE, bomb, || guest.sync("alice"));
+        CommandResult::within(IMMEDIATE_LIMIT, bomb, || guest.ssh("alice", "true"));
+        CommandResult::within(IMMEDIATE_LIMIT, bomb, || guest.sync("alice"));
         let said = guest
             .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
             .text();
@@ -112,6 +112,6 @@ fn hostile_json_login_file_is_not_changed_in_time() {
 }
 
 /// A login of alice's, the quickest there is, with the launcher as its first command.
-fn su_and_launch(guest: &Guest) -> Finished {
+fn su_and_launch(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }

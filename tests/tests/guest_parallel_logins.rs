@@ -17,7 +17,7 @@ fn parallel_logins_succeed_with_one_restore_per_user() {
     for person in &people {
         guest.run(&format!("useradd --create-home --shell /bin/bash {person}")).expect_success("useradd");
         guest.enroll(person);
-        guest.back_up_and_break(person, &fresh(person));
+        guest.back_up_and_clear(person, &fresh(person));
     }
     let seen = thread::scope(|scope| {
         let sessions: Vec<_> = (0..LOGINS_EACH)

@@ -2,25 +2,25 @@
 //! command runs.
 
 use cas_tests::{
-    claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
+    claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed},
     guest::{Guest, Suite, login_path},
     now_ms,
 };
 
 #[test]
 fn ssh_login_restores_an_overwritten_login_on_bookworm() {
-    a_clobbered_credential_is_whole_at_the_prompt(Suite::Bookworm);
+    check_login_restored_at_the_prompt(Suite::Bookworm);
 }
 
 #[test]
 fn ssh_login_restores_an_overwritten_login_on_trixie() {
-    a_clobbered_credential_is_whole_at_the_prompt(Suite::Trixie);
+    check_login_restored_at_the_prompt(Suite::Trixie);
 }
 
-fn a_clobbered_credential_is_whole_at_the_prompt(suite: Suite) {
+fn check_login_restored_at_the_prompt(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
 
     // What the very first command of the session finds, not what is there some time later.
     let seen = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh").text();
@@ -42,7 +42,7 @@ fn a_clobbered_credential_is_whole_at_the_prompt(suite: Suite) {
 fn keys_of_other_tools_added_after_the_backup_are_kept() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     let mut broken = parsed(&guest.login_of("alice"));
     broken["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
     guest.put_login("alice", &broken.to_string());
@@ -59,7 +59,7 @@ fn missing_or_truncated_login_file_is_restored() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     for damage in ["rm $f", "rm -r ~alice/.claude", ": >$f", "printf '{\"claudeAiOauth\": {\"acc' >$f"] {
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         guest.run(&format!("f={}; {damage}", login_path("alice"))).expect_success("damaging the file");
 
         guest.ssh("alice", "true").expect_success("ssh");
@@ -100,7 +100,7 @@ fn newest_generation_is_restored_and_never_an_older_one() {
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
     guest.put_login("alice", &older);
     guest.sync("alice").expect_success("backup of the older");
-    guest.back_up_and_break("alice", &newer);
+    guest.back_up_and_clear("alice", &newer);
 
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&newer));
@@ -114,7 +114,7 @@ fn newest_generation_is_restored_and_never_an_older_one() {
 #[test]
 fn login_without_a_backup_is_logged_and_not_changed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let broken = tombstone(&fresh("lost"));
+    let broken = cleared_login(&fresh("lost"));
     guest.put_login("alice", &broken);
     let seen = guest.ssh("alice", "echo here").expect_success("ssh");
     assert_eq!((seen.text().as_str(), seen.stderr.as_slice()), ("here\n", &b""[..]));
@@ -127,8 +127,8 @@ fn login_without_a_backup_is_logged_and_not_changed() {
 fn login_after_a_reboot_is_repaired() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
-    guest.forget_as_a_reboot_does("/run/claude-auth-sync");
+    guest.back_up_and_clear("alice", &login);
+    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
 }
@@ -137,7 +137,7 @@ fn login_after_a_reboot_is_repaired() {
 fn unenrolled_user_is_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    guest.back_up_and_clear("alice", &login);
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     let before = guest.identity_of(&login_path("alice"));
     guest.ssh("alice", "true").expect_success("ssh");

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Guest, Suite, login_path},
+    claude_login::{cleared_login, fresh, parsed},
+    guest::{CommandResult, Guest, Suite, login_path},
 };
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
-fn errors(finished: &Finished) -> String {
+fn errors(finished: &CommandResult) -> String {
     String::from_utf8_lossy(&finished.stderr).into_owned()
 }
 
@@ -31,7 +31,7 @@ fn login_without_a_backup_requests_one_sync() {
 
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 2, "not requested again");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
     assert_eq!(requests(), 3, "what was restored is to be verified");
@@ -84,14 +84,14 @@ fn log_and_journal_contain_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let mut said = Vec::new();
-    for text in [login.clone(), tombstone(&login), "{torn".to_owned()] {
+    for text in [login.clone(), cleared_login(&login), "{torn".to_owned()] {
         guest.put_login("alice", &text);
         said.push(guest.sync("alice").text());
     }
     guest
         .run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json"))
         .expect_success("no backup to restore");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     let failed = guest.sync("alice");
     assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
     said.push(failed.text());
@@ -133,7 +133,7 @@ fn invalid_configuration_is_named_and_logins_work() {
     ];
     for (text, said) in rows {
         guest.forget_configuration();
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         guest.put_token("bob", "x");
         guest.configure(text);
         let seen = guest.sync("alice");
@@ -170,7 +170,7 @@ fn invalid_configuration_is_named_and_logins_work() {
         "rm $c; ln -s /dev/zero $c",
     ] {
         guest.forget_configuration();
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         guest.configure("store = \"local\"\n");
         guest.run(&format!("d=/etc/claude-auth-sync; c=$d/config.toml; {spoiled}")).expect_success(spoiled);
         let seen = guest.run("timeout 5 runuser -u alice -- cas-sync run");

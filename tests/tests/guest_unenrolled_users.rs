@@ -2,19 +2,19 @@
 //! one `lstat`.
 
 use cas_tests::{
-    claude_login::{fresh, tombstone},
+    claude_login::{cleared_login, fresh},
     guest::{Guest, Suite, VARIABLE, login_path},
 };
 
 #[test]
 fn users_who_are_not_enrolled_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("bob", &tombstone(&fresh("lost")));
+    guest.put_login("bob", &cleared_login(&fresh("lost")));
     guest.put_token("bob", "sk-ant-oat01-bob");
     let before = guest.identity_of(&login_path("bob"));
 
-    assert_eq!(guest.variable_by_ssh("bob"), None);
-    assert_eq!(guest.variable_by_ssh("root"), None);
+    assert_eq!(guest.variable_over_ssh("bob"), None);
+    assert_eq!(guest.variable_over_ssh("root"), None);
 
     assert_eq!(guest.identity_of(&login_path("bob")), before);
     assert_eq!(guest.product_journal(), "");
@@ -58,7 +58,7 @@ fn marker_not_owned_by_root_is_ignored() {
         guest
             .run(&format!("m=/var/lib/claude-auth-sync/enrolled/bob; rm -rf $m; {forged}"))
             .expect_success("forging a marker");
-        assert_eq!(guest.variable_by_ssh("bob"), None, "{forged}");
+        assert_eq!(guest.variable_over_ssh("bob"), None, "{forged}");
     }
     let said = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='enrollment marker ignored'")

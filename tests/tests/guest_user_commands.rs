@@ -7,7 +7,7 @@ use std::{thread, time::Duration};
 use cas_tests::{
     anthropic::{Account, MessageAnswer},
     claude_login::parsed,
-    guest::{Suite, Terminal, Workplace, env_file_path, is_emptied, login_path},
+    guest::{ClaudeGuest, Suite, Terminal, env_file_path, is_cleared, login_path},
 };
 use serde_json::json;
 
@@ -16,26 +16,26 @@ const CODE: &str = "code-of-the-browser-0123456789";
 const NEW_REFRESH_TOKEN: &str = "sk-ant-ort01-person-1-1";
 
 /// Everything that any user of the machine may see of processes, and what root may besides.
-fn seen_of_processes(place: &Workplace) -> String {
+fn visible_process_data(place: &ClaudeGuest) -> String {
     let script =
         "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/cmdline; tr '\\0' '\\n' <$p/environ; done 2>/dev/null";
     place.guest.run(script).text()
 }
 
 /// The files of the machine that hold this text, but for root's own.
-fn files_with(place: &Workplace, text: &str) -> String {
+fn files_with(place: &ClaudeGuest, text: &str) -> String {
     place.guest.write("/root/needle", "root", "600", text.as_bytes());
     let places = "/home /var/log /var/lib/claude-auth-sync /run /tmp /var/tmp /etc";
     // A FIFO or a socket is nothing to read.
     place.guest.run(&format!("grep -rlF --devices=skip -f /root/needle {places} 2>/dev/null | sort")).text()
 }
 
-fn journal(place: &Workplace) -> String {
+fn journal(place: &ClaudeGuest) -> String {
     place.guest.run("journalctl --no-pager --output=export --all | tr -cd '\\11\\12\\40-\\176'").text()
 }
 
 /// A shell by ssh.
-fn shell(place: &Workplace) -> Terminal {
+fn shell(place: &ClaudeGuest) -> Terminal {
     let mut terminal = place.guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
     terminal
@@ -43,7 +43,7 @@ fn shell(place: &Workplace) -> Terminal {
 
 #[test]
 fn setup_token_and_login_entered_by_ssh_are_not_visible() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let alice = people.first().expect("one person");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     place.sign_in("alice");
@@ -60,7 +60,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     terminal.type_line(&format!("{one}\n{rest}"));
     let deadline = cas_protocol::deadline::Deadline::after(Duration::from_secs(60));
     assert!(place.anthropic.wait_for(&deadline, |request| request.is_message()), "claude never asked");
-    let processes = seen_of_processes(&place);
+    let processes = visible_process_data(&place);
     assert!(processes.contains("cas-sync") && processes.contains("AUTH_OK"), "the client was looked at");
     assert!(!processes.contains(TOKEN) && !processes.contains(rest), "in a command line or an environment");
     place.anthropic.answer_messages(TOKEN, None);
@@ -72,7 +72,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     assert_eq!(alice.fields()["vaultwarden_email"], json!("alice@example.org"));
     assert_eq!(files_with(&place, TOKEN), format!("{}\n", env_file_path("alice")));
     assert_eq!(place.guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
-    assert_eq!(place.guest.variable_by_ssh("alice").as_deref(), Some(TOKEN));
+    assert_eq!(place.guest.variable_over_ssh("alice").as_deref(), Some(TOKEN));
     let shown =
         terminal.at_prompt("cas-sync token show; cas-sync token show --json; tail -n 3 ~/.bash_history");
     assert!(shown.contains("the same in both") && !shown.contains(rest), "{shown}");
@@ -83,12 +83,12 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     screen = terminal.wait_for("Your login: OK login complete");
     terminal.wait_for("$ ");
     assert!(screen.contains("in the settings of your Claude account"), "{screen}");
-    assert_eq!((files_with(&place, TOKEN).as_str(), place.guest.variable_by_ssh("alice")), ("", None));
+    assert_eq!((files_with(&place, TOKEN).as_str(), place.guest.variable_over_ssh("alice")), ("", None));
 
     // The login is lost, and they sign in.
     let emptied = json!({"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}, "mcpOAuth": {"k": 1}});
     place.guest.put_login("alice", &emptied.to_string());
-    place.anthropic.show_code(CODE, Account::of_somebody());
+    place.anthropic.show_code(CODE, Account::personal());
     terminal.type_line("cas-sync login --email alice@example.org");
     screen = terminal.wait_for("Code (input is hidden): ");
     let address = screen.lines().find(|line| line.starts_with("https://")).expect("one line").trim_end();
@@ -99,7 +99,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     assert!(screen.contains("Signed in as person@example.com"), "{screen}");
     assert!(!screen.contains(CODE) && !screen.contains("sk-ant-"), "{screen}");
     let file = parsed(&place.guest.login_of("alice"));
-    assert!(!is_emptied(&file) && file["mcpOAuth"] == json!({"k": 1}), "{file}");
+    assert!(!is_cleared(&file) && file["mcpOAuth"] == json!({"k": 1}), "{file}");
     assert_eq!(file["claudeAiOauth"]["refreshToken"], json!(NEW_REFRESH_TOKEN));
     let history = "/home/alice/.local/state/claude-auth-sync/history.json";
     assert_eq!(files_with(&place, NEW_REFRESH_TOKEN), format!("{}\n{history}\n", login_path("alice")));
@@ -122,7 +122,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
 
 #[test]
 fn broken_connection_during_sign_in_keeps_the_login() {
-    let (place, _bao, _people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, _people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     place.sign_in("alice");
     place.guest.sync("alice").expect_success("the first backup");
     let before = place.guest.login_of("alice");

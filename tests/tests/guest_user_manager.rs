@@ -35,7 +35,7 @@ fn end_manager(guest: &Guest, user: &str) {
         .expect_success("ending a user manager");
 }
 
-fn an_enrolled_person_has_their_token(suite: Suite) {
+fn check_token_in_user_manager(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.put_token("alice", ALICE);
     guest.put_token("bob", "sk-ant-oat01-bob");
@@ -63,20 +63,20 @@ fn an_enrolled_person_has_their_token(suite: Suite) {
 
 #[test]
 fn user_manager_has_the_token_until_withdrawal_on_bookworm() {
-    an_enrolled_person_has_their_token(Suite::Bookworm);
+    check_token_in_user_manager(Suite::Bookworm);
 }
 
 #[test]
 fn user_manager_has_the_token_until_withdrawal_on_trixie() {
-    an_enrolled_person_has_their_token(Suite::Trixie);
+    check_token_in_user_manager(Suite::Trixie);
 }
 
 #[test]
 fn failing_generator_does_not_break_the_user_manager() {
-    [Suite::Bookworm, Suite::Trixie].into_iter().for_each(the_manager_starts_with_everything_else);
+    [Suite::Bookworm, Suite::Trixie].into_iter().for_each(start_manager_without_token);
 }
 
-fn the_manager_starts_with_everything_else(suite: Suite) {
+fn start_manager_without_token(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     enable(&guest);
     let others = "/etc/systemd/user-environment-generators/90-others";

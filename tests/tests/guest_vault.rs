@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
-    guest::{Fleet, Guest, Suite, document_with, env_file_path, login_path},
+    claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed},
+    guest::{Guest, Suite, VaultGuest, document_with, env_file_path, login_path},
     now_ms,
 };
 use serde_json::json;
@@ -13,48 +13,51 @@ use serde_json::json;
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a login takes without us on a loaded machine; a quarter of a second when idle.
-const SSHD_ITSELF: Duration = Duration::from_millis(1300);
+const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 #[test]
 fn backup_only_in_vault_is_restored() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = vault_guest.enroll("alice");
     let login = fresh("kept");
     alice.put_document(&document_with(&login));
-    fleet.guest.put_login("alice", &tombstone(&login));
+    vault_guest.guest.put_login("alice", &cleared_login(&login));
 
-    let seen = fleet.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
+    let seen = vault_guest.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
 
     assert_eq!(parsed(&seen.text()), parsed(&login));
-    assert_eq!(fleet.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(vault_guest.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
     assert_eq!(alice.fields(), document_with(&login), "a login writes nothing into the store");
-    let journal = fleet.guest.product_journal();
+    let journal = vault_guest.guest.product_journal();
     assert!(journal.contains("user=alice RECOVERED"), "{journal}");
     assert!(!journal.contains("refresh-of") && !journal.contains(&alice.token()), "{journal}");
 }
 
 #[test]
 fn backup_in_vault_survives_the_loss_of_the_machine() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = vault_guest.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let login = fresh("first");
-    fleet.guest.put_login("alice", &login);
-    fleet.guest.sync("alice").expect_success("the first backup");
+    vault_guest.guest.put_login("alice", &login);
+    vault_guest.guest.sync("alice").expect_success("the first backup");
     assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
 
-    fleet.guest.forget_state("alice");
-    fleet.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
+    vault_guest.guest.forget_state("alice");
+    vault_guest.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(
+        parsed(&vault_guest.guest.login_of("alice"))["claudeAiOauth"],
+        parsed(&login)["claudeAiOauth"]
+    );
 }
 
 /// As the runbook says: a home was taken along, and what it needs is what the machine before has
 /// backed up.
 #[test]
 fn new_machine_takes_over_a_backup_on_request() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let (alice, guest) = (fleet.enroll("alice"), &fleet.guest);
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, guest) = (vault_guest.enroll("alice"), &vault_guest.guest);
     let login = fresh("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
@@ -64,10 +67,10 @@ fn new_machine_takes_over_a_backup_on_request() {
     document["backed_up_machine"] = "before/0123456789abcdef".into();
     alice.put_document(&document);
     guest.run("rm /home/alice/.local/state/claude-auth-sync/history.json").expect_success("no copy here");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&cleared_login(&login)), "the other may be in use");
     let journal = guest.product_journal();
     assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
 
@@ -93,19 +96,19 @@ fn new_machine_takes_over_a_backup_on_request() {
 
 #[test]
 fn unreachable_store_delays_only_one_login() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    fleet.enroll("alice");
-    let guest = &fleet.guest;
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    vault_guest.enroll("alice");
+    let guest = &vault_guest.guest;
     // Packets to this address leave by the loopback, are received by no process, and are dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
-    fleet.configure_address("https://10.99.0.2:8200", "0s");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
+    vault_guest.configure_address("https://10.99.0.2:8200", "0s");
+    guest.put_login("alice", &cleared_login(&fresh("lost")));
     let before = guest.identity_of(&login_path("alice"));
 
-    let first = a_login_that_asks_the_store(guest);
-    assert!(first < DEADLINE + SSHD_ITSELF, "{first:?}");
+    let first = login_duration_with_store_request(guest);
+    assert!(first < DEADLINE + SSHD_OVERHEAD, "{first:?}");
     assert!(first > DEADLINE / 2, "it really asked: {first:?}");
-    guest.ssh_within(SSHD_ITSELF, "alice", "true");
+    guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN"), "{journal}");
@@ -113,24 +116,24 @@ fn unreachable_store_delays_only_one_login() {
 
 #[test]
 fn unresponsive_server_delays_only_one_login() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    fleet.enroll("alice");
-    let guest = &fleet.guest;
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    vault_guest.enroll("alice");
+    let guest = &vault_guest.guest;
     // The kernel takes connections on behalf of a service that never takes them over.
     guest
         .run("systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8299 sleep infinity")
         .expect_success("a silent server");
-    fleet.configure_address("https://127.0.0.1:8299", "0s");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
-    let seen = a_login_that_asks_the_store(guest);
-    assert!(seen < DEADLINE + SSHD_ITSELF, "{seen:?}");
+    vault_guest.configure_address("https://127.0.0.1:8299", "0s");
+    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    let seen = login_duration_with_store_request(guest);
+    assert!(seen < DEADLINE + SSHD_OVERHEAD, "{seen:?}");
     assert!(seen > DEADLINE / 2, "it really asked: {seen:?}");
-    guest.ssh_within(SSHD_ITSELF, "alice", "true");
+    guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
 }
 
 /// How long a login takes that has not asked the store within the last minute; the shortest of two,
 /// for the sake of busy machines.
-fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
+fn login_duration_with_store_request(guest: &Guest) -> Duration {
     let login = || {
         guest.forget_state("alice");
         guest.ssh("alice", "true").expect_success("ssh").took
@@ -140,104 +143,104 @@ fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
 
 #[test]
 fn sealed_vault_changes_nothing_and_is_logged() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = vault_guest.enroll("alice");
     let login = fresh("kept");
     alice.put_document(&document_with(&login));
-    fleet.guest.put_login("alice", &tombstone(&login));
-    fleet.guest.put_token("alice", "sk-ant-oat01-known");
-    fleet.bao.seal();
+    vault_guest.guest.put_login("alice", &cleared_login(&login));
+    vault_guest.guest.put_token("alice", "sk-ant-oat01-known");
+    vault_guest.bao.seal();
 
     assert_eq!(
-        fleet.guest.variable_by_ssh("alice").as_deref(),
+        vault_guest.guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-known"),
         "the known token stays"
     );
-    fleet.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
-    fleet.guest.forget_state("alice");
-    let before = fleet.guest.identity_of(&login_path("alice"));
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before);
-    let journal = fleet.guest.product_journal();
+    vault_guest.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
+    vault_guest.guest.forget_state("alice");
+    let before = vault_guest.guest.identity_of(&login_path("alice"));
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before);
+    let journal = vault_guest.guest.product_journal();
     assert!(journal.contains("user=alice WARN") && journal.contains("sealed"), "{journal}");
 
-    fleet.bao.unseal();
-    fleet.guest.forget_state("alice"); // a minute has passed
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&login));
+    vault_guest.bao.unseal();
+    vault_guest.guest.forget_state("alice"); // a minute has passed
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&vault_guest.guest.login_of("alice")), parsed(&login));
 }
 
 #[test]
 fn vault_token_of_another_user_is_refused() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let (alice, bob) = (fleet.enroll("alice"), fleet.enroll("bob"));
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, bob) = (vault_guest.enroll("alice"), vault_guest.enroll("bob"));
     alice.put_document(&document_with(&fresh("alices")));
     bob.put_document(&document_with(&fresh("bobs")));
-    fleet.guest.put_vault_token("alice", &bob.token());
-    fleet.guest.put_login("alice", &tombstone(&fresh("alices")));
-    let before = fleet.guest.identity_of(&login_path("alice"));
+    vault_guest.guest.put_vault_token("alice", &bob.token());
+    vault_guest.guest.put_login("alice", &cleared_login(&fresh("alices")));
+    let before = vault_guest.guest.identity_of(&login_path("alice"));
 
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
 
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before);
-    let journal = fleet.guest.product_journal();
+    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before);
+    let journal = vault_guest.guest.product_journal();
     let line = journal.lines().find(|line| line.contains("user=alice")).unwrap_or_default();
     assert!(line.contains("bob") && !line.contains(&bob.token()), "{journal}");
 }
 
 #[test]
 fn valid_login_is_never_overwritten_from_the_store() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    fleet.guest.put_login("alice", &fresh("in-use"));
-    let before = fleet.guest.identity_of(&login_path("alice"));
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = vault_guest.enroll("alice");
+    vault_guest.guest.put_login("alice", &fresh("in-use"));
+    let before = vault_guest.guest.identity_of(&login_path("alice"));
     let documents = [
         document_with(&healthy("older", now_ms() + HOUR_MS)),
         document_with(&healthy("later", now_ms() + 20 * HOUR_MS)),
-        document_with(&tombstone(&fresh("emptied"))),
+        document_with(&cleared_login(&fresh("emptied"))),
         json!({ "claude_ai_oauth_json": "not JSON", "credential_expires_at_ms": 9_999_999_999_999_u64 }),
         json!({ "claude_ai_oauth_json": { "accessToken": "an object, not a string" } }),
         json!({}),
     ];
     for document in documents {
         alice.put_document(&document);
-        fleet.guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(fleet.guest.identity_of(&login_path("alice")), before, "{document}");
+        vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+        assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before, "{document}");
         assert_eq!(alice.fields(), document, "a login writes nothing into the store");
     }
     alice.delete_document();
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before, "a deleted document");
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before, "a deleted document");
 }
 
 #[test]
 fn older_generation_in_the_store_is_not_restored() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = vault_guest.enroll("alice");
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
     for login in [&older, &newer] {
-        fleet.guest.put_login("alice", login);
-        fleet.guest.sync("alice").expect_success("a backup");
+        vault_guest.guest.put_login("alice", login);
+        vault_guest.guest.sync("alice").expect_success("a backup");
     }
     // An old version of the document is written again.
     alice.put_document(&document_with(&older));
-    fleet.guest.put_login("alice", &tombstone(&newer));
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&newer));
+    vault_guest.guest.put_login("alice", &cleared_login(&newer));
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&vault_guest.guest.login_of("alice")), parsed(&newer));
 }
 
 /// A guest's own files contain nothing of the store except what belongs to the user.
 #[test]
 fn fetched_secrets_are_private_to_the_user() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = vault_guest.enroll("alice");
     let mut document = document_with(&fresh("kept"));
     document["setup_token"] = "sk-ant-oat01-alices".into();
     alice.put_document(&document);
-    fleet.guest.sync("alice").expect_success("a sync");
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
+    vault_guest.guest.sync("alice").expect_success("a sync");
+    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
         guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
-    assert_eq!(readable(&fleet.guest), "");
+    assert_eq!(readable(&vault_guest.guest), "");
 }

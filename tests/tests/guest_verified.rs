@@ -5,7 +5,7 @@ use cas_tests::{
     anthropic::{Login, MessageAnswer, fingerprint},
     claude_client::in_hours,
     claude_login::parsed,
-    guest::{Finished, Suite, Workplace, env_file_path, is_emptied, login_path},
+    guest::{ClaudeGuest, CommandResult, Suite, env_file_path, is_cleared, login_path},
     openbao::{Bao, Person},
 };
 use serde_json::{Value, json};
@@ -14,13 +14,13 @@ const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
 struct Desk {
-    place: Workplace,
+    place: ClaudeGuest,
     bao: Bao,
     alice: Person,
 }
 
 fn desk() -> Desk {
-    let (place, bao, mut people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, bao, mut people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let alice = people.pop().expect("one person");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     Desk { place, bao, alice }
@@ -28,7 +28,7 @@ fn desk() -> Desk {
 
 impl Desk {
     /// A sync; its line.
-    fn sync(&self) -> (Finished, String) {
+    fn sync(&self) -> (CommandResult, String) {
         self.place.anthropic.forget_requests();
         let finished = self.place.guest.sync("alice");
         let line = finished.text();
@@ -164,7 +164,7 @@ fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
         assert_eq!(finished.code, Some(79), "{line}");
         assert!(line.starts_with("FAIL ") && line.contains("rejected by the Anthropic API"), "{line}");
         assert!(line.contains("cas-sync login"), "{line}");
-        assert!(is_emptied(&desk.file()), "{}", desk.file());
+        assert!(is_cleared(&desk.file()), "{}", desk.file());
         assert_eq!(desk.file()["mcpOAuth"], json!({"k": 1}));
         let (messages, exchanges) = desk.asked();
         assert!(

@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use cas_tests::pam::{PamBed, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, TOKEN_VARIABLE};
 use serde_json::json;
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn bed() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 #[test]
@@ -159,20 +159,23 @@ fn only_a_marker_owned_by_root_counts() {
 
     bed.enrol("carol");
     fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
-    bed.login("answers").user("carol").run().assert_no_token_because("other users than root can write it");
+    bed.login("answers")
+        .user("carol")
+        .run()
+        .assert_no_token_with_reason("other users than root can write it");
 
     reset();
     bed.enrol("carol");
     chown(&marker, Some(54_321), None).expect("root may");
-    bed.login("answers").user("carol").run().assert_no_token_because("belongs to uid 54321");
+    bed.login("answers").user("carol").run().assert_no_token_with_reason("belongs to uid 54321");
 
     reset();
     symlink("alice", &marker).expect("a link");
-    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
+    bed.login("answers").user("carol").run().assert_no_token_with_reason("not a regular file");
 
     reset();
     fs::create_dir(&marker).expect("a directory");
-    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
+    bed.login("answers").user("carol").run().assert_no_token_with_reason("not a regular file");
     assert_eq!(bed.programs_started(), 0);
 
     reset();
@@ -242,7 +245,7 @@ fn debug_option_logs_each_result_at_level_debug() {
 fn pam_silent_makes_no_difference() {
     let bed = bed();
     bed.login("answers").silent().run().assert_token();
-    bed.login("hangs").argument("deadline=100ms").silent().run().assert_no_token_because("deadline");
+    bed.login("hangs").argument("deadline=100ms").silent().run().assert_no_token_with_reason("deadline");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use cas_tests::pam::{PamBed, TOKEN};
+use cas_tests::pam::{PamFixture, TOKEN};
 
 const LATE: &str = "did not finish within the deadline";
 const FAILED: &str = "cas-session failed";
@@ -25,8 +25,8 @@ const HOSTS: &[&[&str]] = &[
     &["kernel-5.2", "thief-thread"],
 ];
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn bed() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn assert_late(mode: &str, host: &[&str]) {
     let bed = bed();
     let login = bed.login(mode).argument("deadline=500ms");
     let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
-    report.assert_no_token_because(LATE);
+    report.assert_no_token_with_reason(LATE);
     assert!(report.took() >= Duration::from_millis(500), "{mode} {host:?}: {:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{mode} {host:?}: {:?}", report.took());
-    assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+    assert!(bed.no_program_is_running(), "{mode} {host:?}");
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn helper_that_closed_its_output_is_not_waited_for() {
     report.assert_token();
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
     let report = bed.login("closes-and-hangs").argument("deadline=10s").run();
-    report.assert_no_token_because(OTHER_FORM);
+    report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.all_programs_are_gone());
+    assert!(bed.no_program_is_running());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn reply_of_a_failed_helper_is_not_used() {
         "answers-and-is-killed",
         "crashes",
     ] {
-        bed().login(mode).run().assert_no_token_because(FAILED);
+        bed().login(mode).run().assert_no_token_with_reason(FAILED);
     }
 }
 
@@ -106,7 +106,7 @@ fn failed_helper_is_detected_in_every_host() {
         let bed = bed();
         let login = bed.login("answers-and-fails");
         let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
-        report.assert_no_token_because(FAILED);
+        report.assert_no_token_with_reason(FAILED);
     }
 }
 
@@ -116,16 +116,16 @@ fn killed_host_leaves_no_helper_running() {
     let report = bed.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
     assert_eq!(report.status.signal(), Some(libc::SIGKILL), "{report:#?}");
     assert_eq!(bed.programs_started(), 1);
-    assert!(bed.all_programs_are_gone());
+    assert!(bed.no_program_is_running());
 }
 
 #[test]
 fn excess_output_is_cut_off_at_the_reply_limit() {
     let bed = bed();
     let report = bed.login("floods").argument("deadline=10s").run();
-    report.assert_no_token_because(OTHER_FORM);
+    report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.all_programs_are_gone());
+    assert!(bed.no_program_is_running());
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn child_that_keeps_the_pipe_open_is_killed_without_delay() {
             if has_token {
                 report.assert_token();
             } else {
-                report.assert_no_token_because(OTHER_FORM);
+                report.assert_no_token_with_reason(OTHER_FORM);
             }
             assert!(report.took() < Duration::from_secs(5), "{mode} {host:?}: {:?}", report.took());
             assert_eq!(bed.programs_started(), 2, "{mode} {host:?}");
-            assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+            assert!(bed.no_program_is_running(), "{mode} {host:?}");
         }
     }
 }
@@ -171,7 +171,7 @@ fn helper_that_cannot_be_started_is_logged_once() {
     }
     for path in [&bed.at("missing"), &plain, &garbage, &orphan, &bed.at("programs"), &plain.join("below")] {
         let report = bed.login("answers").helper(path).run();
-        report.assert_no_token_because(&format!("cannot start {}", path.display()));
+        report.assert_no_token_with_reason(&format!("cannot start {}", path.display()));
         assert!(
             report
                 .only_line()
@@ -227,7 +227,7 @@ fn only_one_well_formed_line_sets_the_token() {
         let report = bed.login("answers-what-is-written").run();
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
         assert_eq!(report.environment(), [""; 0], "{shown:?}");
-        report.assert_no_token_because(OTHER_FORM);
+        report.assert_no_token_with_reason(OTHER_FORM);
         assert!(
             !report.only_line().contains("sk-ant"),
             "no part of an answer is logged: {}",

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, Report, TOKEN_VARIABLE};
 use serde_json::{Value, json};
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn bed() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 fn login_in(mode: &str) -> Report {
@@ -104,16 +104,16 @@ fn signals_do_not_change_the_deadline() {
     let bed = bed();
     bed.login("answers-late").host("eintr-storm").run().assert_token();
     let report = bed.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
-    report.assert_no_token_because("did not finish within the deadline");
+    report.assert_no_token_with_reason("did not finish within the deadline");
     assert!(report.took() >= Duration::from_millis(500), "{:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{:?}", report.took());
 }
 
 #[test]
 fn host_without_resources_logs_in_without_a_token() {
-    login_in("no-files").assert_no_token_because("Too many open files");
-    login_in("no-processes").assert_no_token_because("Resource temporarily unavailable");
-    login_in("no-memory").assert_no_token_because("Cannot allocate memory");
+    login_in("no-files").assert_no_token_with_reason("Too many open files");
+    login_in("no-processes").assert_no_token_with_reason("Resource temporarily unavailable");
+    login_in("no-memory").assert_no_token_with_reason("Cannot allocate memory");
 }
 
 #[test]
@@ -171,10 +171,10 @@ fn assert_clean(seen: &Value) {
     let status = &seen["status"];
     assert_eq!(status["SigBlk"], json!("0000000000000000"));
     // Signals 32 and 33 are the C library's own: it neither lets anybody reset them nor needs it.
-    const OF_THE_C_LIBRARY: u64 = 0x1_8000_0000;
+    const C_LIBRARY_SYMBOLS: u64 = 0x1_8000_0000;
     let signals = |name: &str| {
         let mask = status[name].as_str().expect("a mask");
-        u64::from_str_radix(mask, 16).expect("hexadecimal") & !OF_THE_C_LIBRARY
+        u64::from_str_radix(mask, 16).expect("hexadecimal") & !C_LIBRARY_SYMBOLS
     };
     // The Rust runtime of the program itself ignores SIGPIPE, and handles SIGBUS and SIGSEGV.
     assert_eq!((signals("SigIgn"), signals("SigCgt")), (1 << 12, 1 << 6 | 1 << 10));

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, Report, TOKEN_VARIABLE};
 
 const EMPTY: &str = "CLAUDE_CODE_OAUTH_TOKEN=";
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn bed() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 fn assert_emptied(report: &Report) {
@@ -76,6 +76,6 @@ fn only_su_gets_an_empty_variable() {
     }
 }
 
-fn odd_marker(bed: &PamBed, user: &str) {
+fn odd_marker(bed: &PamFixture, user: &str) {
     fs::create_dir(bed.marker(user.as_bytes())).expect("a marker that is none");
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cas_tests::claude_login::fresh;
 use cas_tests::openbao::Policy;
-use cas_tests::test_user::{LOGIN, NAME, Resident};
+use cas_tests::test_user::{LOGIN, NAME, TestUser};
 use serde_json::json;
 
 /// Instructions of a whole process of the login helper that reads a document over TLS in one request. Measured: see
@@ -19,8 +19,8 @@ fn workspace() -> &'static Path {
 
 /// Runs the login helper under callgrind, with the longest deadline, because this takes fifty times as long as it does
 /// alone; returns how many instructions it took.
-fn count_instructions(resident: &Resident) -> u64 {
-    let helper = resident.program("cas-session").display().to_string();
+fn count_instructions(test_user: &TestUser) -> u64 {
+    let helper = test_user.program("cas-session").display().to_string();
     let user = format!("--user={NAME}");
     let arguments = [
         "--tool=callgrind",
@@ -31,7 +31,7 @@ fn count_instructions(resident: &Resident) -> u64 {
         "--deadline-ms=60000",
         &user,
     ];
-    let output = resident.output(resident.command_of_root("valgrind".as_ref(), &arguments));
+    let output = test_user.output(test_user.command_of_root("valgrind".as_ref(), &arguments));
     let report = String::from_utf8_lossy(&output.stderr);
     let collected = report.lines().find_map(|line| line.split_once("Collected : "));
     let count = collected.unwrap_or_else(|| panic!("no count in: {report}; run `make test-deps`")).1;
@@ -40,7 +40,7 @@ fn count_instructions(resident: &Resident) -> u64 {
 
 #[test]
 fn tls_read_stays_below_its_instruction_limit() {
-    let alice = Resident::settle();
+    let alice = TestUser::create();
     let bao = alice.bao();
     let person = alice.use_store(&bao, Policy::Patch);
     person.put_document(&json!({ "theirs": "y".repeat(1000) }));

@@ -173,7 +173,7 @@ fn failed_write_is_an_error_and_loses_nothing() {
                 &failure,
                 started,
                 &fault,
-                expected_of_a_write(&fault, expected),
+                expected_write_error(&fault, expected),
                 if other_words { "" } else { words },
             );
             bed.fake.recover();
@@ -188,7 +188,7 @@ fn failed_write_is_an_error_and_loses_nothing() {
 }
 
 /// A write's answer needs a version only, so that a read's answer in its place is taken for that of another engine.
-fn expected_of_a_write<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
+fn expected_write_error<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
     match fault {
         Fault::Answer(answer)
             if answer.status == 200 && answer.body.starts_with(b"{\"data\":{\"data\":{}}") =>

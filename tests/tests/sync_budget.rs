@@ -5,7 +5,7 @@ use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
 use cas_tests::openbao::{Asked, Bao, Policy};
-use cas_tests::test_user::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, TestUser};
 use serde_json::json;
 
 /// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see
@@ -25,21 +25,21 @@ struct Metered {
     // Dropped in this order: the server ends before its network does.
     bao: Bao,
     relay: CountingRelay,
-    resident: Resident,
+    test_user: TestUser,
 }
 
 impl Metered {
     fn new(policy: Policy) -> Self {
-        let resident = Resident::settle();
-        let bao = resident.bao();
-        let (person, relay) = resident.use_store_through_a_relay(&bao, policy);
+        let test_user = TestUser::create();
+        let bao = test_user.bao();
+        let (person, relay) = test_user.use_store_through_relay(&bao, policy);
         person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-        Self { bao, relay, resident }
+        Self { bao, relay, test_user }
     }
 
     fn sync(&self) -> Cost {
         let (asked, connections) = (self.bao.asked().len(), self.relay.connections());
-        let output = self.resident.sync();
+        let output = self.test_user.sync();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let asked = self.bao.asked().split_off(asked);
         Cost {
@@ -67,10 +67,10 @@ fn cost(requests: &[&'static str], writes: usize) -> Cost {
 #[test]
 fn steady_sync_needs_one_read_and_a_new_login_one_write() {
     let alice = Metered::new(Policy::Patch);
-    alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
     assert_eq!(alice.sync(), cost(&["look the token up", "read", "merge"], 1), "the first time of a token");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
-    alice.resident.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &fresh("two"));
     assert_eq!(alice.sync(), cost(&["read", "merge"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
@@ -78,10 +78,10 @@ fn steady_sync_needs_one_read_and_a_new_login_one_write() {
 #[test]
 fn login_without_server_merge_needs_one_more_read() {
     let alice = Metered::new(Policy::Update);
-    alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
     let first = alice.sync();
     assert_eq!((first.connections, first.requests.last()), (1, Some(&"write")), "{first:?}");
-    alice.resident.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &fresh("two"));
     assert_eq!(alice.sync(), cost(&["read", "read", "write"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
@@ -89,11 +89,11 @@ fn login_without_server_merge_needs_one_more_read() {
 #[test]
 fn steady_sync_stays_below_its_instruction_limit() {
     let alice = Metered::new(Policy::Patch);
-    alice.resident.put(LOGIN, &fresh("one"));
+    alice.test_user.put(LOGIN, &fresh("one"));
     alice.sync();
-    let program = alice.resident.program("cas-sync").display().to_string();
+    let program = alice.test_user.program("cas-sync").display().to_string();
     let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", &program, "run"];
-    let output = alice.resident.output(alice.resident.command("valgrind".as_ref(), &arguments));
+    let output = alice.test_user.output(alice.test_user.command("valgrind".as_ref(), &arguments));
     assert!(output.stdout.starts_with(b"OK "), "{output:?}; is valgrind there? `make test-deps`");
     let report = String::from_utf8_lossy(&output.stderr);
     let collected = report.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;

@@ -2,29 +2,29 @@
 //! is restored, and everything else works: the verification, the setup token, the dates, the
 //! notice.
 
-use cas_tests::claude_login::{parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, parsed};
 use cas_tests::openbao::{Bao, Person, Policy};
-use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 const OFF: &str = "oauth_backup = false\n";
 
 /// Creates a user with the real client and a store with these fields.
-fn with_a_store(fields: &Value) -> (Bao, Person, Resident) {
-    let resident = Resident::settle_with_claude();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Update);
+fn with_a_store(fields: &Value) -> (Bao, Person, TestUser) {
+    let test_user = TestUser::create_with_claude();
+    let bao = test_user.bao();
+    let person = test_user.use_store(&bao, Policy::Update);
     person.put_document(fields);
-    (bao, person, resident)
+    (bao, person, test_user)
 }
 
-fn switch_off(resident: &Resident) {
-    std::fs::write(resident.folder().join("etc/claude-auth-sync/conf.d/off.toml"), OFF).expect("configured");
+fn switch_off(test_user: &TestUser) {
+    std::fs::write(test_user.folder().join("etc/claude-auth-sync/conf.d/off.toml"), OFF).expect("configured");
 }
 
 /// What a sync says, and how it ends.
-fn sync(resident: &Resident) -> (String, Option<i32>) {
-    let output = resident.sync();
+fn sync(test_user: &TestUser) -> (String, Option<i32>) {
+    let output = test_user.sync();
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
 }
 
@@ -35,65 +35,66 @@ fn writes(bao: &Bao, since: usize) -> usize {
 #[test]
 fn disabled_backups_store_no_login_anywhere() {
     let fields = json!({ "vaultwarden_email": "alice@example.org" });
-    let (bao, person, resident) = with_a_store(&fields);
-    switch_off(&resident);
+    let (bao, person, test_user) = with_a_store(&fields);
+    switch_off(&test_user);
     let asked = bao.asked().len();
-    let login = resident.sign_in();
+    let login = test_user.sign_in();
     for _ in 0..2 {
-        let (said, code) = sync(&resident);
+        let (said, code) = sync(&test_user);
         assert!(said.starts_with("OK login complete") && said.contains("verified by inference"), "{said}");
         assert_eq!((code, said.contains("backed up")), (Some(0), false), "{said}");
     }
     assert_eq!(writes(&bao, asked), 0);
     assert_eq!(person.fields(), fields);
-    assert_eq!(resident.read(&format!("{STATE}/history.json")), None);
+    assert_eq!(test_user.read(&format!("{STATE}/history.json")), None);
 
-    resident.put(LOGIN, &tombstone(&login));
-    let (said, code) = sync(&resident);
+    test_user.put(LOGIN, &cleared_login(&login));
+    let (said, code) = sync(&test_user);
     assert_eq!(code, Some(79), "{said}");
     assert!(said.contains("backups are disabled on this machine (oauth_backup = false)"), "{said}");
-    assert_eq!(resident.read(LOGIN), Some(tombstone(&login).into_bytes()));
+    assert_eq!(test_user.read(LOGIN), Some(cleared_login(&login).into_bytes()));
     assert_eq!(writes(&bao, asked), 0);
-    let notice = resident.read(&format!("{STATE}/notice")).expect("a notice");
+    let notice = test_user.read(&format!("{STATE}/notice")).expect("a notice");
     assert!(String::from_utf8_lossy(&notice).contains("cas-sync login"), "{notice:?}");
 }
 
 #[test]
 fn earlier_backups_are_kept_and_named() {
-    let (bao, person, resident) = with_a_store(&json!({}));
-    let login = resident.sign_in();
-    assert_eq!(sync(&resident).1, Some(0));
-    let (kept, history) = (person.fields(), resident.read(&format!("{STATE}/history.json")).expect("a copy"));
+    let (bao, person, test_user) = with_a_store(&json!({}));
+    let login = test_user.sign_in();
+    assert_eq!(sync(&test_user).1, Some(0));
+    let (kept, history) =
+        (person.fields(), test_user.read(&format!("{STATE}/history.json")).expect("a copy"));
     assert!(kept["claude_ai_oauth_json"].is_string(), "{kept}");
-    switch_off(&resident);
+    switch_off(&test_user);
     let asked = bao.asked().len();
-    let (said, code) = sync(&resident);
+    let (said, code) = sync(&test_user);
     assert!(said.starts_with("OK ") && code == Some(0), "{said}");
     assert!(said.contains("earlier backups are still in the local history and the store"), "{said}");
-    resident.put(LOGIN, &tombstone(&login));
-    assert_eq!(sync(&resident).1, Some(79));
-    assert_eq!(resident.read(LOGIN), Some(tombstone(&login).into_bytes()), "not put back");
+    test_user.put(LOGIN, &cleared_login(&login));
+    assert_eq!(sync(&test_user).1, Some(79));
+    assert_eq!(test_user.read(LOGIN), Some(cleared_login(&login).into_bytes()), "not put back");
     assert_eq!((person.fields(), writes(&bao, asked)), (kept, 0));
-    assert_eq!(resident.read(&format!("{STATE}/history.json")), Some(history));
+    assert_eq!(test_user.read(&format!("{STATE}/history.json")), Some(history));
 }
 
 #[test]
 fn setup_token_works_with_disabled_backups() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
-    let (bao, _person, resident) = with_a_store(&json!({
+    let (bao, _person, test_user) = with_a_store(&json!({
         "setup_token": TOKEN,
         "setup_token_minted_at": "2026-01-01T00:00:00Z",
         "setup_token_expires_at": "2199-01-01T00:00:00Z",
     }));
-    switch_off(&resident);
-    resident.anthropic().accept_setup_token(TOKEN);
+    switch_off(&test_user);
+    test_user.anthropic().accept_setup_token(TOKEN);
     let asked = bao.asked().len();
-    let (said, code) = sync(&resident);
+    let (said, code) = sync(&test_user);
     assert!(said.starts_with("OK setup-token in use, verified by inference") && code == Some(0), "{said}");
-    assert!(resident.read(ENV_FILE).is_some(), "{said}");
+    assert!(test_user.read(ENV_FILE).is_some(), "{said}");
     assert_eq!(writes(&bao, asked), 0);
     let state =
-        parsed(&String::from_utf8_lossy(&resident.read(&format!("{STATE}/state.json")).expect("a state")));
+        parsed(&String::from_utf8_lossy(&test_user.read(&format!("{STATE}/state.json")).expect("a state")));
     assert_eq!(state["credential"]["expires_at_ms"], json!(7_226_582_400_000_u64));
     assert_eq!(state["credential"]["expiry_is_estimated"], false);
 }

@@ -145,7 +145,7 @@ impl MessageAnswer {
                 error(429, "rate_limit_error", "Number of requests has exceeded your rate limit.")
                     .with("retry-after", retry_after)
             }
-            Self::UsageLimited => usage_limited(),
+            Self::UsageLimited => usage_limit_response(),
             Self::CreditTooLow => error(
                 400,
                 "invalid_request_error",
@@ -172,7 +172,7 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
     Response::json(status, &body)
 }
 
-fn usage_limited() -> Response {
+fn usage_limit_response() -> Response {
     // 2100-01-01: the time of the reset is displayed, and this one does not pass.
     let reset = 4_102_444_800_u64;
     error(

@@ -95,17 +95,17 @@ pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
 ///
 /// # Errors
 /// Only when the listener itself fails.
-pub fn obey(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
+pub fn execute(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         // A silent client must not block the others or end the service.
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        drop(obey_one(stream, anthropic));
+        drop(execute_line(stream, anthropic));
     }
     Ok(())
 }
 
-fn obey_one(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()> {
+fn execute_line(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()> {
     let lines = BufReader::new(stream.try_clone()?).lines();
     for line in lines {
         let answer = match serde_json::from_str(&line?) {
@@ -147,7 +147,7 @@ mod tests {
         let listener = UnixListener::bind(&socket).expect("a socket");
         thread::spawn(move || {
             let authority = crate::tls_authority::TlsAuthority::new("test");
-            obey(&listener, &FakeAnthropic::start(Vec::new(), &authority))
+            execute(&listener, &FakeAnthropic::start(Vec::new(), &authority))
         });
         let sign_in = Command::SignIn { person: "alice".to_owned(), lifetime: 60 };
         let login = say(&socket, &sign_in).expect("a login");

@@ -131,7 +131,7 @@ impl FakeAnthropic {
     /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose
     /// clients would otherwise keep it waiting for two minutes.
     #[must_use]
-    pub fn holding_refreshes(&self) -> Held<'_> {
+    pub fn has_held_refreshes(&self) -> Held<'_> {
         self.hold_refreshes(true);
         Held(self)
     }

@@ -66,9 +66,7 @@ impl State {
             (API_HOST, "POST", MESSAGES) => self.lock().message(request, now),
             (PLATFORM_HOST, "POST", TOKEN) => {
                 let reaction = self.change(|inner| inner.exchange(&request.json(), now));
-                self.wait_until(&Deadline::after(LONGEST_HOLD), |inner| {
-                    !inner.refreshes_held || inner.stopping
-                });
+                self.wait_until(&Deadline::after(MAX_HOLD), |inner| !inner.refreshes_held || inner.stopping);
                 reaction
             }
             (_, "POST", REVOKE) => {
@@ -76,14 +74,14 @@ impl State {
                 self.change(|inner| inner.tokens.revoke_by_token(&token));
                 Reaction::Answer(Response::json(200, &json!({})))
             }
-            (API_HOST, "GET", path) => Reaction::Answer(self.lock().about_the_account(path, request, now)),
+            (API_HOST, "GET", path) => Reaction::Answer(self.lock().account_response(path, request, now)),
             _ => Reaction::Answer(error(404, "not_found_error", "Not found")),
         }
     }
 }
 
 /// A test that holds the token endpoint and dies must not leave the client waiting for ever.
-const LONGEST_HOLD: Duration = Duration::from_secs(120);
+const MAX_HOLD: Duration = Duration::from_secs(120);
 
 impl Inner {
     fn message(&self, request: &Request, now: Instant) -> Reaction {
@@ -118,7 +116,7 @@ impl Inner {
         }
     }
 
-    fn about_the_account(&self, path: &str, request: &Request, now: Instant) -> Response {
+    fn account_response(&self, path: &str, request: &Request, now: Instant) -> Response {
         let standing = request.bearer().map(|token| self.tokens.standing(token, now));
         if standing != Some(Standing::Valid) {
             return error(401, "authentication_error", "Invalid bearer token");
@@ -126,7 +124,7 @@ impl Inner {
         match path {
             "/api/oauth/profile" => {
                 let token = request.bearer().unwrap_or_default();
-                let account = self.tokens.account(token).cloned().unwrap_or_else(Account::of_somebody);
+                let account = self.tokens.account(token).cloned().unwrap_or_else(Account::personal);
                 Response::json(200, &profile(&account))
             }
             "/api/claude_code/policy_limits" => Response::json(200, &json!({"restrictions": {}})),

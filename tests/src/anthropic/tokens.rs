@@ -53,7 +53,7 @@ pub struct Account {
 
 impl Account {
     /// The default account of a login.
-    pub fn of_somebody() -> Self {
+    pub fn personal() -> Self {
         Self {
             email: "person@example.com".to_owned(),
             uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
@@ -63,7 +63,7 @@ impl Account {
 }
 
 /// How long an access token of a sign-in in a browser is accepted.
-const LIFE_OF_A_SIGN_IN: Duration = Duration::from_secs(8 * 3600);
+const SIGN_IN_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
 /// The effect of a consumed refresh token on its family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ struct Family {
 impl Tokens {
     /// Signs in `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
     pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
-        self.sign_in_to(Account::of_somebody(), person, lifetime, now)
+        self.sign_in_to(Account::personal(), person, lifetime, now)
     }
 
     fn sign_in_to(&mut self, account: Account, person: &str, lifetime: Duration, now: Instant) -> Login {
@@ -139,7 +139,7 @@ impl Tokens {
     pub(super) fn redeem(&mut self, code: &str, now: Instant) -> Result<(Login, Account), InvalidGrant> {
         let account = self.codes.remove(code).ok_or(InvalidGrant)?;
         let person = account.email.split('@').next().unwrap_or_default().to_owned();
-        Ok((self.sign_in_to(account.clone(), &person, LIFE_OF_A_SIGN_IN, now), account))
+        Ok((self.sign_in_to(account.clone(), &person, SIGN_IN_LIFETIME, now), account))
     }
 
     /// Whose an access token is, if it was given out here.
@@ -248,7 +248,7 @@ mod tests {
     fn code_works_once_and_gives_tokens_of_its_account() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
-        let account = Account { email: "bob@example.com".to_owned(), ..Account::of_somebody() };
+        let account = Account { email: "bob@example.com".to_owned(), ..Account::personal() };
         tokens.show_code("code", account.clone());
         let (login, whose) = tokens.redeem("code", now).expect("the first exchange");
         assert_eq!((login.family.as_str(), &whose), ("bob-1", &account));

@@ -49,7 +49,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let listener =
         UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
-    control::obey(&listener, &anthropic).context("the control socket")
+    control::execute(&listener, &anthropic).context("the control socket")
 }
 
 fn say(arguments: &Arguments) -> anyhow::Result<()> {

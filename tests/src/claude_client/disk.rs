@@ -8,17 +8,17 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use super::{ClaudeBed, Person, furnish};
+use super::{ClaudeFixture, Person, furnish};
 
 /// How large the disk is; more than the client and the sync keep in a home.
 const SIZE_KIB: u64 = 16 << 10;
 
-impl ClaudeBed {
+impl ClaudeFixture {
     /// Creates a user whose empty home is a disk of its own, mounted only in the fixture.
     ///
     /// # Errors
     /// Those of creating and mounting the home.
-    pub fn person_with_a_disk(&self, name: &str) -> io::Result<Person<'_>> {
+    pub fn user_with_own_disk(&self, name: &str) -> io::Result<Person<'_>> {
         let mut person = self.person(name)?;
         let home = person.own_view.clone();
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -37,8 +37,8 @@ impl Person<'_> {
     ///
     /// # Errors
     /// Those of writing to it, and when less is left already.
-    pub fn fill_disk_but(&self, kibibytes: u64) -> io::Result<()> {
-        let free = self.room_on_disk()?;
+    pub fn fill_disk_except(&self, kibibytes: u64) -> io::Result<()> {
+        let free = self.free_disk_space()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
         let mut ballast = OpenOptions::new().create(true).append(true).open(self.home.join(BALLAST))?;
         // Page by page: the kernel gives room in whole ones, and leaves no part of the last one
@@ -59,7 +59,7 @@ impl Person<'_> {
     ///
     /// # Errors
     /// Those of writing it.
-    pub fn write_own_state(&self, kibibytes: usize) -> io::Result<()> {
+    pub fn write_client_state(&self, kibibytes: usize) -> io::Result<()> {
         let path = self.home.join(".claude.json");
         let projects: serde_json::Map<_, _> =
             (0..kibibytes).map(|number| (format!("/{number:0>950}"), json!({"allowedTools": []}))).collect();
@@ -71,7 +71,7 @@ impl Person<'_> {
     ///
     /// # Errors
     /// Those of statvfs(3).
-    pub fn room_on_disk(&self) -> io::Result<u64> {
+    pub fn free_disk_space(&self) -> io::Result<u64> {
         let disk = statvfs(&self.home)?;
         Ok(disk.blocks_available() * disk.fragment_size())
     }

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-use super::{ClaudeBed, NotFinished, Person, Running, Said};
+use super::{ClaudeFixture, ClientError, ClientOutput, Person, Running};
 
 /// How often a child is asked whether it has ended.
-const LOOK_UP: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A run that has not begun.
 #[derive(Clone)]
 pub struct Invocation<'bed> {
-    bed: &'bed ClaudeBed,
+    bed: &'bed ClaudeFixture,
     program: &'static str,
     uid: u32,
     home: PathBuf,
@@ -79,7 +79,7 @@ impl<'bed> Invocation<'bed> {
     }
 
     /// `cas-sync run`, with no more of an environment than a service has.
-    pub(super) fn of_sync(person: &Person<'bed>) -> Self {
+    pub(super) fn for_sync(person: &Person<'bed>) -> Self {
         let variables = [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
@@ -93,7 +93,7 @@ impl<'bed> Invocation<'bed> {
     }
 
     /// By root, whose working directory says nothing of anybody.
-    pub(super) fn by_root(self) -> Self {
+    pub(super) fn as_root_user(self) -> Self {
         Self { uid: 0, home: PathBuf::from("/"), ..self }
     }
 
@@ -126,28 +126,28 @@ impl<'bed> Invocation<'bed> {
     /// Runs to the end, with an empty standard input.
     ///
     /// # Errors
-    /// [`NotFinished`] when it did not start, or has not ended after `limit` and was killed.
-    pub fn run(&self, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError`] when it did not start, or has not ended after `limit` and was killed.
+    pub fn run(&self, limit: Duration) -> Result<ClientOutput, ClientError> {
         self.start()?.end(limit)
     }
 
     /// Starts it in the background, with an empty standard input.
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn start(&self) -> Result<Started, NotFinished> {
-        self.start_reading(Stdio::null())
+    /// [`ClientError::NotStarted`].
+    pub fn start(&self) -> Result<Started, ClientError> {
+        self.start_with_stdin(Stdio::null())
     }
 
     /// The same with a pipe for a standard input: [`Started::tell`].
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn start_listening(&self) -> Result<Started, NotFinished> {
-        self.start_reading(Stdio::piped())
+    /// [`ClientError::NotStarted`].
+    pub fn start_with_input(&self) -> Result<Started, ClientError> {
+        self.start_with_stdin(Stdio::piped())
     }
 
-    fn start_reading(&self, stdin: Stdio) -> Result<Started, NotFinished> {
+    fn start_with_stdin(&self, stdin: Stdio) -> Result<Started, ClientError> {
         let directory = tempfile::tempdir_in(self.bed.scratch.path())?;
         let mut command = self.command();
         command.stdin(stdin).stdout(File::create(directory.path().join("stdout"))?);
@@ -160,8 +160,8 @@ impl<'bed> Invocation<'bed> {
     /// on pipes.
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn converse(mut self) -> Result<Running, NotFinished> {
+    /// [`ClientError::NotStarted`].
+    pub fn converse(mut self) -> Result<Running, ClientError> {
         self.arguments.retain(|argument| {
             !argument.starts_with("Reply") && argument != "--max-turns" && argument != "1"
         });
@@ -191,15 +191,15 @@ impl Started {
     /// Waits for the end.
     ///
     /// # Errors
-    /// [`NotFinished::TimedOut`] when it has not ended after `limit`; it was killed then.
-    pub fn end(mut self, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError::TimedOut`] when it has not ended after `limit`; it was killed then.
+    pub fn end(mut self, limit: Duration) -> Result<ClientOutput, ClientError> {
         let deadline = Deadline::after(limit);
         let status = wait(&mut self.child, &deadline)?;
         let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
         let (stdout, stderr) = (read("stdout"), read("stderr"));
         match status {
-            Some(status) => Ok(Said::new(status.code(), stdout, stderr)),
-            None => Err(NotFinished::TimedOut { limit, stdout, stderr }),
+            Some(status) => Ok(ClientOutput::new(status.code(), stdout, stderr)),
+            None => Err(ClientError::TimedOut { limit, stdout, stderr }),
         }
     }
 
@@ -253,7 +253,7 @@ pub(super) fn wait(child: &mut Child, deadline: &Deadline) -> io::Result<Option<
             kill(child);
             return Ok(None);
         }
-        thread::sleep(LOOK_UP);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

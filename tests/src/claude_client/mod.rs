@@ -25,7 +25,7 @@ use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
 pub use self::invocation::{Invocation, Started};
-pub use self::result::{NotFinished, Said};
+pub use self::result::{ClientError, ClientOutput};
 pub use self::running::Running;
 pub use self::user::{Person, in_hours};
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
@@ -46,13 +46,13 @@ const SETTINGS: &str = "claude-code";
 const CONFIGURATION: &str = "claude-auth-sync";
 
 /// A scratch directory, its namespaces and the stand-in that listens in them.
-pub struct ClaudeBed {
+pub struct ClaudeFixture {
     anthropic: FakeAnthropic,
     namespaces: Namespaces,
     scratch: TempDir,
 }
 
-impl ClaudeBed {
+impl ClaudeFixture {
     /// A bed with the client of version [`NEWEST`].
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl ClaudeBed {
     ///
     /// # Errors
     /// Those of writing `/etc/hosts`.
-    pub fn move_servers_to(&self, address: &str) -> io::Result<()> {
+    pub fn redirect_servers_to(&self, address: &str) -> io::Result<()> {
         fs::write(self.path("hosts"), hosts(address))
     }
 
@@ -148,7 +148,7 @@ impl ClaudeBed {
     ///
     /// # Errors
     /// Those of writing it.
-    pub fn manage_settings(&self, json: &str) -> io::Result<()> {
+    pub fn write_managed_settings(&self, json: &str) -> io::Result<()> {
         fs::write(self.path(SETTINGS).join("managed-settings.json"), json)
     }
 

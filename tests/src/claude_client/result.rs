@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The response of the client. `Debug` shows only what distinguishes responses.
 #[derive(Clone)]
-pub struct Said {
+pub struct ClientOutput {
     /// None when it was ended by a signal.
     pub exit_code: Option<i32>,
     /// Standard output where it is JSON, one event a line.
@@ -19,7 +19,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl ClientOutput {
     pub(crate) fn new(exit_code: Option<i32>, stdout: String, stderr: String) -> Self {
         let events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Self { exit_code, events, stdout, stderr }
@@ -50,7 +50,7 @@ impl Said {
     }
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for ClientOutput {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Said");
         shown
@@ -69,7 +69,7 @@ impl fmt::Debug for Said {
 
 /// The client did not come to an end by itself.
 #[derive(Debug)]
-pub enum NotFinished {
+pub enum ClientError {
     /// It could not be started, or waited for.
     NotStarted(io::Error),
     /// It was killed after this long, having said this much.
@@ -83,13 +83,13 @@ pub enum NotFinished {
     },
 }
 
-impl From<io::Error> for NotFinished {
+impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> Self {
         Self::NotStarted(error)
     }
 }
 
-impl fmt::Display for NotFinished {
+impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotStarted(error) => write!(formatter, "claude did not start: {error}"),
@@ -100,4 +100,4 @@ impl fmt::Display for NotFinished {
     }
 }
 
-impl std::error::Error for NotFinished {}
+impl std::error::Error for ClientError {}

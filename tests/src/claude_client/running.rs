@@ -11,7 +11,7 @@ use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
 use super::invocation::{kill, wait};
-use super::{NotFinished, Said};
+use super::{ClientError, ClientOutput};
 
 /// A conversation; dropping it kills the client.
 pub struct Running {
@@ -33,8 +33,8 @@ impl Running {
     /// continues to run.
     ///
     /// # Errors
-    /// [`NotFinished::TimedOut`] when there is no result after `limit`, or the client has left.
-    pub fn ask(&mut self, question: &str, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError::TimedOut`] when there is no result after `limit`, or the client has left.
+    pub fn ask(&mut self, question: &str, limit: Duration) -> Result<ClientOutput, ClientError> {
         let message = json!({"type": "user", "message": {"role": "user", "content": question}});
         let questions = self.questions.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         writeln!(questions, "{message}")?;
@@ -44,10 +44,10 @@ impl Running {
             stdout = stdout + &line + "\n";
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["type"] == "result" {
-                return Ok(Said::new(None, stdout, String::new()));
+                return Ok(ClientOutput::new(None, stdout, String::new()));
             }
         }
-        Err(NotFinished::TimedOut { limit, stdout, stderr: String::new() })
+        Err(ClientError::TimedOut { limit, stdout, stderr: String::new() })
     }
 
     /// Says good-bye and waits for the exit code; none when the client had to be killed after

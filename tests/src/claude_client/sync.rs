@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{CONFIGURATION, ClaudeBed, Invocation, Person};
+use super::{CONFIGURATION, ClaudeFixture, Invocation, Person};
 use crate::programs::release_folder;
 
-impl ClaudeBed {
+impl ClaudeFixture {
     /// Creates a fixture with the client of this version and the release build, which verifies with
     /// that client.
     ///
@@ -77,7 +77,7 @@ impl ClaudeBed {
 impl<'bed> Person<'bed> {
     /// Prepares `cas-sync run` to be run by this user.
     pub fn sync(&self) -> Invocation<'bed> {
-        Invocation::of_sync(self)
+        Invocation::for_sync(self)
     }
 
     /// Prepares `cas-sync watch` to be run by this user.
@@ -90,7 +90,7 @@ impl<'bed> Person<'bed> {
     pub fn login(&self) -> Invocation<'bed> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
-        let invocation = self.sync().program("cas-session").arguments(&arguments).by_root();
+        let invocation = self.sync().program("cas-session").arguments(&arguments).as_root_user();
         invocation
             .without_variable("LANG")
             .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

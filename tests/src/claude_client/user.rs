@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ClaudeBed, Invocation, now_in_milliseconds};
+use super::{ClaudeFixture, Invocation, now_in_milliseconds};
 use crate::anthropic::Login;
 
-/// A user of a [`ClaudeBed`].
+/// A user of a [`ClaudeFixture`].
 pub struct Person<'bed> {
-    pub(super) bed: &'bed ClaudeBed,
+    pub(super) bed: &'bed ClaudeFixture,
     pub(super) name: String,
     pub(super) uid: u32,
     /// As the test reaches it.
@@ -24,7 +24,7 @@ pub struct Person<'bed> {
 }
 
 impl<'bed> Person<'bed> {
-    pub(super) fn new(bed: &'bed ClaudeBed, name: &str, uid: u32, home: PathBuf) -> Self {
+    pub(super) fn new(bed: &'bed ClaudeFixture, name: &str, uid: u32, home: PathBuf) -> Self {
         Self { bed, name: name.to_owned(), uid, own_view: home.clone(), home }
     }
 

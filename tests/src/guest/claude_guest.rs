@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Guest, Suite};
 use crate::{
     anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST, Reuse},
-    claude_client::{self, NEWEST, Running, Said, in_hours},
+    claude_client::{self, ClientOutput, NEWEST, Running, in_hours},
     claude_login::parsed,
     openbao::{Bao, Person, Policy, Prefix},
     tls_authority::TlsAuthority,
@@ -34,14 +34,14 @@ const CONVERSATION: &str =
     "claude -p --model haiku --input-format stream-json --output-format stream-json --verbose";
 
 /// A workstation with the client, and the stand-in for the servers it talks to.
-pub struct Workplace {
+pub struct ClaudeGuest {
     /// The stand-in. It ends before the guest does.
     pub anthropic: FakeAnthropic,
     /// The workstation.
     pub guest: Guest,
 }
 
-impl Workplace {
+impl ClaudeGuest {
     /// Boots a guest with the client and the product installed, and these users enrolled.
     ///
     /// # Panics
@@ -56,11 +56,11 @@ impl Workplace {
         own
     }
 
-    /// As [`Workplace::with_product`], with its own server as the store, and a sync that verifies
+    /// As [`ClaudeGuest::with_product`], with its own server as the store, and a sync that verifies
     /// with the client. Returns the server, and the users as it knows them.
     ///
     /// # Panics
-    /// As [`Workplace::with_product`].
+    /// As [`ClaudeGuest::with_product`].
     #[track_caller]
     pub fn with_store(suite: Suite, enrolled: &[&str]) -> (Self, Bao, Vec<Person>) {
         let own = Self::with_product(suite, enrolled);
@@ -98,22 +98,22 @@ impl Workplace {
     /// # Errors
     /// If the client is not installed (the text names the script), and those of [`Guest::start`].
     pub fn start(suite: Suite) -> io::Result<Self> {
-        Self::start_showing(suite, &[])
+        Self::start_with_files(suite, &[])
     }
 
-    /// As [`Workplace::start`], with more files of this machine seen in the guest.
+    /// As [`ClaudeGuest::start`], with more files of this machine seen in the guest.
     ///
     /// # Errors
-    /// As [`Workplace::start`].
-    pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+    /// As [`ClaudeGuest::start`].
+    pub fn start_with_files(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let client = claude_client::installed(NEWEST)?;
-        Self::furnish(Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?)
+        Self::furnish(Guest::start_with_files(suite, &[files, &[(&client, CLIENT)]].concat())?)
     }
 
-    /// As [`Workplace::start_showing`], with the product installed.
+    /// As [`ClaudeGuest::start_with_files`], with the product installed.
     ///
     /// # Errors
-    /// As [`Workplace::start`].
+    /// As [`ClaudeGuest::start`].
     pub fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let client = claude_client::installed(NEWEST)?;
         Self::furnish(Guest::start_with_product(suite, &[files, &[(&client, CLIENT)]].concat())?)
@@ -158,14 +158,14 @@ impl Workplace {
 
     /// Returns the output of `claude` in a new ssh login of a user.
     #[track_caller]
-    pub fn claude(&self, user: &str) -> Said {
+    pub fn claude(&self, user: &str) -> ClientOutput {
         self.claude_in(|question| self.guest.ssh(user, question))
     }
 
     /// What `claude` answers where `run` lets it run: a command line of the shell.
-    pub fn claude_in(&self, run: impl FnOnce(&str) -> super::Finished) -> Said {
+    pub fn claude_in(&self, run: impl FnOnce(&str) -> super::CommandResult) -> ClientOutput {
         let ended = run(QUESTION);
-        Said::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
+        ClientOutput::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
     }
 
     /// Starts a `claude` that stays, in a new ssh login of a user.
@@ -184,7 +184,7 @@ impl Workplace {
     /// If the client does not clear the login.
     #[track_caller]
     pub fn lose_login(&self, user: &str) -> Value {
-        self.lose_login_asking(user, || self.claude(user))
+        self.lose_login_with(user, || self.claude(user))
     }
 
     /// The same by a client that is asked in another way.
@@ -192,7 +192,7 @@ impl Workplace {
     /// # Panics
     /// As [`Self::lose_login`].
     #[track_caller]
-    pub fn lose_login_asking(&self, user: &str, mut ask: impl FnMut() -> Said) -> Value {
+    pub fn lose_login_with(&self, user: &str, mut ask: impl FnMut() -> ClientOutput) -> Value {
         self.sign_in_yesterday(user);
         let yesterday = self.guest.login_of(user);
         let said = ask();
@@ -209,7 +209,7 @@ impl Workplace {
             self.guest.run(&format!("mv /root/enrolled-{user} {marker}")).expect_success("enrolled again");
         }
         assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
-        assert!(is_emptied(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
+        assert!(is_cleared(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
         self.anthropic.forget_requests();
         good
     }
@@ -229,7 +229,7 @@ impl Guest {
 }
 
 /// Whether a login file holds what the client leaves when its refresh token was refused.
-pub fn is_emptied(file: &Value) -> bool {
+pub fn is_cleared(file: &Value) -> bool {
     let login = &file["claudeAiOauth"];
     login["accessToken"] == "" && login["refreshToken"] == "" && login["expiresAt"] == 0
 }

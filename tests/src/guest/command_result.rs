@@ -12,7 +12,7 @@ use crate::slowdown;
 
 /// What a command printed, how it ended, and how long it took.
 #[derive(Debug)]
-pub struct Finished {
+pub struct CommandResult {
     /// The exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// All of its standard output.
@@ -23,7 +23,7 @@ pub struct Finished {
     pub took: Duration,
 }
 
-impl Finished {
+impl CommandResult {
     /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard
     /// input.
     pub(super) fn of(command: Command, input: &[u8]) -> Self {
@@ -57,12 +57,16 @@ impl Finished {
     /// If three runs take longer, or one is ended by a signal, a panic or [`COMMAND_LIMIT`].
     #[track_caller]
     pub fn within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
-        Self::within_attempts(limit, doing, attempt).0
+        Self::within_limit_attempts(limit, doing, attempt).0
     }
 
     /// As [`Finished::within`], and how many attempts it took.
     #[track_caller]
-    pub(super) fn within_attempts(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> (Self, usize) {
+    pub(super) fn within_limit_attempts(
+        limit: Duration,
+        doing: &str,
+        attempt: impl Fn() -> Self,
+    ) -> (Self, usize) {
         let mut late = Vec::new();
         while late.len() < 3 {
             let finished = attempt();

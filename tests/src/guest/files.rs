@@ -37,10 +37,10 @@ impl Guest {
     /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves
     /// when it loses one.
     #[track_caller]
-    pub fn back_up_and_break(&self, user: &str, login: &str) {
+    pub fn back_up_and_clear(&self, user: &str, login: &str) {
         self.put_login(user, login);
         self.sync(user).expect_success("the first backup");
-        self.put_login(user, &crate::claude_login::tombstone(login));
+        self.put_login(user, &crate::claude_login::cleared_login(login));
     }
 
     /// Writes this text to a user's env file of the setup token.
@@ -77,7 +77,7 @@ impl Guest {
 
     /// What the variable is in a new ssh login; `None` when it is not set at all.
     #[track_caller]
-    pub fn variable_by_ssh(&self, user: &str) -> Option<String> {
+    pub fn variable_over_ssh(&self, user: &str) -> Option<String> {
         // A login that fails must not look like a variable that is not set.
         let seen = self.ssh(user, &format!("printenv {VARIABLE}; echo done")).expect_success("ssh").text();
         let value = seen.strip_suffix("done\n").expect("the command ran to its end");
@@ -97,7 +97,7 @@ impl Guest {
 
     /// Everything of ours that is not for this user alone, in their home and among their requests.
     #[track_caller]
-    pub fn open_to_others(&self, user: &str, home: &str) -> String {
+    pub fn accessible_to_others(&self, user: &str, home: &str) -> String {
         self.run(&format!(
             "cd '{home}' && find .claude .config .local ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
         ))

@@ -2,12 +2,12 @@
 
 use std::{process::Command, time::Duration};
 
-use super::{Finished, Guest, Terminal};
+use super::{CommandResult, Guest, Terminal};
 
 impl Guest {
     /// `ssh USER@guest COMMAND`: a real login, without a terminal.
-    pub fn ssh(&self, user: &str, command: &str) -> Finished {
-        Finished::of(self.ssh_command(user, &["-T"], command), b"")
+    pub fn ssh(&self, user: &str, command: &str) -> CommandResult {
+        CommandResult::of(self.ssh_command(user, &["-T"], command), b"")
     }
 
     /// As [`Guest::ssh`], for a login that must end within this time, as in [`Finished::within`].
@@ -16,9 +16,11 @@ impl Guest {
     /// # Panics
     /// If three logins take longer, or one fails.
     #[track_caller]
-    pub fn ssh_within(&self, limit: Duration, user: &str, command: &str) -> (Finished, usize) {
+    pub fn ssh_within(&self, limit: Duration, user: &str, command: &str) -> (CommandResult, usize) {
         let doing = format!("a login of {user}");
-        Finished::within_attempts(limit, &doing, || self.ssh(user, command).expect_success("a login"))
+        CommandResult::within_limit_attempts(limit, &doing, || {
+            self.ssh(user, command).expect_success("a login")
+        })
     }
 
     /// Opens an interactive ssh session with a terminal and waits for nothing yet.
@@ -47,7 +49,7 @@ impl Guest {
 
     /// The full command line of an ssh client on this machine that logs in to the guest.
     pub fn ssh_command(&self, user: &str, flags: &[&str], command: &str) -> Command {
-        let mut client = self.on_its_network("ssh");
+        let mut client = self.guest_network_command("ssh");
         client.args(flags).args(self.client_options()).arg(format!("{user}@127.0.0.1"));
         if !command.is_empty() {
             client.arg(command);
@@ -57,13 +59,13 @@ impl Guest {
 
     /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in
     /// and bytes on its standard input.
-    pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> Finished {
-        let mut client = self.on_its_network(tool);
+    pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> CommandResult {
+        let mut client = self.guest_network_command(tool);
         client.args(self.client_options()).args(arguments);
-        Finished::of(client, input)
+        CommandResult::of(client, input)
     }
 
-    fn on_its_network(&self, program: &str) -> Command {
+    fn guest_network_command(&self, program: &str) -> Command {
         let mut command = Command::new("env");
         command.args(self.network_prefix()).arg(program);
         command

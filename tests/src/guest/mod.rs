@@ -34,13 +34,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use claude_guest::{Workplace, is_emptied};
-pub use command_result::Finished;
+pub use claude_guest::{ClaudeGuest, is_cleared};
+pub use command_result::CommandResult;
 pub use files::{VARIABLE, env_file_path, login_path};
 pub use package::PACKAGE;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
-pub use vault_guest::{Fleet, document_with};
+pub use vault_guest::{VaultGuest, document_with};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or
 /// 137.
@@ -90,7 +90,7 @@ impl Guest {
     /// When not run by root, when the root filesystem has not been made, or when the guest does not
     /// come up.
     pub fn start(suite: Suite) -> io::Result<Self> {
-        Self::start_showing(suite, &[])
+        Self::start_with_files(suite, &[])
     }
 
     /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another
@@ -98,12 +98,12 @@ impl Guest {
     ///
     /// # Errors
     /// As [`Guest::start`].
-    pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
-        Self::start_over(suite, None, files)
+    pub fn start_with_files(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        Self::start_on_layers(suite, None, files)
     }
 
-    /// As [`Guest::start_showing`], over a root filesystem in which this package is installed.
-    fn start_over(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
+    /// As [`Guest::start_with_files`], over a root filesystem in which this package is installed.
+    fn start_on_layers(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
@@ -146,26 +146,26 @@ impl Guest {
     }
 
     /// Runs a shell script as root in the guest, outside of any login and of any unit.
-    pub fn run(&self, script: &str) -> Finished {
+    pub fn run(&self, script: &str) -> CommandResult {
         self.run_with_input(script, b"")
     }
 
     /// As [`Guest::run`], with bytes on the script's standard input.
-    pub fn run_with_input(&self, script: &str, input: &[u8]) -> Finished {
+    pub fn run_with_input(&self, script: &str, input: &[u8]) -> CommandResult {
         let mut command = self.inside();
         command.args(["sh", "-c", script]);
-        Finished::of(command, input)
+        CommandResult::of(command, input)
     }
 
     /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's
     /// environment.
-    pub fn unit(&self, script: &str) -> Finished {
+    pub fn unit(&self, script: &str) -> CommandResult {
         let mut command = self.inside();
         command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
         // systemd replaces `${NAME}` by its own idea of it; the script's variables are the
         // script's.
         command.arg(script.replace('$', "$$"));
-        Finished::of(command, b"")
+        CommandResult::of(command, b"")
     }
 
     /// What the guest's journal holds of one syslog identifier, one message a line, oldest first.
@@ -212,7 +212,7 @@ impl Guest {
         let inside = format!("/proc/{}/root{path}", self.leader);
         let mut install = Command::new("install");
         install.args(["-D", "-m", "644"]).arg(file).arg(inside);
-        Finished::of(install, b"").expect_success("copying a file into the guest");
+        CommandResult::of(install, b"").expect_success("copying a file into the guest");
     }
 
     /// What stands before a command of this machine to give it the guest's network: how a server
@@ -228,7 +228,7 @@ impl Guest {
 
     /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real
     /// one would end PID 1, and with it the guest.)
-    pub fn forget_as_a_reboot_does(&self, folder: &str) {
+    pub fn apply_tmpfiles_as_after_reboot(&self, folder: &str) {
         self.run(&format!(
             "rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
         ))
@@ -265,7 +265,7 @@ impl Guest {
         command
     }
 
-    fn print_what_it_said(&self) {
+    fn print_diagnostics(&self) {
         let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
         let journal =
             self.run("journalctl --sync; journalctl --no-pager --output=short-precise --lines=150").text();
@@ -276,7 +276,7 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.print_what_it_said();
+            self.print_diagnostics();
         }
         drop(self.lifeline.take());
         // Bounded by the supervisor's own limits: ten seconds to halt, five for each hierarchy of

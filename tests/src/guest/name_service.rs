@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Finished, Guest};
+use super::{CommandResult, Guest};
 
 /// An NSS module (nss(5)): `ALICE`, `alice@corp`, `CORP\alice` and ` alice ` are other spellings of `alice`, and `al` is
 /// another name for it. It looks the own name up, and changes nothing of the entry.
@@ -64,13 +64,13 @@ impl Guest {
     /// # Panics
     /// When the module cannot be built.
     #[track_caller]
-    pub fn answer_to_other_spellings(&self) {
+    pub fn accept_other_spellings(&self) {
         let scratch = tempfile::tempdir().expect("a scratch folder");
         let (source, module) = (scratch.path().join("spellings.rs"), scratch.path().join("module.so"));
         std::fs::write(&source, SOURCE).expect("the source is written");
         let mut rustc = Command::new("rustc");
         rustc.args(FLAGS).arg("-o").args([&module, &source]);
-        Finished::of(rustc, b"").expect_success("building the NSS module");
+        CommandResult::of(rustc, b"").expect_success("building the NSS module");
         let folder = self.run("dirname \"$(ls /usr/lib/*/libnss_systemd.so.2 /lib/*/libnss_systemd.so.2 2>/dev/null | head -1)\"");
         self.copy_in(&module, &format!("{}/libnss_spellings.so.2", folder.text().trim()));
         self.run("sed -i 's/^passwd:.*/passwd: files spellings systemd/; s/^shadow:.*/shadow: files spellings/' /etc/nsswitch.conf && systemctl restart ssh systemd-logind")

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finished, Guest};
+use super::{CommandResult, Guest};
 
 /// The name of the package.
 pub const PACKAGE: &str = "claude-auth-sync";
@@ -35,18 +35,18 @@ impl Guest {
 
     /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its
     /// output.
-    pub fn remove_package(&self) -> Finished {
+    pub fn remove_package(&self) -> CommandResult {
         self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
     }
 
     /// Purges the package, as [`Guest::remove_package`] does and its configuration with it.
-    pub fn purge_package(&self) -> Finished {
+    pub fn purge_package(&self) -> CommandResult {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
     /// Returns the files and units of the product, one per line, except homes, what stays until a purge
     /// (the configuration and the identity bindings), and dpkg's records.
-    pub fn left_of_product(&self) -> String {
+    pub fn remaining_product_files(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
                 | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e '^/var/lib/claude-auth-sync$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/

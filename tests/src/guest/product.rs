@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{Finished, Guest, Suite};
+use super::{CommandResult, Guest, Suite};
 use crate::programs;
 
 /// The identifier of all our lines in the journal.
@@ -28,10 +28,10 @@ impl Guest {
     }
 
     /// As [`Guest::boot_with_product`], with files of this machine seen in the guest, as
-    /// [`Guest::start_showing`] does.
+    /// [`Guest::start_with_files`] does.
     pub(super) fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
-        let guest = Self::start_over(suite, Some(&programs::package()), files)?;
-        guest.verify_nothing_without_client();
+        let guest = Self::start_on_layers(suite, Some(&programs::package()), files)?;
+        guest.disable_verification_without_client();
         Ok(guest)
     }
 
@@ -49,13 +49,13 @@ impl Guest {
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
         self.install_package(&programs::package());
         self.wait_for_bus();
-        self.verify_nothing_without_client();
+        self.disable_verification_without_client();
         self.expect_module();
     }
 
-    fn verify_nothing_without_client(&self) {
+    fn disable_verification_without_client(&self) {
         if !self.run("command -v claude").succeeded() {
-            self.verify_nothing();
+            self.disable_verification();
         }
     }
 
@@ -107,16 +107,16 @@ impl Guest {
 
     /// Makes the sync find no `claude` to verify with.
     #[track_caller]
-    pub fn verify_nothing(&self) {
+    pub fn disable_verification(&self) {
         self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
         self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
     }
 
-    /// Removes the whole configuration, but for what [`Self::verify_nothing`] says.
+    /// Removes the whole configuration, but for what [`Self::disable_verification`] says.
     #[track_caller]
     pub fn forget_configuration(&self) {
         self.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
-        self.verify_nothing();
+        self.disable_verification();
     }
 
     /// Writes `/etc/claude-auth-sync/config.toml`.
@@ -140,7 +140,7 @@ impl Guest {
     #[track_caller]
     pub fn stop_watch(&self, user: &str) {
         let stop = || self.run(&format!("systemctl stop claude-auth-watch@{user}.service"));
-        let was_canceled = |stopped: &Finished| {
+        let was_canceled = |stopped: &CommandResult| {
             !stopped.succeeded() && String::from_utf8_lossy(&stopped.stderr).contains("canceled")
         };
         let stopped = (0..4).map(|_| stop()).find(|stopped| !was_canceled(stopped)).unwrap_or_else(stop);
@@ -148,7 +148,7 @@ impl Guest {
     }
 
     /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
-    pub fn sync(&self, user: &str) -> Finished {
+    pub fn sync(&self, user: &str) -> CommandResult {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
     }
 

@@ -14,7 +14,7 @@ use cas_protocol::deadline::Deadline;
 use crate::screen::Screen;
 
 /// How long a text is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A session at a terminal of the guest.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Terminal {
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let read_up_to = self.read_up_to;
-        let seen = self.screen.wait_for(text, PATIENCE, |shown| {
+        let seen = self.screen.wait_for(text, TIMEOUT, |shown| {
             let unread = shown.get(read_up_to..)?;
             Some(unread.get(..unread.find(text)? + text.len())?.to_owned())
         });
@@ -93,7 +93,7 @@ impl Terminal {
     #[track_caller]
     pub fn leave(mut self) -> String {
         self.type_line("exit");
-        let has_ended = self.screen.wait_for_end(&Deadline::after(PATIENCE));
+        let has_ended = self.screen.wait_for_end(&Deadline::after(TIMEOUT));
         let shown = self.screen.text();
         assert!(has_ended, "the session does not end:\n{shown}");
         shown.get(self.read_up_to..).unwrap_or_default().to_owned()

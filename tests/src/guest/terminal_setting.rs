@@ -14,7 +14,7 @@ impl Guest {
     /// # Panics
     /// When it cannot be started.
     #[track_caller]
-    pub fn at_a_terminal(
+    pub fn run_at_terminal(
         &self,
         user: &str,
         variables: &[(&str, &str)],
@@ -32,7 +32,7 @@ impl Guest {
     /// # Panics
     /// When it cannot be started.
     #[track_caller]
-    pub fn in_a_pipe(
+    pub fn run_in_pipe(
         &self,
         user: &str,
         variables: &[(&str, &str)],

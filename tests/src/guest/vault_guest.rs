@@ -7,25 +7,25 @@ use crate::claude_login::parsed;
 use crate::openbao::{Bao, Person, Policy, Prefix};
 
 /// A workstation and its store. The server ends before the guest does.
-pub struct Fleet {
+pub struct VaultGuest {
     /// The server, behind TLS.
     pub bao: Bao,
     /// The workstation.
     pub guest: Guest,
 }
 
-impl Fleet {
+impl VaultGuest {
     /// Boots a guest with the product installed and configured for its own server, without enrolled
     /// users. A login asks the store when its last response is older than `login_refresh_after`.
     #[track_caller]
     pub fn start(suite: Suite, login_refresh_after: &str) -> Self {
         let guest = Guest::boot_with_product(suite);
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
-        let fleet = Self { bao, guest };
-        let ca = std::fs::read(fleet.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
-        fleet.configure_address(fleet.bao.address(), login_refresh_after);
-        fleet.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
-        fleet
+        let vault_guest = Self { bao, guest };
+        let ca = std::fs::read(vault_guest.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
+        vault_guest.configure_address(vault_guest.bao.address(), login_refresh_after);
+        vault_guest.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
+        vault_guest
     }
 
     /// Points the product at this address.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::binary;
 
 /// How long a server may take from its start to its first answer.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A command in front of every process of the bed, such as `nsenter -t PID -n --` to run in a
 /// guest's network.
@@ -58,7 +58,7 @@ impl Process {
     /// of its ports.
     pub(super) fn wait_until(&mut self, mut is_ready: impl FnMut() -> bool) -> bool {
         let started = Instant::now();
-        while started.elapsed() < READY_WITHIN {
+        while started.elapsed() < READY_TIMEOUT {
             if let Some(status) = self.child.try_wait().expect("asking for the server's state") {
                 let log = self.log_text();
                 assert!(log.contains("address already in use"), "bao ended with {status}:\n{log}");
@@ -69,7 +69,7 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("bao was not ready within {READY_WITHIN:?}:\n{}", self.log_text());
+        panic!("bao was not ready within {READY_TIMEOUT:?}:\n{}", self.log_text());
     }
 
     /// Ends it as a power failure would.

@@ -90,7 +90,7 @@ impl Raft {
     }
 
     /// A new user with this policy and a token, who talks to a standby.
-    pub fn person_at_a_standby(&self, user: &str, policy: Policy) -> Person {
+    pub fn user_at_standby(&self, user: &str, policy: Policy) -> Person {
         let person = Person::provision(self.standby(), user, policy);
         // The policy and the token have to arrive at the standby first.
         self.wait_for(Duration::from_secs(10), || {
@@ -102,7 +102,7 @@ impl Raft {
 
     /// Kills the active node, as a power failure would, once the others can elect a new one (which takes a quarter of a
     /// minute: a node that joins has no vote at first).
-    pub fn kill_the_active_node(&mut self) {
+    pub fn kill_active_node(&mut self) {
         let active = self.active_index();
         self.wait_for(Duration::from_secs(60), || {
             let answer = self.nodes[active].admin.ask("GET", "sys/storage/raft/configuration", None).body;

@@ -81,7 +81,7 @@ impl Person {
 
     /// Mints another one as provisioners did for the former script: without the role, and without
     /// naming anybody in it.
-    pub fn mint_as_for_the_script(&self) -> String {
+    pub fn mint_for_legacy_script(&self) -> String {
         let body = json!({
             "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
             "display_name": format!("devvm-claude-auth-{}", self.user),

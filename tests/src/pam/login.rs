@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{PamBed, Report};
+use super::{PamFixture, Report};
 
 /// One run of the host.
 pub struct Login<'a> {
-    pub(super) bed: &'a PamBed,
+    pub(super) bed: &'a PamFixture,
     pub(super) service: String,
     pub(super) user: Option<Vec<u8>>,
     pub(super) helper: Option<PathBuf>,

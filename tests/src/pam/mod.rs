@@ -39,14 +39,14 @@ const STAGE: &str = include_str!("stage.sh");
 
 /// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers,
 /// the programs, the log.
-pub struct PamBed {
+pub struct PamFixture {
     scratch: TempDir,
     host: PathBuf,
     hostile: PathBuf,
     log: LogSocket,
 }
 
-impl PamBed {
+impl PamFixture {
     /// A bed in which `alice` is enrolled. The two programs are those of this package, as
     /// `env!("CARGO_BIN_EXE_pam-host")` and `env!("CARGO_BIN_EXE_hostile-helper")` name them.
     #[must_use]
@@ -114,7 +114,7 @@ impl PamBed {
     /// Waits until none of the programs runs any more, at most two seconds: a process that was
     /// killed takes a moment to go.
     #[must_use]
-    pub fn all_programs_are_gone(&self) -> bool {
+    pub fn no_program_is_running(&self) -> bool {
         let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
         // A process that has ended, or has not been reaped yet, has no file any more.
         let runs =

@@ -96,7 +96,7 @@ impl Report {
     }
 
     /// Asserts a harmless login without a token, and one line that contains `reason`.
-    pub fn assert_no_token_because(&self, reason: &str) {
+    pub fn assert_no_token_with_reason(&self, reason: &str) {
         self.assert_harmless();
         assert_eq!(self.environment(), [""; 0]);
         assert!(self.only_line().contains(reason), "{:?} says {reason:?}", self.only_line());

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Resident;
+use super::TestUser;
 
 /// Files by their paths: the inode, and what each holds.
 pub type Files = BTreeMap<String, (u64, Vec<u8>)>;
 
-impl Resident {
+impl TestUser {
     /// Every file of the home. Locks are left out: they are empty files that stay.
     ///
     /// # Panics
@@ -26,7 +26,7 @@ impl Resident {
     ///
     /// # Panics
     /// When the folder of temporary files cannot be read.
-    pub fn scratch_left(&self) -> Vec<String> {
+    pub fn remaining_scratch_directories(&self) -> Vec<String> {
         fs::read_dir(self.folder().join("tmp"))
             .expect("a folder")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

@@ -48,41 +48,41 @@ pub const STATE: &str = ".local/state/claude-auth-sync";
 const LIMIT_SECONDS: &str = "60";
 
 /// One user with the namespaces, which end when this value is dropped.
-pub struct Resident {
+pub struct TestUser {
     anthropic: Option<FakeAnthropic>,
     namespaces: Namespaces,
     journal: Journal,
     folder: TempDir,
 }
 
-impl Resident {
+impl TestUser {
     /// Gives them a home with nothing in it but empty directories, our programs, and a
     /// configuration that verifies nothing.
     ///
     /// # Panics
     /// Without root or a release build, or when a step of the kernel's fails.
-    pub fn settle() -> Self {
-        let (folder, mounts) = furnished();
-        let resident = Self::living_in(folder, mounts);
-        resident.configure("verify = false\n");
-        resident
+    pub fn create() -> Self {
+        let (folder, mounts) = create_root_directory();
+        let test_user = Self::in_directory(folder, mounts);
+        test_user.configure("verify = false\n");
+        test_user
     }
 
     /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's
     /// default configuration but for where that client is and that it believes the stand-in.
     ///
     /// # Panics
-    /// As [`Resident::settle`], and without the client.
-    pub fn settle_with_claude() -> Self {
-        Self::settle_with_claude_of(NEWEST)
+    /// As [`TestUser::settle`], and without the client.
+    pub fn create_with_claude() -> Self {
+        Self::create_with_claude_version(NEWEST)
     }
 
     /// The same with the client of another version.
     ///
     /// # Panics
-    /// As [`Resident::settle_with_claude`].
-    pub fn settle_with_claude_of(version: &str) -> Self {
-        let (folder, mut mounts) = furnished();
+    /// As [`TestUser::create_with_claude`].
+    pub fn create_with_claude_version(version: &str) -> Self {
+        let (folder, mut mounts) = create_root_directory();
         let (client, authority) = (folder.path().join("bin/claude"), TlsAuthority::new("Anthropic"));
         fs::write(&client, "").expect("a place for the client");
         let source = installed(version).unwrap_or_else(|error| panic!("{error}"));
@@ -90,16 +90,16 @@ impl Resident {
         let ca = authority.write_to(folder.path()).expect("its certificate is written");
         let hosts = format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n");
         fs::write(folder.path().join("etc/hosts"), hosts).expect("the hosts are written");
-        let mut resident = Self::living_in(folder, mounts);
-        let listener = resident.inside(|| TcpListener::bind("127.0.0.1:443")).expect("a new network");
-        resident.anthropic = Some(FakeAnthropic::start(vec![listener], &authority));
-        resident.configure(&format!(
+        let mut test_user = Self::in_directory(folder, mounts);
+        let listener = test_user.inside(|| TcpListener::bind("127.0.0.1:443")).expect("a new network");
+        test_user.anthropic = Some(FakeAnthropic::start(vec![listener], &authority));
+        test_user.configure(&format!(
             "[claude]\nprogram = {client:?}\nenvironment = {{ NODE_EXTRA_CA_CERTS = {ca:?} }}\n"
         ));
-        resident
+        test_user
     }
 
-    fn living_in(folder: TempDir, mounts: Vec<Mount>) -> Self {
+    fn in_directory(folder: TempDir, mounts: Vec<Mount>) -> Self {
         let namespaces = Namespaces::new(mounts).expect("namespaces of our own");
         let journal = namespaces.run(Journal::listen);
         Self { anthropic: None, namespaces, journal, folder }
@@ -168,20 +168,20 @@ impl Resident {
         let person = bao.person(NAME, policy);
         let ca = bao.ca_cert().expect("it is behind TLS");
         fs::copy(ca, self.folder.path().join("etc/claude-auth-sync/ca.pem")).expect("the CA is copied");
-        self.use_address(bao.address());
+        self.set_store_url(bao.address());
         self.put(VAULT_TOKEN, &format!("{}\n", person.token()));
         person
     }
 
-    /// As [`Resident::use_store`], through a relay that counts the connections.
+    /// As [`TestUser::use_store`], through a relay that counts the connections.
     ///
     /// # Panics
-    /// As [`Resident::use_store`].
-    pub fn use_store_through_a_relay(&self, bao: &Bao, policy: Policy) -> (Person, CountingRelay) {
+    /// As [`TestUser::use_store`].
+    pub fn use_store_through_relay(&self, bao: &Bao, policy: Policy) -> (Person, CountingRelay) {
         let person = self.use_store(bao, policy);
         let server = bao.address().trim_start_matches("https://").parse().expect("address and port");
         let relay = self.inside(move || CountingRelay::start(server)).expect("a relay of our own");
-        self.use_address(&format!("https://{}", relay.address()));
+        self.set_store_url(&format!("https://{}", relay.address()));
         (person, relay)
     }
 
@@ -189,7 +189,7 @@ impl Resident {
     ///
     /// # Panics
     /// When the configuration cannot be written.
-    pub fn use_address(&self, address: &str) {
+    pub fn set_store_url(&self, address: &str) {
         let ca =
             if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
         let text = format!("store = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}");
@@ -266,7 +266,7 @@ impl Resident {
     /// The same with these bytes on its standard input.
     ///
     /// # Panics
-    /// As [`Resident::output`].
+    /// As [`TestUser::output`].
     pub fn output_with_input(&self, mut command: Command, input: &[u8]) -> Output {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let what = format!("{command:?}");
@@ -283,7 +283,7 @@ impl Resident {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn at_a_terminal(&self, program: &str, arguments: &[&str], columns: u16) -> PseudoTerminal {
+    pub fn run_at_terminal(&self, program: &str, arguments: &[&str], columns: u16) -> PseudoTerminal {
         let mut command = Command::new(self.program(program));
         command.args(arguments).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
         let spawn = |mut session: Command| {
@@ -328,16 +328,16 @@ impl Resident {
     ///
     /// # Panics
     /// When it cannot be copied.
-    pub fn move_in(&self, template: &Path) {
+    pub fn restore_home(&self, template: &Path) {
         root_directory::replace_tree(template, &self.home())
             .unwrap_or_else(|error| panic!("a new home: {error}"));
     }
 
-    /// Keeps the home as it is, for [`Resident::move_in`].
+    /// Keeps the home as it is, for [`TestUser::restore_home`].
     ///
     /// # Panics
     /// When it cannot be copied.
-    pub fn keep_home_as(&self, name: &str) -> PathBuf {
+    pub fn save_home(&self, name: &str) -> PathBuf {
         let template = self.folder.path().join(name);
         root_directory::replace_tree(&self.home(), &template)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -346,7 +346,7 @@ impl Resident {
 }
 
 /// A folder with all the files of a world, and where they are seen in it.
-fn furnished() -> (TempDir, Vec<Mount>) {
+fn create_root_directory() -> (TempDir, Vec<Mount>) {
     // Not in /tmp, which is another one inside.
     let folder =
         tempfile::Builder::new().prefix("resident.").tempdir_in("/var/tmp").expect("a scratch folder");
@@ -364,7 +364,7 @@ fn furnished() -> (TempDir, Vec<Mount>) {
 ///
 /// # Panics
 /// When that fails.
-pub fn hand_over(path: &Path) {
+pub fn give_to_user(path: &Path) {
     let given = chown(path, Some(UID), Some(UID));
     given.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600))).expect("it is theirs");
 }

@@ -1,4 +1,4 @@
-//! A [`Resident`] whose login file is watched by the `cas-sync watch` of the release build.
+//! A [`TestUser`] whose login file is watched by the `cas-sync watch` of the release build.
 
 mod account;
 mod process;
@@ -15,10 +15,10 @@ use nix::unistd::Pid;
 pub use self::account::Account;
 pub use self::process::Process;
 pub use self::writer::{Act, Way, Writer};
-use crate::test_user::{LOGIN, Resident, STATE, UID};
+use crate::test_user::{LOGIN, STATE, TestUser, UID};
 
 /// A timeout far above every expected duration, so that a slow machine does not fail.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The unit file of the service.
 const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
@@ -36,9 +36,9 @@ impl Watcher {
     ///
     /// # Panics
     /// When it does not start, or does not watch within a minute.
-    pub fn start(resident: &Resident) -> Self {
-        let watcher = Self::begin(resident);
-        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+    pub fn start(test_user: &TestUser) -> Self {
+        let watcher = Self::begin(test_user);
+        watcher.process().wait_until_watching(&test_user.path(".claude"));
         watcher
     }
 
@@ -46,10 +46,10 @@ impl Watcher {
     ///
     /// # Panics
     /// As [`Self::start`].
-    pub fn start_as_its_unit(resident: &Resident) -> Self {
+    pub fn start_with_unit_priority(test_user: &TestUser) -> Self {
         let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
-        let watcher = Self::behind(&["nice", "--adjustment", priority], resident);
-        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+        let watcher = Self::behind(&["nice", "--adjustment", priority], test_user);
+        watcher.process().wait_until_watching(&test_user.path(".claude"));
         watcher
     }
 
@@ -58,20 +58,20 @@ impl Watcher {
     ///
     /// # Panics
     /// When it does not start.
-    pub fn begin(resident: &Resident) -> Self {
+    pub fn begin(test_user: &TestUser) -> Self {
         let processor = shared_processor().to_string();
-        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], resident)
+        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], test_user)
     }
 
-    fn behind(prefix: &[&str], resident: &Resident) -> Self {
+    fn behind(prefix: &[&str], test_user: &TestUser) -> Self {
         let id = UID.to_string();
         let (first, rest) = prefix.split_first().expect("a command");
         let mut command = Command::new(first);
         command.args(rest).arg("setpriv");
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "KILL", "--"]);
-        command.arg(resident.program("cas-sync")).arg("watch").current_dir("/");
+        command.arg(test_user.program("cas-sync")).arg("watch").current_dir("/");
         command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
-        let child = resident.inside(move || command.spawn()).expect("setpriv is there");
+        let child = test_user.inside(move || command.spawn()).expect("setpriv is there");
         Self { child }
     }
 
@@ -120,24 +120,24 @@ fn shared_processor() -> usize {
 /// # Panics
 /// When that takes longer than a minute: what lies there, and the journal.
 #[track_caller]
-pub fn wait_for_login(resident: &Resident, condition: impl Fn(&str) -> bool) -> Duration {
+pub fn wait_for_login(test_user: &TestUser, condition: impl Fn(&str) -> bool) -> Duration {
     let begun = Instant::now();
-    let content = || text(resident, LOGIN);
+    let content = || text(test_user, LOGIN);
     while !condition(&content()) {
         assert!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < TIMEOUT,
             "it holds {:?}, and the history {:?}\n{}",
             generations(&content()),
-            generations(&text(resident, &format!("{STATE}/history.json"))),
-            resident.journal()
+            generations(&text(test_user, &format!("{STATE}/history.json"))),
+            test_user.journal()
         );
         thread::sleep(Duration::from_micros(200));
     }
     begun.elapsed()
 }
 
-fn text(resident: &Resident, below_home: &str) -> String {
-    String::from_utf8(resident.read(below_home).unwrap_or_default()).unwrap_or_default()
+fn text(test_user: &TestUser, below_home: &str) -> String {
+    String::from_utf8(test_user.read(below_home).unwrap_or_default()).unwrap_or_default()
 }
 
 /// The names of the generations in a text ([`crate::claude_login::healthy`]).
@@ -154,7 +154,7 @@ fn generations(text: &str) -> Vec<&str> {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(begun.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         thread::sleep(PAUSE);
     }
 }

@@ -24,7 +24,7 @@ impl Process {
     ///
     /// # Panics
     /// If that takes longer than a minute.
-    pub fn wait_until_it_watches(&self, directory: &Path) {
+    pub fn wait_until_watching(&self, directory: &Path) {
         let watches = || {
             let inode = fs::metadata(directory).map_or(0, |found| found.ino());
             let wanted = format!(" ino:{inode:x} ");
@@ -32,14 +32,14 @@ impl Process {
         };
         eventually(&format!("a watch on {}", directory.display()), watches);
         // It looks once when it begins; what is counted is what comes after that.
-        self.wait_until_asleep();
+        self.wait_until_idle();
     }
 
     /// Waits until none of its threads has anything to do.
     ///
     /// # Panics
     /// When that takes longer than a minute.
-    pub fn wait_until_asleep(&self) {
+    pub fn wait_until_idle(&self) {
         let mut before = None;
         eventually("a watcher that sleeps", || {
             let account = self.account();

@@ -12,7 +12,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
 
 use super::shared_processor;
-use crate::test_user::{LOGIN, Resident, UID};
+use crate::test_user::{LOGIN, TestUser, UID};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub struct Writer {
 
 impl Writer {
     /// A writer of the resident's login file.
-    pub fn of(resident: &Resident) -> Self {
-        let file = resident.path(LOGIN);
+    pub fn of(test_user: &TestUser) -> Self {
+        let file = test_user.path(LOGIN);
         let (acts, inbox) = channel::<Vec<Act>>();
         let (reply, done) = channel();
         thread::spawn(move || {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::LoggedRequest;
-use cas_tests::claude_client::{ClaudeBed, OLDER};
+use cas_tests::claude_client::{ClaudeFixture, OLDER};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
@@ -108,7 +108,7 @@ fn untouched_refresh_lock_is_replaced_after_a_minute() {
 #[test]
 fn older_client_replaces_a_refresh_lock_after_ten_seconds() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
-        let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+        let bed = ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
         let seconds = age_when_taken_over(&bed, lock, 5);
         assert!((9.5..20.0).contains(&seconds), "{lock}: {seconds}");
     }
@@ -140,7 +140,7 @@ fn write_lock_held_too_long_loses_the_login() {
 
 /// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
 /// returns how many seconds ago that was when it took the lock away.
-fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
+fn age_when_taken_over(bed: &ClaudeFixture, lock: &str, age: u64) -> f64 {
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, bed);
     let held = alice.make_directory(lock).expect("the lock");

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_client::{Said, in_hours};
+use cas_tests::claude_client::{ClientOutput, in_hours};
 use serde_json::{Value, json};
 
 use super::{
-    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_tombstone, oauth, run,
-    sign_in_stale, tombstone,
+    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, cleared_login, document, is_cleared_login, oauth,
+    run, sign_in_stale,
 };
 
 const SETUP_TOKEN: &str = "sk-ant-oat01-a-setup-token";
@@ -35,12 +35,12 @@ fn valid_login_answers_and_is_not_refreshed() {
 fn cleared_login_reports_an_expired_session_without_a_request() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
     let said = run(&alice);
     assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
     assert_eq!((said.exit_code, said.result("api_error_status")), (Some(1), &Value::Null));
     assert_eq!(bed.anthropic().essential_requests(), []);
-    assert!(is_tombstone(&oauth(&alice)));
+    assert!(is_cleared_login(&oauth(&alice)));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn restored_login_works_at_the_next_run() {
     let alice = bed.person("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
     let good = alice.credentials().expect("a file");
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
     assert!(!run(&alice).answered());
     alice.write_credentials(&good).expect("restored");
     let said = run(&alice);
@@ -110,7 +110,7 @@ fn running_session_notices_a_cleared_and_a_restored_login() {
     let good = alice.credentials().expect("a file");
     let mut session = alice.claude().converse().expect("started");
     assert!(session.ask("Once", LIMIT).expect("an answer").answered());
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
     let said = session.ask("Twice", LIMIT).expect("an answer");
     assert!(!said.answered() && said.text().contains("expired"), "{said:?}");
     alice.write_credentials(&good).expect("restored");
@@ -124,7 +124,7 @@ fn token_in_the_environment_takes_precedence_over_the_file() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
-    let documents = [document(&login, 8), document(&login, -1), json!({"claudeAiOauth": tombstone()})];
+    let documents = [document(&login, 8), document(&login, -1), json!({"claudeAiOauth": cleared_login()})];
     bed.anthropic().accept_setup_token(SETUP_TOKEN);
     let with_token =
         || alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", SETUP_TOKEN).run(LIMIT).expect("an end");
@@ -200,10 +200,10 @@ fn auth_status_exits_during_a_slow_refresh_and_loses_the_login() {
     assert_eq!(super::refreshes(&bed), 1);
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
     let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    assert!(!said.answered() && is_cleared_login(&oauth(&alice)), "{said:?}");
 }
 
-fn logged_in(said: &Said) -> Value {
+fn logged_in(said: &ClientOutput) -> Value {
     let status: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
     status["loggedIn"].clone()
 }

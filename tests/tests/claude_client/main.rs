@@ -12,7 +12,7 @@ mod sign_in;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, Person, Said, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClientOutput, Person, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -22,12 +22,12 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 const NOT_LOGGED_IN: &str = "Not logged in";
 
-fn bed() -> ClaudeBed {
-    ClaudeBed::start().unwrap_or_else(|error| panic!("{error}"))
+fn bed() -> ClaudeFixture {
+    ClaudeFixture::start().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
-fn sign_in_stale(person: &Person<'_>, bed: &ClaudeBed) -> Login {
+fn sign_in_stale(person: &Person<'_>, bed: &ClaudeFixture) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     person.write_credentials(&document(&login, -1)).expect("the login is written");
     login
@@ -42,19 +42,19 @@ fn oauth(person: &Person<'_>) -> Value {
     person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }
 
-fn tombstone() -> Value {
+fn cleared_login() -> Value {
     json!({"accessToken": "", "refreshToken": "", "expiresAt": 0, "scopes": ["user:inference"]})
 }
 
-fn is_tombstone(object: &Value) -> bool {
+fn is_cleared_login(object: &Value) -> bool {
     object["accessToken"] == "" && object["refreshToken"] == "" && object["expiresAt"] == 0
 }
 
-fn run(person: &Person<'_>) -> Said {
+fn run(person: &Person<'_>) -> ClientOutput {
     person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn refreshes(bed: &ClaudeBed) -> usize {
+fn refreshes(bed: &ClaudeFixture) -> usize {
     bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 

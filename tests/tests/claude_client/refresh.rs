@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{LoggedRequest, Login, RefreshAnswer};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, OLDER, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, NEWEST, OLDER, Person, in_hours};
 use serde_json::{Value, json};
 
 use super::{
-    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_tombstone, oauth, refreshes, run,
-    sign_in_stale,
+    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_cleared_login, oauth, refreshes,
+    run, sign_in_stale,
 };
 
 #[test]
@@ -57,16 +57,16 @@ fn refresh_replaces_tokens_and_drops_unknown_members() {
 
 #[test]
 fn rejected_refresh_clears_only_the_login() {
-    a_refused_refresh_token_leaves_a_tombstone(&bed(), SESSION_EXPIRED);
+    assert_refused_refresh_clears_the_login(&bed(), SESSION_EXPIRED);
 }
 
 #[test]
 fn older_client_clears_the_login_and_reports_not_logged_in() {
-    let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
-    a_refused_refresh_token_leaves_a_tombstone(&bed, NOT_LOGGED_IN);
+    let bed = ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+    assert_refused_refresh_clears_the_login(&bed, NOT_LOGGED_IN);
 }
 
-fn a_refused_refresh_token_leaves_a_tombstone(bed: &ClaudeBed, what_it_says: &str) {
+fn assert_refused_refresh_clears_the_login(bed: &ClaudeFixture, what_it_says: &str) {
     let alice = bed.person("alice").expect("alice");
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
     bed.anthropic().revoke(&login.family);
@@ -92,10 +92,10 @@ fn copied_login_in_a_second_home_is_logged_out() {
     copy.write_credentials(&document(&login, -1)).expect("copied");
     assert!(run(&alice).answered());
     assert!(!run(&copy).answered());
-    assert!(is_tombstone(&oauth(&copy)) && !is_tombstone(&oauth(&alice)));
+    assert!(is_cleared_login(&oauth(&copy)) && !is_cleared_login(&oauth(&alice)));
     // The server has revoked the whole family, so the login of the other home is rejected too.
     let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    assert!(!said.answered() && is_cleared_login(&oauth(&alice)), "{said:?}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn client_killed_during_a_refresh_is_logged_out_next_time() {
     bed.anthropic().hold_refreshes(false);
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
     let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    assert!(!said.answered() && is_cleared_login(&oauth(&alice)), "{said:?}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn lost_refresh_response_logs_the_user_out() {
     sign_in_stale(&alice, &bed);
     bed.anthropic().answer_refreshes(RefreshAnswer::RotateAndLoseTheAnswer);
     let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    assert!(!said.answered() && is_cleared_login(&oauth(&alice)), "{said:?}");
 }
 
 #[test]
@@ -184,40 +184,40 @@ fn concurrent_sessions_refresh_once() {
         assert!(said.answered(), "{said:?}");
     }
     assert_eq!(refreshes(&bed), 1);
-    assert!(!is_tombstone(&oauth(&alice)));
+    assert!(!is_cleared_login(&oauth(&alice)));
 }
 
 #[test]
 fn login_refreshed_on_a_full_disk_is_lost() {
     for version in [NEWEST, OLDER] {
-        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
-        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let bed = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = bed.user_with_own_disk("alice").expect("alice");
         let login = sign_in_stale(&alice, &bed);
-        alice.fill_disk_but(0).expect("full");
-        is_refreshed_in_vain(&bed, &alice, &login);
+        alice.fill_disk_except(0).expect("full");
+        is_refreshed_without_success(&bed, &alice, &login);
         alice.empty_disk().expect("room again");
         let said = run(&alice);
-        assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{version}: {said:?}");
+        assert!(!said.answered() && is_cleared_login(&oauth(&alice)), "{version}: {said:?}");
     }
 }
 
 #[test]
 fn client_fills_the_disk_with_a_copy_of_its_state() {
     for version in [NEWEST, OLDER] {
-        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
-        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let bed = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = bed.user_with_own_disk("alice").expect("alice");
         let login = sign_in_stale(&alice, &bed);
-        alice.write_own_state(400).expect("written");
-        alice.fill_disk_but(300).expect("filled");
-        is_refreshed_in_vain(&bed, &alice, &login);
+        alice.write_client_state(400).expect("written");
+        alice.fill_disk_except(300).expect("filled");
+        is_refreshed_without_success(&bed, &alice, &login);
         // But for a page of a small file that the client takes away again as it ends.
-        let room = alice.room_on_disk().expect("a disk");
+        let room = alice.free_disk_space().expect("a disk");
         assert!(room <= 8192, "{room} with {version}");
     }
 }
 
 /// The server gives out a new pair, and the old one stays in the file.
-fn is_refreshed_in_vain(bed: &ClaudeBed, alice: &Person<'_>, login: &Login) {
+fn is_refreshed_without_success(bed: &ClaudeFixture, alice: &Person<'_>, login: &Login) {
     let said = run(alice);
     assert!(!said.answered() && refreshes(bed) > 0, "{said:?}");
     assert_eq!(oauth(alice)["refreshToken"], login.refresh_token, "{said:?}");

@@ -12,8 +12,8 @@ use super::*;
 const KEY: &str = "sk-somebody-elses-key";
 
 /// A bed with a client of this version, and an organisation that serves these settings.
-fn bed_under(version: &str, settings: Value) -> ClaudeBed {
-    let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+fn bed_under(version: &str, settings: Value) -> ClaudeFixture {
+    let bed = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
     bed.anthropic().answer_messages(KEY, Some(Ok));
     bed.anthropic().answer_settings(Settings(settings));
     bed

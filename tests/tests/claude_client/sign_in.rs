@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
-use cas_tests::claude_client::{ClaudeBed, Invocation, Person, Started, now_in_milliseconds};
+use cas_tests::claude_client::{ClaudeFixture, Invocation, Person, Started, now_in_milliseconds};
 use cas_tests::claude_login::parsed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,9 +53,9 @@ fn state_in(address: &str) -> &str {
 }
 
 /// Signs in; what it said.
-fn signed_in(bed: &ClaudeBed, client: &Invocation<'_>) -> String {
-    bed.anthropic().show_code(CODE, Account::of_somebody());
-    let mut started = client.start_listening().expect("started");
+fn signed_in(bed: &ClaudeFixture, client: &Invocation<'_>) -> String {
+    bed.anthropic().show_code(CODE, Account::personal());
+    let mut started = client.start_with_input().expect("started");
     let address = address_of(&started);
     started.tell(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
     let said = started.end(LIMIT).expect("an end");
@@ -76,7 +76,7 @@ fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
         assert!(!address.contains(' ') && address.contains("login_hint=alice%40example.org"), "{address}");
         assert!(address.contains("login_method=sso"), "{address}");
         let login = read(directory.join(".credentials.json"))["claudeAiOauth"].take();
-        let account = Account::of_somebody();
+        let account = Account::personal();
         let (names, lapses) =
             ([&login["accountUuid"], &login["organizationUuid"]], &login["refreshTokenExpiresAt"]);
         if directory.ends_with("older") {
@@ -103,7 +103,7 @@ fn refused_code_leaves_no_login() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        let mut started = client.start_listening().expect("started");
+        let mut started = client.start_with_input().expect("started");
         let address = address_of(&started);
         started.tell(&format!("nonsense#{}", state_in(&address))).expect("it listens");
         let said = started.end(LIMIT).expect("an end");
@@ -118,7 +118,7 @@ fn sign_in_that_is_interrupted_exits_with_success() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, _) in clients(&alice) {
-        let mut started = client.start_listening().expect("started");
+        let mut started = client.start_with_input().expect("started");
         address_of(&started);
         thread::sleep(Duration::from_secs(1));
         assert!(started.is_running().expect("a child"));

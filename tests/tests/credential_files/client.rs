@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::fingerprint;
-use cas_tests::claude_client::{ClaudeBed, OLDER, now_in_milliseconds};
+use cas_tests::claude_client::{ClaudeFixture, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, Values};
 
 use super::recording::NEWEST;
@@ -37,7 +37,7 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     thread::scope(|scope| {
         for _ in 0..WORKERS.min(cases.len()) {
             scope.spawn(|| {
-                let bed = ClaudeBed::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+                let bed = ClaudeFixture::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
                 while let Some(index) = { next.lock().expect("no worker panics").next() } {
                     let answer = answer(&bed, version, &cases[index], index);
                     found.lock().expect("no worker panics")[index] = answer;
@@ -48,7 +48,7 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     found.into_inner().expect("no worker panics")
 }
 
-fn answer(bed: &ClaudeBed, version: &str, case: &Case, index: usize) -> String {
+fn answer(bed: &ClaudeFixture, version: &str, case: &Case, index: usize) -> String {
     let person = bed.person(&format!("user{index}")).expect("a user");
     let login = bed.anthropic().sign_in(&format!("user{index}"), Duration::from_secs(8 * 3600));
     let now = now_in_milliseconds();

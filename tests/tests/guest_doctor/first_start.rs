@@ -1,9 +1,9 @@
 //! What the check of the first start is about: the real client, typed at a terminal.
 
-use cas_tests::guest::{Suite, Workplace};
+use cas_tests::guest::{ClaudeGuest, Suite};
 
 /// What an interactive client shows within some seconds, with this `.claude.json`.
-fn shown(desk: &Workplace, own_state: &str) -> String {
+fn shown(desk: &ClaudeGuest, own_state: &str) -> String {
     desk.guest.write("/home/alice/.claude.json", "alice", "600", own_state.as_bytes());
     let mut terminal = desk.guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
@@ -13,7 +13,7 @@ fn shown(desk: &Workplace, own_state: &str) -> String {
 
 #[test]
 fn client_without_a_first_start_is_reported_despite_a_login() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     let first = shown(&desk, "{}");
     assert!(first.contains("Welcome") && !first.contains("workspace"), "{first:?}");

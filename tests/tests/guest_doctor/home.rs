@@ -70,7 +70,7 @@ fn desk() -> Guest {
     guest.put_login("alice", &good);
     guest.sync("alice").expect_success("the first backup");
     guest.write("/home/alice/good", "alice", "600", good.as_bytes());
-    guest.write("/home/alice/emptied", "alice", "600", claude_login::tombstone(&good).as_bytes());
+    guest.write("/home/alice/emptied", "alice", "600", claude_login::cleared_login(&good).as_bytes());
     guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     guest
         .run("cd /home/alice && install -d -m 700 -o alice -g alice .config .config/claude-auth-sync .local")

@@ -8,7 +8,7 @@ use cas_tests::{
 use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 
 /// Restores the PAM stack. No command of doctor overwrites edits in it.
-const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
+const RESTORE_STATE: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
@@ -30,10 +30,10 @@ pub(crate) const ROWS: [Row; 22] = [
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
     row("request-socket-inactive", "systemctl stop claude-auth-request.socket").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
-    row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
+    row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
     // The guest has no package server, so the file is restored from a copy.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),
@@ -91,7 +91,7 @@ fn fix_as_root_runs_the_syncs_of_all_users() {
     for user in ["alice", "bob"] {
         let good = claude_login::fresh(user);
         guest.stop_watch(user);
-        guest.back_up_and_break(user, &good);
+        guest.back_up_and_clear(user, &good);
     }
     guest
         .run("mkdir -p /etc/systemd/system/claude-auth-sync@.service.d && printf '[Service]\\nExecStartPre=+/usr/local/bin/meet %%i\\n' >/etc/systemd/system/claude-auth-sync@.service.d/meet.conf && systemctl daemon-reload")

@@ -1,6 +1,6 @@
 //! One way of breaking a guest, and how doctor is asked about it.
 
-use cas_tests::guest::{Finished, Guest};
+use cas_tests::guest::{CommandResult, Guest};
 use serde_json::Value;
 
 /// Who asks doctor, and does what it says.
@@ -12,7 +12,7 @@ pub(crate) enum Who {
 
 /// How the problem is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mended {
+pub(crate) enum Fixed {
     /// By the command that doctor prints, as it prints it.
     ByRemedy,
     /// With this script, because doctor prints no command, or its command needs what the guest does
@@ -28,12 +28,12 @@ pub(crate) struct Row {
     pub(crate) who: Who,
     /// A script of root's that breaks the guest, with alice's home as the working directory.
     pub(crate) broken: &'static str,
-    pub(crate) mended: Mended,
+    pub(crate) fixed: Fixed,
 }
 
 /// A problem that alice finds and fixes with what doctor prints.
 pub(crate) const fn row(id: &'static str, broken: &'static str) -> Row {
-    Row { id, who: Who::Alice, broken, mended: Mended::ByRemedy }
+    Row { id, who: Who::Alice, broken, fixed: Fixed::ByRemedy }
 }
 
 impl Row {
@@ -44,7 +44,7 @@ impl Row {
 
     /// Fixed by this script.
     pub(crate) const fn otherwise(self, script: &'static str) -> Self {
-        Self { mended: Mended::Otherwise(script), ..self }
+        Self { fixed: Fixed::Otherwise(script), ..self }
     }
 }
 
@@ -63,9 +63,9 @@ fn one(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
         row.id,
         row.who,
         || drop(script(row.broken).expect_success(row.id)),
-        |command, who| match row.mended {
-            Mended::Otherwise(instead) => Ok(script(instead)),
-            Mended::ByRemedy => by_remedy(guest, who, command, environment),
+        |command, who| match row.fixed {
+            Fixed::Otherwise(instead) => Ok(script(instead)),
+            Fixed::ByRemedy => by_remedy(guest, who, command, environment),
         },
     )
 }
@@ -76,7 +76,7 @@ pub(crate) fn by_remedy(
     who: Who,
     command: Option<&str>,
     environment: &str,
-) -> Result<Finished, String> {
+) -> Result<CommandResult, String> {
     match command {
         // Its exit status also reflects other problems.
         Some(command) if command == "cas-sync doctor --fix" => {
@@ -93,7 +93,7 @@ pub(crate) fn case(
     id: &str,
     who: Who,
     broken: impl FnOnce(),
-    mended: impl FnOnce(Option<&str>, Who) -> Result<Finished, String>,
+    fixed: impl FnOnce(Option<&str>, Who) -> Result<CommandResult, String>,
 ) -> Result<(), String> {
     let before = diagnosis(guest, who);
     if finding(&before, id).is_some() {
@@ -103,13 +103,13 @@ pub(crate) fn case(
     let told = diagnosis(guest, who);
     let Some(found) = finding(&told, id) else { return Err(format!("{id}: not found: {told}")) };
     let command = found["command"].as_str();
-    let shown = said_to_people(guest, who);
+    let shown = text_report(guest, who);
     if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
         return Err(format!("{id}: people are not shown {command:?}: {shown}"));
     }
     // A user's command is run as the user, also if root runs doctor.
-    let mender = if found["run_as"] == "alice" { Who::Alice } else { who };
-    let done = mended(command, mender).map_err(|why| format!("{id}: {why}: {found}"))?;
+    let fixer = if found["run_as"] == "alice" { Who::Alice } else { who };
+    let done = fixed(command, fixer).map_err(|why| format!("{id}: {why}: {found}"))?;
     if !done.succeeded() {
         return Err(format!("{id}: the remedy {command:?} failed: {}", all_of(&done)));
     }
@@ -129,7 +129,7 @@ pub(crate) fn diagnosis(guest: &Guest, who: Who) -> Value {
     json
 }
 
-fn said_to_people(guest: &Guest, who: Who) -> String {
+fn text_report(guest: &Guest, who: Who) -> String {
     let said = asked(guest, who, "cas-sync doctor");
     let text = said.text();
     assert_eq!(String::from_utf8_lossy(&said.stderr), "");
@@ -148,7 +148,7 @@ pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
 }
 
 /// Runs a shell command outside of any login, because a login would repair things.
-pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
+pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> CommandResult {
     match who {
         Who::Root => guest.run_with_input("cd / && sh -s", command.as_bytes()),
         Who::Alice => guest.run_with_input(
@@ -159,7 +159,7 @@ pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
 }
 
 /// A command that begins with `sudo` is for an administrator; alice is not one.
-pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> Finished {
+pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> CommandResult {
     match command.strip_prefix("sudo ") {
         // The environment stays as it is here anyway.
         Some(command) => asked(
@@ -172,6 +172,6 @@ pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -
 }
 
 /// All that was printed.
-pub(crate) fn all_of(finished: &Finished) -> String {
+pub(crate) fn all_of(finished: &CommandResult) -> String {
     format!("{:?} {}{}", finished.code, finished.text(), String::from_utf8_lossy(&finished.stderr))
 }

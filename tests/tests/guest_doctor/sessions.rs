@@ -2,7 +2,7 @@
 //! store's token changes.
 
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Fleet, Suite};
+use cas_tests::guest::{Suite, VaultGuest};
 use serde_json::{Value, json};
 
 use super::row::{Who, asked, case, diagnosis, finding};
@@ -30,8 +30,8 @@ setsid runuser -u bob -- env CLAUDE_CODE_OAUTH_TOKEN="$token" sleep 1003 </dev/n
 sleep 0.5
 "#;
 
-fn sessions(fleet: &Fleet, who: Who, arguments: &str) -> (Option<i32>, Value) {
-    let said = asked(&fleet.guest, who, &format!("cas-sync sessions --json {arguments}"));
+fn sessions(vault_guest: &VaultGuest, who: Who, arguments: &str) -> (Option<i32>, Value) {
+    let said = asked(&vault_guest.guest, who, &format!("cas-sync sessions --json {arguments}"));
     let text = said.text();
     assert!(!text.contains("sk-ant"), "a token is never shown: {text}");
     assert_eq!(String::from_utf8_lossy(&said.stderr), "");
@@ -51,12 +51,12 @@ fn held(told: &Value, holds: &str) -> Vec<String> {
 
 #[test]
 fn process_with_an_old_token_is_named_with_its_restart() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = vault_guest.enroll("alice");
     alice.put_document(&json!({ "setup_token": OLD }));
-    fleet.guest.sync("alice").expect_success("taking the token over");
-    fleet.guest.run(PROCESSES).expect_success("processes");
-    let (code, told) = sessions(&fleet, Who::Alice, "");
+    vault_guest.guest.sync("alice").expect_success("taking the token over");
+    vault_guest.guest.run(PROCESSES).expect_success("processes");
+    let (code, told) = sessions(&vault_guest, Who::Alice, "");
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(told["schema"], 1);
     let current = held(&told, "current");
@@ -70,62 +70,62 @@ fn process_with_an_old_token_is_named_with_its_restart() {
     // The token is exchanged: what was started before has the old one until it is started again.
     let exchanged = || {
         alice.put_document(&json!({ "setup_token": NEW }));
-        fleet.guest.sync("alice").expect_success("taking the new token over");
+        vault_guest.guest.sync("alice").expect_success("taking the new token over");
     };
     exchanged();
-    let (code, told) = sessions(&fleet, Who::Alice, "");
+    let (code, told) = sessions(&vault_guest, Who::Alice, "");
     assert_eq!(code, Some(1));
     let mut replaced = held(&told, "replaced");
     replaced.sort();
     assert_eq!(replaced, ["claude", "ev?[31mil", "sleep"], "{told}");
-    let people = asked(&fleet.guest, Who::Alice, "cas-sync sessions").text();
+    let people = asked(&vault_guest.guest, Who::Alice, "cas-sync sessions").text();
     assert!(people.contains(RESTART), "{people}");
     assert!(!people.contains('\u{1b}') && !people.contains("sk-ant"), "{people}");
 
     // Root sees the same of her, and no other user who is not enrolled; alice sees only herself.
-    let (code, of_root) = sessions(&fleet, Who::Root, "");
+    let (code, of_root) = sessions(&vault_guest, Who::Root, "");
     assert_eq!((code, of_root["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{of_root}");
     assert_eq!(held(&of_root, "replaced").len(), 3, "{of_root}");
-    assert_eq!(asked(&fleet.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
+    assert_eq!(asked(&vault_guest.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
 
     // After the printed commands no process has the old token, and doctor agrees.
-    fleet.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
-    let told = diagnosis(&fleet.guest, Who::Alice);
+    vault_guest.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
+    let told = diagnosis(&vault_guest.guest, Who::Alice);
     let found = finding(&told, "old-session").expect("it is found");
     // No command is printed for a unit of the machine, because it may contain other users'
     // sessions.
     assert!(
         found["command"].is_null() && found["remedy"].as_str().is_some_and(|what| what.contains(RESTART))
     );
-    let restarted = || fleet.guest.run(&RESTART.replace("sudo ", ""));
+    let restarted = || vault_guest.guest.run(&RESTART.replace("sudo ", ""));
     restarted().expect_success("what the words say");
-    assert!(finding(&diagnosis(&fleet.guest, Who::Alice), "old-session").is_none());
-    let (code, told) = sessions(&fleet, Who::Alice, "");
+    assert!(finding(&diagnosis(&vault_guest.guest, Who::Alice), "old-session").is_none());
+    let (code, told) = sessions(&vault_guest, Who::Alice, "");
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(held(&told, "current"), ["sleep"], "the service was started again with the new one: {told}");
 
     // Withdrawn: a service that is restarted has none.
     let withdrawn = || {
         alice.put_document(&json!({ "setup_token": "" }));
-        fleet.guest.sync("alice").expect_success("taking it away");
+        vault_guest.guest.sync("alice").expect_success("taking it away");
     };
-    case(&fleet.guest, "old-session", Who::Alice, withdrawn, |_, _| Ok(restarted()))
+    case(&vault_guest.guest, "old-session", Who::Alice, withdrawn, |_, _| Ok(restarted()))
         .unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
 fn sessions_handles_hidden_and_thousands_of_processes() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    fleet.enroll("alice");
-    fleet.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");
-    fleet
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+    vault_guest.enroll("alice");
+    vault_guest.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");
+    vault_guest
         .guest
         .run("runuser -u alice -- sh -c 'for i in $(seq 1500); do sleep 300 & done' >/dev/null 2>&1")
         .expect_success("many");
     for who in [Who::Alice, Who::Root] {
-        let said = asked(&fleet.guest, who, "cas-sync sessions --json");
+        let said = asked(&vault_guest.guest, who, "cas-sync sessions --json");
         assert_eq!(said.code, Some(0), "{said:?}");
         assert!(said.took.as_secs() < 10, "{:?}", said.took);
     }
-    fleet.guest.run("pkill -u alice sleep; true").expect_success("ending them");
+    vault_guest.guest.run("pkill -u alice sleep; true").expect_success("ending them");
 }

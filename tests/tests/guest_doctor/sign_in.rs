@@ -3,7 +3,7 @@
 use cas_tests::anthropic::{Account, Login};
 use cas_tests::claude_client::{self, in_hours};
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Finished, Suite, Workplace};
+use cas_tests::guest::{ClaudeGuest, CommandResult, Suite};
 use serde_json::json;
 
 use super::row::{self, Row, Who, asked, case, row};
@@ -35,7 +35,7 @@ const CODE: &str = "the-code-of-the-browser";
 #[test]
 fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     let old = claude_client::installed("2.1.197").unwrap_or_else(|error| panic!("{error}"));
-    let desk = Workplace::start_with_product(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
+    let desk = ClaudeGuest::start_with_product(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
         .unwrap_or_else(|error| panic!("{error}"));
     desk.guest.enroll("alice");
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
@@ -88,11 +88,10 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
         let set = format!("printf %s {old} | cas-sync token set --minted-at \"$(date -d '-350 days' +%F)\"");
         asked(&desk.guest, Who::Alice, &set).expect_success("the token of last year");
     };
-    let mended =
+    let fixed =
         |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, &format!("printf %s {new} |"));
-    case(&desk.guest, "setup-token-expires", Who::Alice, broken, mended)
-        .unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(desk.guest.variable_by_ssh("alice").as_deref(), Some(new));
+    case(&desk.guest, "setup-token-expires", Who::Alice, broken, fixed).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(desk.guest.variable_over_ssh("alice").as_deref(), Some(new));
 }
 
 fn file_of(login: &Login) -> String {
@@ -100,18 +99,18 @@ fn file_of(login: &Login) -> String {
 }
 
 /// Whether the client does at its first try: what is refused is refused.
-fn answers(desk: &Workplace) -> bool {
+fn answers(desk: &ClaudeGuest) -> bool {
     let bounded = |question: &str| format!("CLAUDE_CODE_MAX_RETRIES=0 timeout 30 {question}");
     desk.claude_in(|question| desk.guest.ssh("alice", &bounded(question))).answered()
 }
 
 /// Runs the printed command, opens its URL, and enters the displayed code.
-fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> {
+fn sign_in(desk: &ClaudeGuest, command: Option<&str>) -> Result<CommandResult, String> {
     let command = command.ok_or("no command is printed")?;
     if !command.starts_with("cas-sync login") {
         return Err(format!("{command} is no sign-in that leaves the old login until the new one works"));
     }
-    desk.anthropic.show_code(CODE, Account::of_somebody());
+    desk.anthropic.show_code(CODE, Account::personal());
     let script = format!(
         "cd \"$(mktemp -d)\" && mkfifo said code
          {{ {command} >said <code; }} & exec 3<said 4>code
@@ -123,7 +122,7 @@ fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> 
 
 #[test]
 fn setting_that_overrides_the_login_is_named_with_a_remedy() {
-    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     let login = desk.sign_in("alice");
     let access = parsed(&desk.guest.login_of("alice"))["claudeAiOauth"]["accessToken"]
@@ -149,8 +148,8 @@ fn setting_that_overrides_the_login_is_named_with_a_remedy() {
             let said = asked(&desk.guest, Who::Alice, "cas-sync doctor; cas-sync doctor --json");
             assert!(!said.text().contains("secret"), "no value is shown: {said:?}");
         };
-        let mended = |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, "");
-        case(&desk.guest, id, Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
+        let fixed = |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, "");
+        case(&desk.guest, id, Who::Alice, broken, fixed).unwrap_or_else(|why| panic!("{why}"));
         desk.anthropic.forget_requests();
         assert!(answers(&desk), "{id}: after the remedy");
         let used = cas_tests::anthropic::fingerprint(&access);

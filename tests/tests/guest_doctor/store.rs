@@ -1,7 +1,7 @@
 //! The server, the user's token and the document: a real OpenBao, broken by its administrator.
 
 use cas_tests::claude_login;
-use cas_tests::guest::{Finished, Fleet, Suite};
+use cas_tests::guest::{CommandResult, Suite, VaultGuest};
 use cas_tests::openbao::{Person, Policy, binary};
 use serde_json::{Value, json};
 
@@ -46,19 +46,19 @@ pub(crate) const AT_SERVER: [&str; 9] = [
 ];
 
 struct Desk {
-    fleet: Fleet,
+    vault_guest: VaultGuest,
     alice: Person,
 }
 
 impl Desk {
     fn start() -> Self {
-        let fleet = Fleet::start(Suite::Bookworm, "15min");
-        let alice = fleet.enroll("alice");
-        let guest = &fleet.guest;
+        let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+        let alice = vault_guest.enroll("alice");
+        let guest = &vault_guest.guest;
         guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
         guest.put_login("alice", &claude_login::fresh("one"));
         guest.sync("alice").expect_success("the first backup");
-        let bob = fleet.bao.person("bob", Policy::Patch);
+        let bob = vault_guest.bao.person("bob", Policy::Patch);
         guest.write("/root/bobs", "root", "600", format!("{}\n", bob.token()).as_bytes());
         let other = cas_tests::tls_authority::TlsAuthority::new("another one");
         guest.write("/root/other-ca.pem", "root", "644", other.certificate_pem().as_bytes());
@@ -68,40 +68,41 @@ impl Desk {
             .run(&format!("cp {CONFIGURATION} /etc/claude-auth-sync/ca.pem /root/"))
             .expect_success("copies");
         guest.install_program(&binary(), "/usr/local/bin/bao");
-        Self { fleet, alice }
+        Self { vault_guest, alice }
     }
 
     /// What an admin at a terminal has in their environment.
     fn environment(&self) -> String {
         format!(
             "export VAULT_TOKEN={0} BAO_TOKEN={0} BAO_ADDR={1} BAO_CACERT=/etc/claude-auth-sync/ca.pem;",
-            self.fleet.bao.root_token(),
-            self.fleet.bao.address()
+            self.vault_guest.bao.root_token(),
+            self.vault_guest.bao.address()
         )
     }
 
     #[track_caller]
-    fn broken_by(&self, id: &str, broken: impl FnOnce()) {
-        let remedy =
-            |command: Option<&str>, who| by_remedy(&self.fleet.guest, who, command, &self.environment());
-        case(&self.fleet.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
+    fn check_problem(&self, id: &str, broken: impl FnOnce()) {
+        let remedy = |command: Option<&str>, who| {
+            by_remedy(&self.vault_guest.guest, who, command, &self.environment())
+        };
+        case(&self.vault_guest.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
     }
 
     #[track_caller]
-    fn broken_and_mended_by(&self, id: &str, broken: impl FnOnce(), mended: impl FnOnce()) {
-        let mend = |_: Option<&str>, _| -> Result<Finished, String> {
-            mended();
-            Ok(self.fleet.guest.run("true"))
+    fn check_problem_with_fix(&self, id: &str, broken: impl FnOnce(), fixed: impl FnOnce()) {
+        let mend = |_: Option<&str>, _| -> Result<CommandResult, String> {
+            fixed();
+            Ok(self.vault_guest.guest.run("true"))
         };
-        case(&self.fleet.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
+        case(&self.vault_guest.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
     }
 
     fn use_token(&self, token: &str) {
-        self.fleet.guest.put_vault_token("alice", &format!("{token}\n"));
+        self.vault_guest.guest.put_vault_token("alice", &format!("{token}\n"));
     }
 
     fn admin(&self, method: &str, path: &str, body: &Value) {
-        self.fleet.bao.admin().done(method, path, body);
+        self.vault_guest.bao.admin().done(method, path, body);
     }
 
     /// A token of alice's that is made like none that provisioning makes.
@@ -113,7 +114,7 @@ impl Desk {
         });
         let members = body.as_object_mut().expect("an object");
         members.extend(more.as_object().expect("an object").clone());
-        let answer = self.fleet.bao.admin().done("POST", "auth/token/create-orphan", &body);
+        let answer = self.vault_guest.bao.admin().done("POST", "auth/token/create-orphan", &body);
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 }
@@ -121,7 +122,7 @@ impl Desk {
 #[test]
 fn token_file_problem_is_fixed_by_the_printed_remedy() {
     let desk = Desk::start();
-    row::all(&desk.fleet.guest, &ROWS, &desk.environment());
+    row::all(&desk.vault_guest.guest, &ROWS, &desk.environment());
 }
 
 #[test]
@@ -131,41 +132,45 @@ fn server_problem_is_fixed_by_the_printed_remedy() {
     let own = Policy::Patch.text("alice");
 
     let token = String::from_utf8(
-        desk.fleet.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
+        desk.vault_guest.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
     )
     .expect("text");
-    desk.broken_by("vault-token-ended", || {
+    desk.check_problem("vault-token-ended", || {
         desk.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
     });
-    desk.broken_by("vault-token-ending", || desk.use_token(&desk.mint(&json!({ "period": "24h" }))));
-    desk.broken_by("vault-token-unrenewable", || {
+    desk.check_problem("vault-token-ending", || desk.use_token(&desk.mint(&json!({ "period": "24h" }))));
+    desk.check_problem("vault-token-unrenewable", || {
         desk.use_token(&desk.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
     // The role is deleted: its tokens are never renewed again. It comes back with the next
     // provisioning.
-    desk.broken_by("vault-token-unrenewable", || {
+    desk.check_problem("vault-token-unrenewable", || {
         desk.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
     });
-    desk.broken_by("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
-    desk.broken_by("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
-    desk.broken_by("document-deleted", || desk.alice.delete_document());
-    desk.broken_by("document-offboarded", || {
+    desk.check_problem("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
+    desk.check_problem("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
+    desk.check_problem("document-deleted", || desk.alice.delete_document());
+    desk.check_problem("document-offboarded", || {
         let mut fields = desk.alice.fields();
         fields["claude_offboarded_at"] = json!("2026-11-30T00:00:00Z");
         desk.alice.put_document(&fields);
     });
 
     // The printed text is for administrators with keys or other knowledge; this is what they do.
-    desk.broken_and_mended_by("store-sealed", || desk.fleet.bao.seal(), || desk.fleet.bao.unseal());
+    desk.check_problem_with_fix(
+        "store-sealed",
+        || desk.vault_guest.bao.seal(),
+        || desk.vault_guest.bao.unseal(),
+    );
     let fields = desk.alice.fields();
     let version = desk.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
-    desk.broken_and_mended_by(
+    desk.check_problem_with_fix(
         "document-deleted",
         || desk.alice.destroy_document(version),
         || desk.alice.put_document(&fields),
     );
     let quota = "sys/quotas/rate-limit/all";
-    desk.broken_and_mended_by(
+    desk.check_problem_with_fix(
         "store-busy",
         || desk.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
         || desk.admin("DELETE", quota, &Value::Null),

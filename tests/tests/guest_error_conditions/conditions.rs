@@ -23,7 +23,7 @@ const fn root(words: &'static str, code: i32, says: &'static str) -> Row {
 }
 
 /// Goes on by itself, as a service does, and has nothing to say.
-const GOES_ON: [(&str, &str); 1] =
+const CONTINUES: [(&str, &str); 1] =
     [("cas-sync watch", "waits until what it needs is there; the tests of the watch show it")];
 
 /// Runs the rows; every other command has to be in `without`, with the reason.
@@ -65,7 +65,7 @@ const ADMINS: [(&str, &str); 3] = [
     ("cas-sync metrics", "as above"),
 ];
 
-const ANSWERS_ALWAYS: [(&str, &str); 4] = [
+const ALWAYS_ANSWERS: [(&str, &str); 4] = [
     ("cas-sync sessions", "looks at processes alone"),
     (
         "cas-session login",
@@ -100,22 +100,22 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
         root("cas-sync provision --dry-run --json", 78, "/etc/claude-auth-sync/config.toml"),
         root("cas-sync provision --print-policy", 78, "/etc/claude-auth-sync/config.toml"),
     ];
-    let without = [&GOES_ON[..], &ADMINS, &ANSWERS_ALWAYS].concat();
+    let without = [&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS].concat();
     for text in
         ["store = 7\n", "store = \"vault\n", "store = \"valt\"\n", "[vault]\nadress = 7\nmount = false\n"]
     {
-        world.fleet.guest.configure(text);
+        world.vault_guest.guest.configure(text);
         all(&world, Kept::AllButOwnNotes, &rows, &without);
     }
     // Root can read files of any mode, but not a directory.
     world
-        .fleet
+        .vault_guest
         .guest
         .run("rm /etc/claude-auth-sync/config.toml; mkdir /etc/claude-auth-sync/config.toml")
         .expect_success("a folder");
     all(&world, Kept::AllButOwnNotes, &rows, &without);
-    world.fleet.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
-    world.fleet.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
+    world.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
+    world.vault_guest.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
     let provision = [("cas-sync provision", "root reads it")];
     let (rows, _): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.who == Who::Alice);
     all(&world, Kept::AllButOwnNotes, &rows, &[&without[..], &provision].concat());
@@ -124,7 +124,7 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
 #[test]
 fn missing_home_is_named_and_not_created() {
     let world = World::start();
-    world.fleet.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
+    world.vault_guest.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
     let rows = [
         person("cas-sync run", 0, "SKIP the home is missing"),
         person("cas-sync check", 75, "is missing"),
@@ -152,7 +152,7 @@ fn missing_home_is_named_and_not_created() {
         ("cas-sync unenroll", "as above"),
         ("cas-sync provision", "guest_provision::homes shows it"),
     ];
-    all(&world, Kept::AllButOwnNotes, &rows, &[&GOES_ON[..], &without].concat());
+    all(&world, Kept::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
 }
 
 /// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
@@ -172,7 +172,7 @@ fn rows_of_a_store(code: i32, says: &'static str) -> [Row; 10] {
     ]
 }
 
-const ASK_NO_SERVER: [(&str, &str); 5] = [
+const WITHOUT_SERVER: [(&str, &str); 5] = [
     ("cas-sync check", "asks no server"),
     ("cas-sync verify", "as above"),
     ("cas-sync status", "as above"),
@@ -186,8 +186,8 @@ const BY_HAND: &str = "sk-ant-oat01-by-hand-0123456789";
 #[test]
 fn unreachable_store_leaves_no_partial_changes() {
     let world = World::start();
-    let guest = &world.fleet.guest;
-    let without = [&GOES_ON[..], &ADMINS, &ANSWERS_ALWAYS, &ASK_NO_SERVER].concat();
+    let guest = &world.vault_guest.guest;
+    let without = [&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS, &WITHOUT_SERVER].concat();
     let provisioned = [("cas-sync provision", "waits for an admin's token, whatever else is missing")];
     guest.put_token("alice", BY_HAND);
     let before = world.alice.fields();
@@ -200,12 +200,12 @@ fn unreachable_store_leaves_no_partial_changes() {
     ];
     all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
 
-    world.fleet.configure_address("https://127.0.0.1:9", "15min");
+    world.vault_guest.configure_address("https://127.0.0.1:9", "15min");
     let rows = rows_of_a_store(75, "127.0.0.1:9");
     let provision = [root("cas-sync provision --json", 75, "127.0.0.1:9")];
     all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
 
-    world.fleet.configure_address(world.fleet.bao.address(), "15min");
+    world.vault_guest.configure_address(world.vault_guest.bao.address(), "15min");
     let path = "/home/alice/.config/claude-auth-sync/vault-token";
     guest.run(&format!("mv {path} /root/vault-token")).expect_success("no token");
     all(
@@ -216,11 +216,11 @@ fn unreachable_store_leaves_no_partial_changes() {
     );
     guest.run(&format!("mv /root/vault-token {path}")).expect_success("the token");
 
-    world.fleet.bao.seal();
+    world.vault_guest.bao.seal();
     let rows = rows_of_a_store(75, "sealed");
     let provision = [root("cas-sync provision --json", 75, "sealed")];
     all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
-    world.fleet.bao.unseal();
+    world.vault_guest.bao.unseal();
     assert_eq!(world.alice.fields(), before, "the document is as it was");
 }
 
@@ -238,7 +238,7 @@ fn missing_client_accepts_no_unverified_credential() {
     let before = world.alice.fields();
     for program in ["/nowhere/claude", "/etc/passwd", "/bin/true"] {
         let verify = format!("verify = true\n[claude]\nprogram = {program:?}\n");
-        let guest = &world.fleet.guest;
+        let guest = &world.vault_guest.guest;
         guest.write("/etc/claude-auth-sync/conf.d/95-verify.toml", "root", "644", verify.as_bytes());
         let rows = [
             person("cas-sync run", 69, "claude"),
@@ -254,7 +254,7 @@ fn missing_client_accepts_no_unverified_credential() {
             &world,
             Kept::AllButOwnNotes,
             &rows,
-            &[&GOES_ON[..], &ADMINS, &ANSWERS_ALWAYS, &without].concat(),
+            &[&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS, &without].concat(),
         );
     }
     assert_eq!(world.alice.fields(), before, "the document is as it was");

@@ -1,11 +1,11 @@
 //! A workstation with a store, of which every byte is compared.
 
-use cas_tests::guest::{Finished, Fleet, Suite};
+use cas_tests::guest::{CommandResult, Suite, VaultGuest};
 use cas_tests::{claude_login, openbao::Person};
 
 /// The workstation, and the user at the server.
 pub(crate) struct World {
-    pub(crate) fleet: Fleet,
+    pub(crate) vault_guest: VaultGuest,
     pub(crate) alice: Person,
 }
 
@@ -30,21 +30,21 @@ impl World {
     /// is another user.
     #[track_caller]
     pub(crate) fn start() -> Self {
-        let fleet = Fleet::start(Suite::Bookworm, "15min");
-        let alice = fleet.enroll("alice");
-        fleet.guest.put_login("alice", &claude_login::fresh("one"));
-        fleet.guest.sync("alice").expect_success("the first backup");
-        fleet.guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice: {}\n");
-        Self { fleet, alice }
+        let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+        let alice = vault_guest.enroll("alice");
+        vault_guest.guest.put_login("alice", &claude_login::fresh("one"));
+        vault_guest.guest.sync("alice").expect_success("the first backup");
+        vault_guest.guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice: {}\n");
+        Self { vault_guest, alice }
     }
 
     /// A command line of the shell, with this on its standard input.
-    pub(crate) fn typed(&self, who: Who, words: &str, input: &str) -> Finished {
+    pub(crate) fn typed(&self, who: Who, words: &str, input: &str) -> CommandResult {
         // A command that does not end has failed too.
         let words = format!("timeout 60 {words}");
         match who {
-            Who::Root => self.fleet.guest.run_with_input(&format!("cd / && {words}"), input.as_bytes()),
-            Who::Alice => self.fleet.guest.run_with_input(
+            Who::Root => self.vault_guest.guest.run_with_input(&format!("cd / && {words}"), input.as_bytes()),
+            Who::Alice => self.vault_guest.guest.run_with_input(
                 &format!(
                     "cd / && exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin {words}"
                 ),
@@ -69,7 +69,7 @@ impl World {
              find $all {without} -type d -printf '%p %M %U:%G\\n' | sort
              find $all {without} -type f -exec sha256sum {{}} + | sort -k2"
         );
-        let files = self.fleet.guest.run(&script).expect_success("looking").text();
+        let files = self.vault_guest.guest.run(&script).expect_success("looking").text();
         files.lines().map(str::to_owned).collect()
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
 
 /// Whether this is an error as it should be: short, on the standard error alone, and with these
 /// words in it.
-pub(crate) fn fault(said: &Finished, code: i32, says: &str) -> Option<String> {
+pub(crate) fn fault(said: &CommandResult, code: i32, says: &str) -> Option<String> {
     let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
     let why = match () {
         () if said.code != Some(code) => format!("ended with {:?}, not {code}", said.code),

@@ -4,12 +4,12 @@
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours;
-use cas_tests::claude_login::{parsed, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, parsed};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{PATIENCE, is_inactive, wait_until};
+use super::{TIMEOUT, is_inactive, wait_until};
 
 /// Login name, home, and what makes the account.
 const PEOPLE: [(&str, &str, &str); 5] = [
@@ -36,16 +36,16 @@ const PEOPLE: [(&str, &str, &str); 5] = [
 
 #[test]
 fn client_works_in_the_unit_as_in_a_session_on_bookworm() {
-    the_client_does_all_it_does_in_a_session(Suite::Bookworm);
+    check_client_in_the_unit(Suite::Bookworm);
 }
 
 #[test]
 fn client_works_in_the_unit_as_in_a_session_on_trixie() {
-    the_client_does_all_it_does_in_a_session(Suite::Trixie);
+    check_client_in_the_unit(Suite::Trixie);
 }
 
-fn the_client_does_all_it_does_in_a_session(suite: Suite) {
-    let desk = Workplace::with_product(suite, &[]);
+fn check_client_in_the_unit(suite: Suite) {
+    let desk = ClaudeGuest::with_product(suite, &[]);
     let guest = &desk.guest;
     guest.resume();
     guest.run("mkdir -p /srv/people /srv/closed/staff /mnt/memory").expect_success("places for homes");
@@ -135,7 +135,7 @@ fn is_probed(person: &Person<'_>) {
     assert!(after != before && after.contains(" OK ") && after.contains("verified by inference"), "{after}");
 }
 
-fn is_refreshed(desk: &Workplace, person: &Person<'_>) {
+fn is_refreshed(desk: &ClaudeGuest, person: &Person<'_>) {
     person.write(".claude.json", "{\"numStartups\":1}");
     person.keep(".claude.json");
     let settings = person.inode(".claude.json");
@@ -146,7 +146,7 @@ fn is_refreshed(desk: &Workplace, person: &Person<'_>) {
     desk.anthropic.hold_refreshes(true);
     person.guest.run(&format!("systemctl start --no-block '{}'", person.service())).expect_success("a sync");
     assert!(
-        desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()),
+        desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()),
         "{}",
         person.line()
     );
@@ -173,6 +173,6 @@ fn is_watched_over(person: &Person<'_>) {
         person.home
     );
     wait_until("it watches", person.guest, || person.guest.run(&watches).succeeded());
-    person.write(".claude/.credentials.json", &tombstone(&good.to_string()));
+    person.write(".claude/.credentials.json", &cleared_login(&good.to_string()));
     wait_until("it is back", person.guest, || person.file() == good);
 }

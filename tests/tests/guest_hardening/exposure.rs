@@ -9,15 +9,15 @@ const PAGE: &str = include_str!("../../../docs/admin/units.md");
 
 #[test]
 fn unit_exposure_equals_the_documented_one_on_bookworm() {
-    the_exposure_is_what_the_page_says(Suite::Bookworm);
+    check_unit_exposure(Suite::Bookworm);
 }
 
 #[test]
 fn unit_exposure_equals_the_documented_one_on_trixie() {
-    the_exposure_is_what_the_page_says(Suite::Trixie);
+    check_unit_exposure(Suite::Trixie);
 }
 
-fn the_exposure_is_what_the_page_says(suite: Suite) {
+fn check_unit_exposure(suite: Suite) {
     let guest = Guest::boot_with_product(suite);
     let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
     guest.write("/run/systemd/system/bare.service", "root", "644", bare);

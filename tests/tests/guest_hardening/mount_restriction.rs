@@ -1,6 +1,6 @@
 //! Why the units do not restrict a user to the own home by mounts: each of these cases would break.
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{drop_in, wait_until};
@@ -42,7 +42,7 @@ fn mount_restriction_breaks_a_login_behind_a_symlink() {
             |text: &str| guest.write("/home/shared/alice/.credentials.json", "alice", "600", text.as_bytes());
         put(&login);
         guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
-        for text in [login.clone(), tombstone(&login)] {
+        for text in [login.clone(), cleared_login(&login)] {
             put(&text);
             guest.run("systemctl start claude-auth-sync@alice.service");
         }

@@ -6,10 +6,10 @@ use cas_tests::guest::{Guest, Suite};
 use super::drop_in;
 
 /// A login of hers may write or read each of these; her units may not.
-const OF_THE_MACHINE: [&str; 4] =
+const MACHINE_SERVICE: [&str; 4] =
     ["echo x >>/usr/local/share/hers", "echo x >>/etc/hers", "cat /tmp/of-her-session", "cat /proc/1/status"];
 /// Operations that only the owners may do, wherever they are tried.
-const OF_OTHERS: [&str; 4] = [
+const OTHER_UNITS: [&str; 4] = [
     "ls /home/bob",
     "cat /home/bob/.claude/.credentials.json",
     "touch /home/carol/x",
@@ -27,14 +27,14 @@ fn user_units_have_fewer_rights_than_sessions() {
               systemd-run --quiet --collect --unit=of-bob --uid=bob sleep 600
               systemctl show --property=MainPID --value of-bob >/run/of-bob")
         .expect_success("things of hers, and of others");
-    for attempt in OF_THE_MACHINE {
+    for attempt in MACHINE_SERVICE {
         guest.ssh("alice", attempt).expect_success(attempt);
     }
-    for attempt in &OF_OTHERS[..3] {
+    for attempt in &OTHER_UNITS[..3] {
         assert!(!guest.ssh("alice", attempt).succeeded(), "{attempt}");
     }
     for unit in ["claude-auth-sync@alice.service", "claude-auth-watch@alice.service"] {
-        for attempt in OF_THE_MACHINE.iter().chain(&OF_OTHERS) {
+        for attempt in MACHINE_SERVICE.iter().chain(&OTHER_UNITS) {
             assert!(!in_the_unit(&guest, unit, attempt), "{unit}: {attempt}");
         }
         assert!(

@@ -2,9 +2,9 @@
 
 mod spellings;
 
-use cas_tests::guest::Finished;
+use cas_tests::guest::CommandResult;
 
 /// All that a command printed.
-fn printed(finished: &Finished) -> String {
+fn printed(finished: &CommandResult) -> String {
     [&finished.stdout[..], &finished.stderr].concat().iter().map(|byte| char::from(*byte)).collect()
 }

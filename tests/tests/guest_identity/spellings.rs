@@ -1,6 +1,6 @@
 //! A name service that answers to more than the account's own name: the own name decides, for every spelling.
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
 
 use super::printed;
@@ -10,7 +10,7 @@ const TOKEN: &str = "sk-ant-oat01-of-alice";
 fn guest() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
-    guest.answer_to_other_spellings();
+    guest.accept_other_spellings();
     guest
 }
 
@@ -42,13 +42,13 @@ fn login_typed_in_another_spelling_is_repaired() {
     for typed in ["ALICE", "alice@corp", "CORP\\alice"] {
         guest.forget_state("alice");
         guest.run("rm -f ~alice/.config/claude-auth-sync/claude-oauth.env").expect_success("no token");
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         let seen = guest.ssh(typed, "id -un; cat .claude/.credentials.json").expect_success("ssh").text();
         let (name, content) = seen.split_once('\n').expect("two lines");
         assert_eq!(name, "alice", "{typed}");
         assert_eq!(parsed(content), parsed(&login), "{typed}");
         guest.put_token("alice", TOKEN);
-        assert_eq!(guest.variable_by_ssh(typed).as_deref(), Some(TOKEN), "{typed}");
+        assert_eq!(guest.variable_over_ssh(typed).as_deref(), Some(TOKEN), "{typed}");
     }
     let journal = guest.product_journal();
     assert_eq!(journal.matches("user=alice RECOVERED").count(), 3, "{journal}");
@@ -69,7 +69,7 @@ fn hostile_spelling_gets_no_token() {
     guest.run("useradd --badname --create-home Dora && useradd --create-home eve").expect_success("users");
     for user in ["alice", "bob", "Dora", "eve"] {
         guest.put_token(user, &format!("sk-ant-oat01-of-{user}"));
-        guest.put_login(user, &tombstone(&fresh(user)));
+        guest.put_login(user, &cleared_login(&fresh(user)));
     }
     // eve was enrolled, and her name belongs to another account now.
     guest.enroll("eve");
@@ -138,7 +138,7 @@ fn hostile_spelling_gets_no_token() {
     // The session of an account that is not enrolled, and of a name that the module does not ask about.
     for typed in ["bob", "BOB", "Dora", "eve", "EVE", "al"] {
         guest.run("rm -f /etc/profile.d/claude-auth-sync.sh").expect_success("the module alone");
-        assert_eq!(guest.variable_by_ssh(typed), None, "{typed}");
+        assert_eq!(guest.variable_over_ssh(typed), None, "{typed}");
     }
     for (user, before) in left_alone {
         assert!(broken(user) == before, "{user}'s login was touched");

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::guest::{Guest, Suite, Workplace, env_file_path, login_path};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite, env_file_path, login_path};
 use cas_tests::openbao::{self, Bao, Person, Policy, Prefix};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { 
 const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
 
 /// Long enough.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The machine, its store, and the two users.
 pub(crate) struct Machine {
@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     pub(crate) bao: Bao,
     pub(crate) alice: Person,
     pub(crate) bob: Person,
-    pub(crate) desk: Workplace,
+    pub(crate) desk: ClaudeGuest,
 }
 
 /// Everything of a user that the migration must keep.
@@ -51,7 +51,7 @@ pub(crate) struct Belongings {
 impl Machine {
     /// After some weeks of the script: it has run for both.
     pub(crate) fn of_the_script(suite: Suite) -> Self {
-        let desk = Workplace::start_showing(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
+        let desk = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
             .unwrap_or_else(|error| panic!("no guest: {error}"));
         let guest = &desk.guest;
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
@@ -72,7 +72,7 @@ impl Machine {
         document["setup_token"] = SETUP_TOKEN.into();
         bob.put_document(&document);
         for person in [&alice, &bob] {
-            guest.put_vault_token(person.user(), &format!("{}\n", person.mint_as_for_the_script()));
+            guest.put_vault_token(person.user(), &format!("{}\n", person.mint_for_legacy_script()));
             guest
                 .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", person.user()).replace("~$u", &format!("/home/{}", person.user())))
                 .expect_success("its folders");
@@ -141,7 +141,7 @@ impl Machine {
     /// Waits until the store has another login of Alice's than this one.
     #[track_caller]
     pub(crate) fn wait_for_backup_after(&self, before: &Value) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while self.alice.fields()["claude_ai_oauth_json"] == before["claude_ai_oauth_json"] {
             assert!(Instant::now() < end, "no backup: {}", self.log(ALICE));
             thread::sleep(Duration::from_millis(50));
@@ -152,7 +152,7 @@ impl Machine {
     /// the watcher's push has left the login to it, so it is started again.
     #[track_caller]
     pub(crate) fn wait_until_verified(&self, user: &str, before: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let log = self.log(user);
             let rest = log.strip_prefix(before).unwrap_or_else(|| panic!("{before} has become {log}"));

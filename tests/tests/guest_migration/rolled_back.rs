@@ -6,15 +6,15 @@ use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_
 
 #[test]
 fn script_works_again_with_its_units_restored_on_bookworm() {
-    the_script_works_again(Suite::Bookworm);
+    check_script_after_rollback(Suite::Bookworm);
 }
 
 #[test]
 fn script_works_again_with_its_units_restored_on_trixie() {
-    the_script_works_again(Suite::Trixie);
+    check_script_after_rollback(Suite::Trixie);
 }
 
-fn the_script_works_again(suite: Suite) {
+fn check_script_after_rollback(suite: Suite) {
     let machine = Machine::of_the_script(suite);
     let guest = machine.guest();
     guest.install_product();

@@ -7,15 +7,15 @@ use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHE
 
 #[test]
 fn state_of_the_script_is_taken_over_on_bookworm() {
-    everything_is_taken_over(Suite::Bookworm);
+    check_state_taken_over(Suite::Bookworm);
 }
 
 #[test]
 fn state_of_the_script_is_taken_over_on_trixie() {
-    everything_is_taken_over(Suite::Trixie);
+    check_state_taken_over(Suite::Trixie);
 }
 
-fn everything_is_taken_over(suite: Suite) {
+fn check_state_taken_over(suite: Suite) {
     let machine = Machine::of_the_script(suite);
     let guest = machine.guest();
     let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
@@ -74,7 +74,7 @@ fn everything_is_taken_over(suite: Suite) {
     // Without the line that sourced a file of theirs as shell code.
     guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("the line goes");
     guest.run("chsh -s /bin/zsh bob").expect_success("a zsh");
-    assert_eq!(guest.variable_by_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");
+    assert_eq!(guest.variable_over_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");
     assert!(machine.desk.claude(ALICE).answered());
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
 

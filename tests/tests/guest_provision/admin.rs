@@ -13,15 +13,15 @@ use super::{
 
 #[test]
 fn provision_without_an_admin_token_names_what_is_missing() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let mint = |body: &Value| {
-        let made = fleet.bao.admin().done("POST", "auth/token/create", body);
+        let made = vault_guest.bao.admin().done("POST", "auth/token/create", body);
         made["auth"]["client_token"].as_str().expect("a token").to_owned()
     };
     let revoked = mint(&json!({}));
-    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    vault_guest.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
     let weak = mint(&json!({ "policies": ["default"] }));
     for (done, expected) in [
         (
@@ -54,16 +54,16 @@ fn provision_without_an_admin_token_names_what_is_missing() {
 /// What `--print-policy` prints is all that is needed, and all of it is needed.
 #[test]
 fn printed_policy_is_sufficient() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let printed = guest.run("cas-sync provision --print-policy").expect_success("printing").text();
     let (_, rest) = printed.split_once("# ---- policy of an admin's token").expect("the admin's");
     let (policy, role) = rest.split_once("# ---- auth/token/roles/workstation-claude").expect("the role");
     let (_, policy) = policy.split_once('\n').expect("a line of its own");
     let _: Value = serde_json::from_str(role).expect("the role is JSON");
-    fleet.bao.admin().done("PUT", "sys/policies/acl/provisioner", &json!({ "policy": policy }));
-    let made = fleet.bao.admin().done(
+    vault_guest.bao.admin().done("PUT", "sys/policies/acl/provisioner", &json!({ "policy": policy }));
+    let made = vault_guest.bao.admin().done(
         "POST",
         "auth/token/create",
         &json!({ "policies": ["provisioner"], "no_default_policy": true }),
@@ -73,7 +73,7 @@ fn printed_policy_is_sufficient() {
     let done = guest.run_with_input("cas-sync provision --admin-token-file -", provisioner.as_bytes());
     assert!(done.succeeded(), "{}", said(&done));
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    let alice = standing(&fleet, "alice").expect("a token");
+    let alice = standing(&vault_guest, "alice").expect("a token");
     assert_eq!(alice["orphan"], true);
     assert_eq!(alice["policies"], json!(["workstation-claude-alice"]), "and no default policy");
     assert_eq!(alice["display_name"], "token-devvm-claude-auth-alice");
@@ -83,29 +83,29 @@ fn printed_policy_is_sufficient() {
 
     roster(guest, "users:\n  alice:\n");
     provision_with(guest, provisioner, "").expect_success("offboarding");
-    assert_eq!(standing(&fleet, "bob"), None, "revoked");
+    assert_eq!(standing(&vault_guest, "bob"), None, "revoked");
 }
 
 #[test]
 fn expired_foreign_or_expiring_tokens_are_replaced() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
     guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("people");
     roster(guest, everybody);
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     let before = token(guest, "carol");
     // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends
     // soon and can.
     let revoked = token(guest, "alice").expect("a token");
-    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    vault_guest.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
     guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));
     let short = |user: &str, renewable: bool| {
         let body = json!({
             "policies": [format!("workstation-claude-{user}")], "no_parent": true, "no_default_policy": true,
             "ttl": "24h", "renewable": renewable, "meta": { "user": user }, "display_name": format!("devvm-claude-auth-{user}"),
         });
-        let made = fleet.bao.admin().done("POST", "auth/token/create", &body);
+        let made = vault_guest.bao.admin().done("POST", "auth/token/create", &body);
         guest.put_vault_token(user, made["auth"]["client_token"].as_str().expect("a token"));
     };
     short("dee", false);
@@ -125,15 +125,15 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     assert!(alone.text().contains("eve: renewed their token"), "{}", alone.text());
     assert_eq!(token(guest, "eve"), eve);
 
-    provision(&fleet, "").expect_success("with an admin");
+    provision(&vault_guest, "").expect_success("with an admin");
     for user in ["alice", "bob", "carol", "dee", "eve"] {
-        let found = standing(&fleet, user).unwrap_or_else(|| panic!("{user} has no token"));
+        let found = standing(&vault_guest, user).unwrap_or_else(|| panic!("{user} has no token"));
         assert_eq!(found["meta"]["user"], user);
     }
     assert_eq!(token(guest, "carol"), before, "hers was never touched, nor revoked");
     assert_eq!(guest.status_of(&token_file("bob")), "600 bob:bob regular file");
     assert_eq!(
-        tokens(&fleet.bao),
+        tokens(&vault_guest.bao),
         1 + 5,
         "the admin has one, and everybody has one: all earlier ones are revoked"
     );
@@ -141,8 +141,8 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
 
 #[test]
 fn server_sealed_during_a_run_is_completed_by_the_next_run() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");
     let names: Vec<_> = (100..160).map(|number| format!("p{number}")).collect();
     roster(
@@ -150,12 +150,12 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
         &format!("users:\n{}", names.iter().map(|name| format!("  {name}:\n")).collect::<String>()),
     );
     let done = thread::scope(|scope| {
-        let run = scope.spawn(|| provision(&fleet, ""));
+        let run = scope.spawn(|| provision(&vault_guest, ""));
         while guest.read(&token_file("p110")).is_none() {
             assert!(!run.is_finished(), "it ended before the server was sealed");
             thread::sleep(Duration::from_millis(5));
         }
-        fleet.bao.seal();
+        vault_guest.bao.seal();
         run.join().expect("provisioning")
     });
     assert_eq!(done.code, Some(75), "{}", said(&done));
@@ -169,10 +169,10 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
         "one line for an outage"
     );
 
-    fleet.bao.unseal();
-    provision(&fleet, "").expect_success("again");
+    vault_guest.bao.unseal();
+    provision(&vault_guest, "").expect_success("again");
     assert_eq!(enrolled(guest).lines().count(), 60);
-    let of_people = tokens(&fleet.bao);
-    provision(&fleet, "").expect_success("and again");
-    assert_eq!(tokens(&fleet.bao), of_people, "nobody got a second token");
+    let of_people = tokens(&vault_guest.bao);
+    provision(&vault_guest, "").expect_success("and again");
+    assert_eq!(tokens(&vault_guest.bao), of_people, "nobody got a second token");
 }

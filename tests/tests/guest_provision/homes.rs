@@ -30,14 +30,14 @@ const HOMES: [(&str, &str, &str); 9] = [
 
 #[test]
 fn hostile_home_affects_no_file_outside_and_no_other_user() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
     let mut text = String::from("users:\n  alice:\n");
     for (user, done, _) in HOMES {
         guest.run(&format!("useradd --create-home {user}")).expect_success("a person");
         let done = match done.strip_prefix("ROOT: ") {
-            Some(by_root) => format!("cd ~{user} && {by_root}"),
+            Some(as_root_user) => format!("cd ~{user} && {as_root_user}"),
             None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
         };
         guest.run(&done).expect_success(user);
@@ -47,9 +47,9 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     roster(guest, &text);
     let elsewhere = "/etc /home/bob -path /etc/tmpfiles.d -prune -o -path /etc/systemd -prune -o -path /etc/claude-auth-sync -prune -o";
     let before = snapshot(guest, elsewhere);
-    let number = tokens(&fleet.bao);
+    let number = tokens(&vault_guest.bao);
 
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
 
     assert_eq!(done.code, Some(1), "{}", said(&done));
     for (user, _, expected) in HOMES {
@@ -59,21 +59,21 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
         assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: left out: ")));
     }
     assert_eq!(enrolled(guest), "alice\n");
-    assert!(standing(&fleet, "alice").is_some());
+    assert!(standing(&vault_guest, "alice").is_some());
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
-    assert_eq!(tokens(&fleet.bao), number + 1, "no token was made that nobody keeps");
+    assert_eq!(tokens(&vault_guest.bao), number + 1, "no token was made that nobody keeps");
 
     // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
-    provision(&fleet, "--user fifo").expect_success("again");
-    assert!(standing(&fleet, "fifo").is_some());
+    provision(&vault_guest, "--user fifo").expect_success("again");
+    assert!(standing(&vault_guest, "fifo").is_some());
 }
 
 /// A user who stops the process that reads the home is waited for only briefly.
 #[test]
 fn unresponsive_home_does_not_delay_other_users() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let stop = br#"
         while (1) {
@@ -88,13 +88,13 @@ fn unresponsive_home_does_not_delay_other_users() {
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl")
         .expect_success("a person who stops what becomes her");
 
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
 
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("alice: left out: the home does not answer within 10s"), "{}", said(&done));
     assert_eq!(enrolled(guest), "bob\n");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
     guest.run("systemctl stop stopper").expect_success("her change of mind");
-    provision(&fleet, "").expect_success("then");
+    provision(&vault_guest, "").expect_success("then");
     assert_eq!(enrolled(guest), "alice\nbob\n");
 }

@@ -12,18 +12,18 @@ mod reused_names;
 mod roster;
 mod units;
 
-use cas_tests::guest::{Finished, Fleet, Guest, Suite};
+use cas_tests::guest::{CommandResult, Guest, Suite, VaultGuest};
 use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
 /// Creates a workstation and a server on which nothing is set up: no role, no policies.
-fn site() -> Fleet {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    forget_the_role(&fleet.bao);
-    fleet
+fn site() -> VaultGuest {
+    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+    delete_role(&vault_guest.bao);
+    vault_guest
 }
 
-fn forget_the_role(bao: &Bao) {
+fn delete_role(bao: &Bao) {
     bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
 }
 
@@ -34,30 +34,31 @@ fn roster(guest: &Guest, text: &str) {
 }
 
 /// As an admin who has a token that may do everything.
-fn provision(fleet: &Fleet, arguments: &str) -> Finished {
-    provision_with(&fleet.guest, fleet.bao.root_token(), arguments)
+fn provision(vault_guest: &VaultGuest, arguments: &str) -> CommandResult {
+    provision_with(&vault_guest.guest, vault_guest.bao.root_token(), arguments)
 }
 
 /// As an admin with this token.
-fn provision_with(guest: &Guest, token: &str, arguments: &str) -> Finished {
+fn provision_with(guest: &Guest, token: &str, arguments: &str) -> CommandResult {
     guest.run(&format!("VAULT_TOKEN={token} cas-sync provision {arguments}"))
 }
 
 /// As the hourly run does it.
-fn provision_alone(guest: &Guest) -> Finished {
+fn provision_alone(guest: &Guest) -> CommandResult {
     guest.run("cas-sync provision")
 }
 
 /// All that was printed.
-fn said(finished: &Finished) -> String {
+fn said(finished: &CommandResult) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
 
 /// Returns what the server knows of the token in a user's file, or `None` if it is expired, revoked
 /// or missing.
-fn standing(fleet: &Fleet, user: &str) -> Option<Value> {
-    let token = token(&fleet.guest, user)?;
-    let looked_up = fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
+fn standing(vault_guest: &VaultGuest, user: &str) -> Option<Value> {
+    let token = token(&vault_guest.guest, user)?;
+    let looked_up =
+        vault_guest.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
     (looked_up.status == 200).then(|| looked_up.body["data"].clone())
 }
 

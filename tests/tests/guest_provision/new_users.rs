@@ -1,24 +1,24 @@
 //! From an empty server and a roster with three lines to three working users.
 
-use cas_tests::guest::{Suite, VARIABLE, Workplace};
+use cas_tests::guest::{ClaudeGuest, Suite, VARIABLE};
 use serde_json::json;
 
-use super::{enrolled, forget_the_role, provision_with, roster, said, snapshot, token_file};
+use super::{delete_role, enrolled, provision_with, roster, said, snapshot, token_file};
 
 #[test]
 fn roster_with_three_users_provisions_them_on_bookworm() {
-    three_people_work(Suite::Bookworm);
+    check_three_new_users(Suite::Bookworm);
 }
 
 #[test]
 fn roster_with_three_users_provisions_them_on_trixie() {
-    three_people_work(Suite::Trixie);
+    check_three_new_users(Suite::Trixie);
 }
 
-fn three_people_work(suite: Suite) {
-    let place = Workplace::with_product(suite, &[]);
+fn check_three_new_users(suite: Suite) {
+    let place = ClaudeGuest::with_product(suite, &[]);
     let bao = place.start_store();
-    forget_the_role(&bao);
+    delete_role(&bao);
     let guest = &place.guest;
     guest.resume();
     guest.run("useradd --create-home dave").expect_success("a fourth person");
@@ -57,7 +57,7 @@ fn three_people_work(suite: Suite) {
     let path = "secret/data/workstation/claude-users/carol";
     bao.admin().done("POST", path, &json!({ "data": { "setup_token": "sk-ant-oat01-for_carol" } }));
     guest.forget_state("carol");
-    assert_eq!(guest.variable_by_ssh("carol").as_deref(), Some("sk-ant-oat01-for_carol"));
+    assert_eq!(guest.variable_over_ssh("carol").as_deref(), Some("sk-ant-oat01-for_carol"));
 
     // The fourth notices nothing.
     let environment = guest.ssh("dave", "env").expect_success("a login").text();

@@ -7,14 +7,14 @@ const SERVICE: &str = "claude-auth-provision.service";
 /// A user who could open the lock could hold it forever.
 #[test]
 fn provision_lock_cannot_be_held_by_users() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n");
     guest.run("umask 022; cas-sync provision");
     let holder = "systemd-run --quiet --collect --unit=holder --uid=bob flock /var/lib/claude-auth-sync/provision.lock sleep 600";
     guest.run(&format!("{holder}; sleep 1"));
 
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
 
     assert!(done.succeeded(), "{}", said(&done));
     assert_eq!(enrolled(guest), "alice\n");
@@ -23,8 +23,8 @@ fn provision_lock_cannot_be_held_by_users() {
 /// In the sandbox of the hourly run, as by hand.
 #[test]
 fn user_who_stops_the_child_process_causes_no_failed_unit() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     // She stops each of her next processes at once; she cannot stop those of other users.
     let stop = b"open R, '>/home/alice/ready'; while (1) { kill STOP => $_ for $$ + 1 .. $$ + 300; }";
@@ -51,8 +51,8 @@ fn user_who_stops_the_child_process_causes_no_failed_unit() {
 /// An invalid token in a user's file is not an outage of the server.
 #[test]
 fn unusual_token_of_one_user_does_not_affect_others() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let mut wrong = String::new();
     for odd in ["b.x", "b.!!!", "hvb.AAAA", "s.abc.def", "hvs.a.b.c", "r.x", "s.", "..", "%00", "a/../b"] {
@@ -69,8 +69,8 @@ fn unusual_token_of_one_user_does_not_affect_others() {
 /// Killed between enabling and starting, the next run starts what was enabled.
 #[test]
 fn unit_enabled_but_not_started_is_started_by_the_next_run() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.resume();
     roster(guest, "users:\n  alice:\n");
     // A systemctl that is killed together with its caller, when it should start a user's timer.
@@ -80,10 +80,10 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
         "755",
         b"#!/bin/sh\ncase \"$*\" in start*claude-auth-sync@*) kill -9 $PPID; exit 1;; esac\nexec /usr/bin/systemctl \"$@\"\n",
     );
-    let killed = provision(&fleet, "");
+    let killed = provision(&vault_guest, "");
     assert!(!killed.succeeded(), "{}", said(&killed));
     guest.run("rm /usr/sbin/systemctl").expect_success("the end of the trouble");
-    let again = provision(&fleet, "");
+    let again = provision(&vault_guest, "");
     assert!(again.succeeded(), "{}", said(&again));
     assert_eq!(
         guest.run("systemctl is-active claude-auth-sync@alice.timer").text(),
@@ -96,14 +96,14 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
 /// An upgrade during a run: the run completes.
 #[test]
 fn replaced_program_still_provisions_all_users() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
     let done = guest.run(&format!(
         "VAULT_TOKEN={} cas-sync provision & sleep 0.5; cp -p /usr/bin/cas-sync /usr/bin/cas-sync.new; mv /usr/bin/cas-sync.new /usr/bin/cas-sync; wait $!",
-        fleet.bao.root_token()
+        vault_guest.bao.root_token()
     ));
     assert!(done.succeeded(), "{}", said(&done));
 }
@@ -111,27 +111,27 @@ fn replaced_program_still_provisions_all_users() {
 /// From a server to the machine's own store and back.
 #[test]
 fn store_changed_back_and_forth_keeps_all_tokens() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");
-    provision(&fleet, "").expect_success("with a server");
+    provision(&vault_guest, "").expect_success("with a server");
     guest.configure("store = \"local\"\n");
     roster(guest, "users:\n  alice:\n  bob:\n");
     let local = provision_alone(guest);
     assert!(local.succeeded(), "{}", said(&local));
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    fleet.configure_address(fleet.bao.address(), "15min");
+    vault_guest.configure_address(vault_guest.bao.address(), "15min");
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("with a server again");
-    assert!(standing(&fleet, "bob").is_none(), "his is revoked");
-    assert!(standing(&fleet, "alice").is_some());
+    provision(&vault_guest, "").expect_success("with a server again");
+    assert!(standing(&vault_guest, "bob").is_none(), "his is revoked");
+    assert!(standing(&vault_guest, "alice").is_some());
 }
 
 /// The package is removed while an administrator provisions by hand.
 #[test]
 fn removal_waits_for_a_provisioning_in_progress() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
@@ -140,7 +140,7 @@ fn removal_waits_for_a_provisioning_in_progress() {
             "VAULT_TOKEN={} setsid cas-sync provision >/root/said 2>&1 &
              while [ ! -e {} ]; do sleep 0.01; done
              kill -STOP $! && (sleep 8; kill -CONT $!) >/dev/null 2>&1 &",
-            fleet.bao.root_token(),
+            vault_guest.bao.root_token(),
             token_file("p105")
         ))
         .expect_success("a run by hand");
@@ -149,7 +149,7 @@ fn removal_waits_for_a_provisioning_in_progress() {
 
     assert!(removed.succeeded(), "{}", removed.text());
     guest.run("while pgrep -x cas-sync; do sleep 0.1; done").expect_success("its end");
-    assert_eq!(guest.left_of_product(), "", "{}", removed.text());
+    assert_eq!(guest.remaining_product_files(), "", "{}", removed.text());
     assert!(
         removed.text().contains("`cas-sync provision` is at work; waiting for its end"),
         "{}",

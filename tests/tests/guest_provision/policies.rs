@@ -8,10 +8,10 @@ use super::{enrolled, provision, provision_alone, roster, said, site, standing, 
 
 #[test]
 fn both_policies_work_and_are_not_changed() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     let text = |user: &str| {
-        let found = fleet.bao.admin().done(
+        let found = vault_guest.bao.admin().done(
             "GET",
             &format!("sys/policies/acl/workstation-claude-{user}"),
             &json!(null),
@@ -20,10 +20,10 @@ fn both_policies_work_and_are_not_changed() {
     };
     for (user, policy) in [("alice", Policy::Update), ("bob", Policy::Patch)] {
         let body = json!({ "policy": policy.text(user) });
-        fleet.bao.admin().done("PUT", &format!("sys/policies/acl/workstation-claude-{user}"), &body);
+        vault_guest.bao.admin().done("PUT", &format!("sys/policies/acl/workstation-claude-{user}"), &body);
     }
     roster(guest, "users:\n  alice:\n  bob:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     assert_eq!(text("alice"), Policy::Update.text("alice"));
     assert_eq!(text("bob"), Policy::Patch.text("bob"));
     for user in ["alice", "bob"] {
@@ -34,21 +34,25 @@ fn both_policies_work_and_are_not_changed() {
 
 #[test]
 fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let wide = "path \"secret/*\" { capabilities = [\"read\", \"create\", \"update\", \"patch\", \"delete\", \"list\"] }\n\
                 path \"auth/token/*\" { capabilities = [\"read\", \"update\", \"create\", \"list\", \"sudo\"] }\n";
-    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": wide }));
+    vault_guest.bao.admin().done(
+        "PUT",
+        "sys/policies/acl/workstation-claude-alice",
+        &json!({ "policy": wide }),
+    );
     let document = "secret/data/workstation/claude-users/alice";
-    fleet.bao.admin().done(
+    vault_guest.bao.admin().done(
         "POST",
         document,
         &json!({ "data": { "vaultwarden_email": "alice@example.org" } }),
     );
-    let before = fleet.bao.admin().done("GET", document, &json!(null));
+    let before = vault_guest.bao.admin().done("GET", document, &json!(null));
 
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     for what in [
         "read other users' documents",
@@ -63,50 +67,55 @@ fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
     assert!(!done.text().contains("bob: their token may"), "{}", done.text());
     assert_eq!(enrolled(guest), "alice\nbob\n", "it works, after all");
     assert_eq!(
-        fleet.bao.admin().done("GET", document, &json!(null))["data"],
+        vault_guest.bao.admin().done("GET", document, &json!(null))["data"],
         before["data"],
         "trying did no harm"
     );
-    let others = fleet.bao.admin().done("LIST", "secret/metadata/workstation/claude-users", &json!(null));
+    let others =
+        vault_guest.bao.admin().done("LIST", "secret/metadata/workstation/claude-users", &json!(null));
     assert_eq!(others["data"]["keys"], json!(["alice"]), "and left nothing behind");
 
     let alone = provision_alone(guest);
     assert_eq!(alone.code, Some(77), "it is looked at again until it is mended: {}", said(&alone));
-    provision(&fleet, "--rewrite-policies").expect_success("replacing it");
+    provision(&vault_guest, "--rewrite-policies").expect_success("replacing it");
     provision_alone(guest).expect_success("and then all is well");
 }
 
 #[test]
 fn policy_that_is_too_narrow_is_reported_before_enrollment() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     let useless = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";
-    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": useless }));
+    vault_guest.bao.admin().done(
+        "PUT",
+        "sys/policies/acl/workstation-claude-alice",
+        &json!({ "policy": useless }),
+    );
     roster(guest, "users:\n  alice:\n");
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     assert!(done.text().contains("does not let it read and write their document"), "{}", done.text());
     assert_eq!(enrolled(guest), "");
     let first = token(guest, "alice");
-    provision(&fleet, "--rewrite-policies").expect_success("replacing it");
+    provision(&vault_guest, "--rewrite-policies").expect_success("replacing it");
     assert_eq!(token(guest, "alice"), first, "the token was good");
-    assert!(standing(&fleet, "alice").is_some());
+    assert!(standing(&vault_guest, "alice").is_some());
     assert_eq!(enrolled(guest), "alice\n");
 }
 
 /// A role that makes tokens which die with the admin's login, or may do more, is of no use either.
 #[test]
 fn role_with_other_tokens_is_refused_and_its_token_revoked() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     let role = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": false, "renewable": true, "token_period": "768h" });
-    fleet.bao.admin().done("POST", "auth/token/roles/workstation-claude", &role);
+    vault_guest.bao.admin().done("POST", "auth/token/roles/workstation-claude", &role);
     roster(guest, "users:\n  alice:\n");
-    let number = super::tokens(&fleet.bao);
-    let done = provision(&fleet, "");
+    let number = super::tokens(&vault_guest.bao);
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     assert!(done.text().contains("correct auth/token/roles/workstation-claude"), "{}", done.text());
-    assert_eq!(super::tokens(&fleet.bao), number);
+    assert_eq!(super::tokens(&vault_guest.bao), number);
     assert_eq!(token(guest, "alice"), None);
 }
 
@@ -114,51 +123,55 @@ fn role_with_other_tokens_is_refused_and_its_token_revoked() {
 /// works, is kept until one that works has replaced it.
 #[test]
 fn token_is_revoked_only_after_its_successor_works() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     let bare = "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\", \"create\", \"update\"] }\n";
-    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": bare }));
+    vault_guest.bao.admin().done(
+        "PUT",
+        "sys/policies/acl/workstation-claude-alice",
+        &json!({ "policy": bare }),
+    );
     let body = json!({ "policies": ["workstation-claude-alice"], "no_parent": true, "ttl": "24h", "renewable": false, "meta": { "user": "alice" } });
-    let made = fleet.bao.admin().done("POST", "auth/token/create", &body);
+    let made = vault_guest.bao.admin().done("POST", "auth/token/create", &body);
     let old = made["auth"]["client_token"].as_str().expect("a token").to_owned();
     guest.put_vault_token("alice", &format!("{old}\n"));
     roster(guest, "users:\n  alice:\n");
 
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     assert!(done.text().contains("--rewrite-policies"), "{}", done.text());
     let lookup = |token: &str| {
-        fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token }))).status
+        vault_guest.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token }))).status
     };
     assert_eq!(lookup(&old), 200, "the old one lives");
 
-    provision(&fleet, "--rewrite-policies").expect_success("as it was told");
-    assert!(standing(&fleet, "alice").is_some());
+    provision(&vault_guest, "--rewrite-policies").expect_success("as it was told");
+    assert!(standing(&vault_guest, "alice").is_some());
     assert_eq!(lookup(&old), 403, "now it is of no use");
-    assert_eq!(super::tokens(&fleet.bao), 2, "one for the admin, one for alice: none is forgotten");
+    assert_eq!(super::tokens(&vault_guest.bao), 2, "one for the admin, one for alice: none is forgotten");
     assert_eq!(enrolled(guest), "alice\n");
 }
 
 /// Names of policies are kept in lower case.
 #[test]
 fn token_with_the_policy_of_another_user_is_refused() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("useradd --badname --create-home Alice").expect_success("somebody of almost the same name");
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("the one");
+    provision(&vault_guest, "").expect_success("the one");
     for (text, expected) in [
         ("users:\n  alice: {parked: true}\n  Alice:\n", "would have the same policy"),
         ("users:\n  Alice:\n", "would have the same policy"),
     ] {
         roster(guest, text);
-        let done = provision(&fleet, "--offboard");
+        let done = provision(&vault_guest, "--offboard");
         assert!(done.text().contains(expected), "{}", said(&done));
         assert_eq!(token(guest, "Alice"), None);
     }
     // This machine no longer knows the token, but the server does.
     guest.run("rm -r /var/lib/claude-auth-sync/provisioned").expect_success("another machine of the fleet");
-    let done = provision(&fleet, "--rewrite-policies");
+    let done = provision(&vault_guest, "--rewrite-policies");
     assert!(done.text().contains("the policy workstation-claude-alice belongs to alice"), "{}", said(&done));
     assert_eq!(token(guest, "Alice"), None);
 }
@@ -166,15 +179,15 @@ fn token_with_the_policy_of_another_user_is_refused() {
 /// One user's file does not affect other users.
 #[test]
 fn token_that_fails_on_the_server_does_not_affect_others() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");
     for odd in ["b.!", "s.%", "hvb.AAAA", "../../sys/seal"] {
         guest.put_vault_token("alice", odd);
-        let done = provision(&fleet, "--user alice --user bob --user carol --dry-run");
+        let done = provision(&vault_guest, "--user alice --user bob --user carol --dry-run");
         assert!(done.text().contains("bob: mint a token"), "{odd}: {}", said(&done));
     }
     guest.put_vault_token("alice", "b.!");
-    provision(&fleet, "");
+    provision(&vault_guest, "");
     assert_eq!(enrolled(guest).replace("alice\n", ""), "bob\ncarol\n");
 }

@@ -1,7 +1,7 @@
 //! A login name that is given to another account after its user has left: nothing of the former user's reaches it.
 
 use cas_tests::claude_login;
-use cas_tests::guest::{Fleet, Guest, Suite, document_with};
+use cas_tests::guest::{Guest, Suite, VaultGuest, document_with};
 use serde_json::{Value, json};
 
 use super::{enrolled, provision, provision_alone, roster, said, site, token, tokens};
@@ -10,23 +10,23 @@ const DOCUMENT: &str = "secret/data/workstation/claude-users/dee";
 const CREDENTIALS: &str = "/home/dee/.claude/.credentials.json";
 
 /// A user dee who was provisioned, has a login in the store, and has another tool's field beside it.
-fn site_with_dee() -> Fleet {
-    let fleet = site();
-    fleet.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
-    roster(&fleet.guest, "users:\n  alice:\n  dee:\n");
-    provision(&fleet, "").expect_success("provisioning");
+fn site_with_recreated_user() -> VaultGuest {
+    let vault_guest = site();
+    vault_guest.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
+    roster(&vault_guest.guest, "users:\n  alice:\n  dee:\n");
+    provision(&vault_guest, "").expect_success("provisioning");
     let login = claude_login::fresh("dee-of-2001");
-    fleet.bao.admin().done("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
-    fleet
+    vault_guest.bao.admin().done("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
+    vault_guest
 }
 
-fn stored(fleet: &Fleet) -> Value {
-    let read = fleet.bao.admin().ask("GET", DOCUMENT, None);
+fn stored(vault_guest: &VaultGuest) -> Value {
+    let read = vault_guest.bao.admin().ask("GET", DOCUMENT, None);
     read.body["data"]["data"].clone()
 }
 
-fn give_the_name_to(fleet: &Fleet, uid: u32) {
-    fleet
+fn recreate_account_with_name(vault_guest: &VaultGuest, uid: u32) {
+    vault_guest
         .guest
         .run(&format!("userdel -r dee; useradd --create-home --uid {uid} --shell /bin/bash dee"))
         .expect_success("a new account of the same name");
@@ -34,15 +34,15 @@ fn give_the_name_to(fleet: &Fleet, uid: u32) {
 
 #[test]
 fn reused_name_is_refused_after_its_removal_from_the_roster() {
-    let fleet = site_with_dee();
-    let guest = &fleet.guest;
+    let vault_guest = site_with_recreated_user();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("dee leaves");
-    give_the_name_to(&fleet, 2002);
+    provision(&vault_guest, "").expect_success("dee leaves");
+    recreate_account_with_name(&vault_guest, 2002);
     roster(guest, "users:\n  alice:\n  dee:\n");
 
-    let before = tokens(&fleet.bao);
-    let done = provision(&fleet, "");
+    let before = tokens(&vault_guest.bao);
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(
         done.text().contains("the name was enrolled for uid 2001, and its account has uid 2002 now"),
@@ -50,12 +50,12 @@ fn reused_name_is_refused_after_its_removal_from_the_roster() {
         said(&done)
     );
     assert_eq!(token(guest, "dee"), None);
-    assert_eq!(tokens(&fleet.bao), before, "no token was made");
+    assert_eq!(tokens(&vault_guest.bao), before, "no token was made");
     assert_eq!(enrolled(guest), "alice\n");
     let by_hand = guest.run("cas-sync enroll dee");
     assert!(by_hand.code == Some(1) && said(&by_hand).contains("--adopt dee"), "{}", said(&by_hand));
 
-    provision(&fleet, "--adopt dee").expect_success("the administrator knows better");
+    provision(&vault_guest, "--adopt dee").expect_success("the administrator knows better");
     assert_eq!(enrolled(guest), "alice\ndee\n");
     assert!(token(guest, "dee").is_some());
     provision_alone(guest).expect_success("and it stays so");
@@ -63,10 +63,10 @@ fn reused_name_is_refused_after_its_removal_from_the_roster() {
 
 #[test]
 fn account_that_reuses_an_enrolled_name_gets_nothing() {
-    let fleet = site_with_dee();
-    let guest = &fleet.guest;
+    let vault_guest = site_with_recreated_user();
+    let guest = &vault_guest.guest;
     let old_token = token(guest, "dee").expect("dee's");
-    give_the_name_to(&fleet, 2002);
+    recreate_account_with_name(&vault_guest, 2002);
     // Even with the former user's token, as a backup of the home would bring it.
     guest.put_vault_token("dee", &format!("{old_token}\n"));
 
@@ -84,38 +84,38 @@ fn account_that_reuses_an_enrolled_name_gets_nothing() {
 
 #[test]
 fn marked_document_is_not_used_on_any_machine() {
-    let fleet = site_with_dee();
-    let guest = &fleet.guest;
+    let vault_guest = site_with_recreated_user();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n");
-    let left = provision(&fleet, "--offboard dee").expect_success("offboarding").text();
+    let left = provision(&vault_guest, "--offboard dee").expect_success("offboarding").text();
     assert!(left.contains("marked their document as offboarded"), "{left}");
     for remains in [DOCUMENT, "vaultwarden_email of other tools", "workstation-claude-dee", "/home/dee"] {
         assert!(left.contains(remains), "{remains}: {left}");
     }
-    let fields = stored(&fleet);
+    let fields = stored(&vault_guest);
     assert!(fields["claude_offboarded_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{fields}");
     assert_eq!(fields["vaultwarden_email"], "alice@example.org", "other tools' fields survive");
 
     // The same uid, and a machine that never heard of dee.
-    give_the_name_to(&fleet, 2001);
+    recreate_account_with_name(&vault_guest, 2001);
     guest.run("rm /var/lib/claude-auth-sync/identities/dee").expect_success("another machine");
     roster(guest, "users:\n  alice:\n  dee:\n");
-    let before = tokens(&fleet.bao);
-    let done = provision(&fleet, "");
+    let before = tokens(&vault_guest.bao);
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("dee: left out: their document in the store is marked"), "{}", said(&done));
     assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", said(&done));
     assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
-    assert_eq!(tokens(&fleet.bao), before, "the one that was made to look is revoked");
+    assert_eq!(tokens(&vault_guest.bao), before, "the one that was made to look is revoked");
 
-    let dee = fleet.enroll("dee");
+    let dee = vault_guest.enroll("dee");
     let synced = guest.sync("dee");
     assert!(said(&synced).contains("marked as offboarded"), "{}", said(&synced));
     assert_ne!(synced.code, Some(0), "{}", said(&synced));
     assert_eq!(guest.read(CREDENTIALS), None);
     assert_eq!(dee.fields(), fields, "nothing was written");
 
-    let adopted = provision(&fleet, "--adopt dee").expect_success("adopting").text();
+    let adopted = provision(&vault_guest, "--adopt dee").expect_success("adopting").text();
     assert!(
         adopted.contains("dee is adopted with uid 2001, and the mark in the document is cleared"),
         "{adopted}"
@@ -127,17 +127,18 @@ fn marked_document_is_not_used_on_any_machine() {
 
 #[test]
 fn deleted_document_leaves_nothing_to_take_over() {
-    let fleet = site_with_dee();
-    let guest = &fleet.guest;
-    let listed = provision(&fleet, "--offboard dee --delete-document");
+    let vault_guest = site_with_recreated_user();
+    let guest = &vault_guest.guest;
+    let listed = provision(&vault_guest, "--offboard dee --delete-document");
     assert_eq!(listed.code, Some(78), "{}", said(&listed));
     assert!(said(&listed).contains("dee is listed in"), "{}", said(&listed));
     roster(guest, "users:\n  alice:\n");
     let alone = guest.run("cas-sync provision --offboard dee --delete-document");
     assert_eq!(alone.code, Some(77), "{}", said(&alone));
     assert!(alone.text().contains("their document is to be deleted"), "{}", said(&alone));
-    provision(&fleet, "--offboard dee --delete-document").expect_success("with an administrator's token");
-    assert_eq!(fleet.bao.admin().ask("GET", DOCUMENT, None).status, 404);
+    provision(&vault_guest, "--offboard dee --delete-document")
+        .expect_success("with an administrator's token");
+    assert_eq!(vault_guest.bao.admin().ask("GET", DOCUMENT, None).status, 404);
     assert_eq!(enrolled(guest), "alice\n");
 }
 
@@ -169,7 +170,11 @@ fn reused_name_is_refused_without_a_server() {
     }
     let seen = "runuser -u dee -- cas-session exec -- printenv CLAUDE_CODE_OAUTH_TOKEN; runuser -u dee -- cas-session environment";
     assert!(!guest.run(seen).text().contains("sk-ant"), "the first user's token");
-    assert_eq!(guest.variable_by_ssh("dee"), None);
+    assert_eq!(guest.variable_over_ssh("dee"), None);
     guest.run("cas-sync provision --adopt dee && cas-sync enroll dee").expect_success("adopting");
-    assert_eq!(guest.variable_by_ssh("dee").as_deref(), Some("sk-ant-oat01-of-the-first-dee"), "as was said");
+    assert_eq!(
+        guest.variable_over_ssh("dee").as_deref(),
+        Some("sk-ant-oat01-of-the-first-dee"),
+        "as was said"
+    );
 }

@@ -5,10 +5,10 @@ use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, 
 
 #[test]
 fn invalid_roster_changes_nothing() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     let places = "/home /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     for (text, expected) in [
@@ -25,18 +25,18 @@ fn invalid_roster_changes_nothing() {
         ("users:\n  alice:\n    parked: maybe\n", "line 3: `parked` must be true or false"),
     ] {
         roster(guest, text);
-        let done = provision(&fleet, "");
+        let done = provision(&vault_guest, "");
         assert_eq!(done.code, Some(78), "{text:?}: {}", said(&done));
         assert!(said(&done).contains(expected), "{text:?}: {}", said(&done));
     }
     guest.run("chmod 666 /etc/claude-auth-sync/roster.yaml").expect_success("a careless chmod");
-    assert!(said(&provision(&fleet, "")).contains("every user can write it"));
+    assert!(said(&provision(&vault_guest, "")).contains("every user can write it"));
     guest
         .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
         .expect_success("a FIFO");
-    assert!(said(&provision(&fleet, "")).contains("not a regular file"));
+    assert!(said(&provision(&vault_guest, "")).contains("not a regular file"));
     guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(78));
     assert!(said(&done).contains("there is no roster"), "{}", said(&done));
     assert_eq!(snapshot(guest, places), before);
@@ -44,12 +44,12 @@ fn invalid_roster_changes_nothing() {
 
 #[test]
 fn roster_user_without_an_account_is_named() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     roster(guest, "users:\n  alice:\n  bbo:\n");
-    let done = provision(&fleet, "");
+    let done = provision(&vault_guest, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("bbo: left out: line 3 of the roster: "), "{}", done.text());
     assert!(
@@ -61,28 +61,28 @@ fn roster_user_without_an_account_is_named() {
     // The last line may be half of one.
     roster(guest, "users:\n  alice:");
     assert!(
-        provision(&fleet, "")
+        provision(&vault_guest, "")
             .text()
             .contains("bob: kept as they are: not in the roster, but its last line has no end")
     );
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    provision(&fleet, "--offboard").expect_success("when it is meant");
+    provision(&vault_guest, "--offboard").expect_success("when it is meant");
     assert_eq!(enrolled(guest), "alice\n");
 }
 
 #[test]
 fn disabled_parked_or_removed_user_is_unenrolled() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.run("useradd --create-home dee").expect_success("a person");
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n  dee:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     guest.run("cas-sync enroll alice").expect_success("again, by hand");
     let homes = snapshot(guest, "/home/bob /home/carol /home/dee");
     let gone = token(guest, "dee");
 
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol: {parked: true}\n");
-    let planned = provision(&fleet, "--dry-run").expect_success("a dry run").text();
+    let planned = provision(&vault_guest, "--dry-run").expect_success("a dry run").text();
     for line in [
         "bob: unenroll\n",
         "carol: unenroll\n",
@@ -106,11 +106,14 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
         .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/published/* | grep -v alice")
         .text();
     assert_eq!(traces, "");
-    assert!(standing(&fleet, "dee").is_some(), "not yet");
+    assert!(standing(&vault_guest, "dee").is_some(), "not yet");
     assert!(
-        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their former token")
+        provision(&vault_guest, "")
+            .expect_success("with one")
+            .text()
+            .contains("dee: revoked their former token")
     );
-    assert_eq!(standing(&fleet, "dee"), None);
+    assert_eq!(standing(&vault_guest, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing was changed"));
@@ -125,20 +128,20 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
         "{}",
         said(&back)
     );
-    provision(&fleet, "").expect_success("with an admin");
+    provision(&vault_guest, "").expect_success("with an admin");
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
 /// Users whom an administrator enrolled by hand are not changed by the roster.
 #[test]
 fn user_enrolled_by_hand_stays_enrolled() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let vault_guest = site();
+    let guest = &vault_guest.guest;
     guest.enroll("carol");
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&vault_guest, "").expect_success("provisioning");
     assert_eq!(enrolled(guest), "alice\ncarol\n");
-    let unknown = provision(&fleet, "--user carol");
+    let unknown = provision(&vault_guest, "--user carol");
     assert_eq!(unknown.code, Some(78));
     assert!(said(&unknown).contains("carol is neither in"), "{}", said(&unknown));
 }

@@ -7,7 +7,7 @@ mod obstacles;
 mod quoting;
 mod token;
 
-use cas_tests::guest::{Finished, Guest, Suite, VARIABLE};
+use cas_tests::guest::{CommandResult, Guest, Suite, VARIABLE};
 
 /// One user per kind of shell.
 const PEOPLE: [(&str, &str); 4] =
@@ -40,7 +40,7 @@ fn token_of(user: &str) -> String {
 
 /// Runs these lines in a user's login shell without a terminal.
 #[track_caller]
-fn typed(guest: &Guest, user: &str, lines: &str) -> Finished {
+fn typed(guest: &Guest, user: &str, lines: &str) -> CommandResult {
     let input = format!("{lines}\nexit\n");
     guest.ssh_tool("ssh", &["-T", &format!("{user}@127.0.0.1")], input.as_bytes())
 }

@@ -4,15 +4,15 @@ use super::*;
 
 #[test]
 fn login_shell_gets_the_users_token_on_bookworm() {
-    every_login_shell_has_its_persons_own_token(Suite::Bookworm);
+    check_token_in_login_shells(Suite::Bookworm);
 }
 
 #[test]
 fn login_shell_gets_the_users_token_on_trixie() {
-    every_login_shell_has_its_persons_own_token(Suite::Trixie);
+    check_token_in_login_shells(Suite::Trixie);
 }
 
-fn every_login_shell_has_its_persons_own_token(suite: Suite) {
+fn check_token_in_login_shells(suite: Suite) {
     let guest = guest(suite);
     for (user, shell) in PEOPLE {
         assert_eq!(variable(&guest, user), token_of(user), "{shell}");

@@ -1,6 +1,6 @@
 //! The table.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{everybody, row, run_service};
@@ -14,7 +14,7 @@ fn status_lists_all_users_without_reading_homes() {
         run_service(&guest, user);
     }
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     run_service(&guest, "alice");
     guest.run("mv /home /homes-are-gone && mkdir /home").expect_success("no home is there");
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::{now_ms, prometheus};
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ fn people(guest: &Guest) {
         run_service(guest, user);
     }
     guest.forget_state("bob");
-    guest.put_login("bob", &tombstone(&login));
+    guest.put_login("bob", &cleared_login(&login));
     run_service(guest, "bob");
     let now = now_ms();
     let mut away = json!({

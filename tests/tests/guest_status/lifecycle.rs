@@ -8,15 +8,15 @@ use super::{everybody, published, row, run_service};
 
 #[test]
 fn published_state_follows_the_enrollment_on_bookworm() {
-    it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
+    check_published_state_follows_enrollment(Suite::Bookworm);
 }
 
 #[test]
 fn published_state_follows_the_enrollment_on_trixie() {
-    it_comes_and_goes_with_the_enrollment(Suite::Trixie);
+    check_published_state_follows_enrollment(Suite::Trixie);
 }
 
-fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
+fn check_published_state_follows_enrollment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
     let guest = Guest::boot_with_product(suite);
     for name in names {

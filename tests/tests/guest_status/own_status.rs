@@ -1,6 +1,6 @@
 //! One's own state, at a real terminal.
 
-use cas_tests::claude_login::{self, fresh, tombstone};
+use cas_tests::claude_login::{self, cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,15 +17,15 @@ fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
 
 #[test]
 fn user_status_shows_state_and_next_sync_on_bookworm() {
-    a_person_sees_how_they_are_and_what_comes_next(Suite::Bookworm);
+    check_user_status(Suite::Bookworm);
 }
 
 #[test]
 fn user_status_shows_state_and_next_sync_on_trixie() {
-    a_person_sees_how_they_are_and_what_comes_next(Suite::Trixie);
+    check_user_status(Suite::Trixie);
 }
 
-fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
+fn check_user_status(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.resume();
     let login = fresh("first");
@@ -72,7 +72,7 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
     // A pause, and a login that is lost for good.
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
     assert_eq!(code, Some(79), "{screen}");

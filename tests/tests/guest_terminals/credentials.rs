@@ -1,41 +1,42 @@
 //! `cas-sync token set` and `cas-sync login`: what is asked, answered and said.
 
 use cas_tests::anthropic::{Account, MessageAnswer};
-use cas_tests::guest::{Suite, Workplace};
+use cas_tests::guest::{ClaudeGuest, Suite};
 use cas_tests::pseudo_terminal::PseudoTerminal;
 use serde_json::json;
 
-use crate::recording::Reel;
-use crate::terminal_setting::{C, DUMB, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, DUMB, NARROW, NO_COLOR, PIPE, Setting, WIDE};
 
 const TOKEN: &str = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789";
 const CODE: &str = "code-of-the-browser-0123456789";
 
 /// Pastes this once it is asked for, and is not shown.
-fn pastes(prompt: &'static str, text: &'static str) -> impl Fn(&PseudoTerminal) {
+fn paste_at_prompt(prompt: &'static str, text: &'static str) -> impl Fn(&PseudoTerminal) {
     move |terminal| {
         terminal.wait_for(prompt);
-        terminal.wait_until_it_echoes(false);
+        terminal.wait_for_echo_mode(false);
         terminal.type_text(text);
     }
 }
 
 #[test]
 fn token_set_output_equals_its_recordings() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
-    let alice = Somebody::new(guest, "alice");
+    let alice = CommandUser::new(guest, "alice");
     place.anthropic.accept_setup_token(TOKEN);
-    let mut reel = Reel::of("token-set").hides(&[&people[0].token(), TOKEN]);
+    let mut reel = Recordings::of("token-set").hides(&[&people[0].token(), TOKEN]);
     let typed = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789\n";
     let mut set = |scene: &str, setting: Setting, words: &[&str], given: &'static str, code: i32| {
         let words = [&["token", "set"][..], words].concat();
-        let (ended, shown) = alice.talks(setting, &words, given.as_bytes(), pastes("Setup-token", given));
+        let (ended, shown) =
+            alice.talks(setting, &words, given.as_bytes(), paste_at_prompt("Setup-token", given));
         assert_eq!(ended, Some(code), "{shown}");
         reel.take(scene, setting, &shown);
     };
     // No request is needed to see whether it works.
-    for setting in EVERYWHERE {
+    for setting in ALL_SETTINGS {
         set("no-token", setting, &[], "my password\n", 1);
     }
     place.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Revoked));
@@ -54,10 +55,10 @@ fn token_set_output_equals_its_recordings() {
 }
 
 /// Signs in, or pastes something else; both need what the address says.
-fn comes_back(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
+fn answer_sign_in(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
     move |terminal| {
         terminal.wait_for("Code (input is hidden): ");
-        terminal.wait_until_it_echoes(false);
+        terminal.wait_for_echo_mode(false);
         let shown = terminal.shown();
         let state = shown.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");
         let state: String = state.chars().take_while(|letter| !letter.is_whitespace()).collect();
@@ -67,17 +68,17 @@ fn comes_back(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
 
 #[test]
 fn login_output_equals_its_recordings() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
-    let alice = Somebody::new(guest, "alice");
+    let alice = CommandUser::new(guest, "alice");
     let own =
         json!({ "oauthAccount": { "emailAddress": "alice@example.org" }, "hasCompletedOnboarding": true });
-    let mut reel = Reel::of("login").hides(&[&people[0].token(), CODE]);
+    let mut reel = Recordings::of("login").hides(&[&people[0].token(), CODE]);
     let mut sign_in = |scene: &str, setting: Setting, words: &[&str], is_signed_in: bool, code: i32| {
         guest.write("/home/alice/.claude.json", "alice", "600", own.to_string().as_bytes());
-        place.anthropic.show_code(CODE, Account::of_somebody());
+        place.anthropic.show_code(CODE, Account::personal());
         let words = [&["login"][..], words].concat();
-        let (ended, shown) = alice.talks(setting, &words, b"another#code\n", comes_back(is_signed_in));
+        let (ended, shown) = alice.talks(setting, &words, b"another#code\n", answer_sign_in(is_signed_in));
         assert_eq!(ended, Some(code), "{shown}");
         let address = shown.lines().find(|line| line.starts_with("https://")).map(str::to_owned);
         reel.take_with(scene, setting, &shown, &Vec::from_iter(address));

@@ -1,11 +1,11 @@
 //! `cas-sync doctor`: content, and with something to tell.
 
-use cas_tests::claude_login::tombstone;
-use cas_tests::guest::{Suite, Workplace};
+use cas_tests::claude_login::cleared_login;
+use cas_tests::guest::{ClaudeGuest, Suite};
 use serde_json::Value;
 
-use crate::recording::Reel;
-use crate::terminal_setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, Setting, WIDE};
 
 /// A guest uses the clock of its host and cannot know how that is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
@@ -21,7 +21,7 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session";
 
 /// Returns the commands to paste, from the JSON output.
-fn commands(somebody: Somebody<'_>) -> Vec<String> {
+fn commands(somebody: CommandUser<'_>) -> Vec<String> {
     let (_, said) = somebody.runs(PIPE, &["doctor", "--json"]);
     let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
     let about = json["about"].as_array().expect("whom it is about").iter();
@@ -39,7 +39,7 @@ fn commands(somebody: Somebody<'_>) -> Vec<String> {
 
 #[test]
 fn doctor_output_equals_its_recordings() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());
     // Where the mistake stands in it is not another in each Debian.
@@ -49,21 +49,22 @@ fn doctor_output_equals_its_recordings() {
     guest.resume();
     guest.sync("alice").expect_success("the first sync");
     guest.wait_for_bus();
-    let mut reel = Reel::of("doctor").hides(&[&people[0].token(), "key-of-hers"]);
-    let mut take = |scene: &str, settings: &[Setting], somebody: Somebody<'_>, words: &[&str], code: i32| {
-        let whole = commands(somebody);
-        for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &[&["doctor"][..], words].concat());
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take_with(scene, *setting, &shown, &whole);
-        }
-    };
-    let (alice, root) = (Somebody::new(guest, "alice"), Somebody::new(guest, "root"));
-    take("healthy", &EVERYWHERE, alice, &[], 0);
+    let mut reel = Recordings::of("doctor").hides(&[&people[0].token(), "key-of-hers"]);
+    let mut take =
+        |scene: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
+            let whole = commands(somebody);
+            for setting in settings {
+                let (ended, shown) = somebody.runs(*setting, &[&["doctor"][..], words].concat());
+                assert_eq!(ended, Some(code), "{shown}");
+                reel.take_with(scene, *setting, &shown, &whole);
+            }
+        };
+    let (alice, root) = (CommandUser::new(guest, "alice"), CommandUser::new(guest, "root"));
+    take("healthy", &ALL_SETTINGS, alice, &[], 0);
     take("healthy-verbose", &[NARROW, WIDE], alice, &["--verbose"], 0);
     take("healthy-for-root", &[NARROW], root, &[], 0);
 
-    let emptied = tombstone(&guest.login_of("alice"));
+    let emptied = cleared_login(&guest.login_of("alice"));
     guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
     guest.forget_state("alice");
     guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");

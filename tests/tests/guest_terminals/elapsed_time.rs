@@ -18,7 +18,7 @@ const EXPIRES: &str = " expires on ";
 
 /// Moves everything recorded about this user into the past by this many hours and twenty minutes.
 #[track_caller]
-pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
+pub(crate) fn advance_hours(guest: &Guest, user: &str, hours: u64) {
     let past = hours * HOUR_MS + HOUR_MS / 3;
     let found = guest
         .run(&format!(
@@ -30,13 +30,13 @@ pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
         let text = guest.read(path).unwrap_or_default();
         // What is damaged stays so.
         let Ok(mut json) = serde_json::from_slice::<Value>(&text) else { continue };
-        make_older(&mut json, past);
+        age_file(&mut json, past);
         let owner = if path.starts_with("/home") { user } else { "root" };
         guest.write(path, owner, "600", json.to_string().as_bytes());
     }
 }
 
-fn make_older(json: &mut Value, past: u64) {
+fn age_file(json: &mut Value, past: u64) {
     match json {
         Value::Number(number) => {
             if let Some(moment) = number.as_u64().filter(|moment| MILLISECONDS.contains(moment)) {
@@ -51,12 +51,12 @@ fn make_older(json: &mut Value, past: u64) {
                 *text = earlier(moment, past).to_string();
             } else if let Some(mut inner) = serde_json::from_str::<Value>(text).ok().filter(Value::is_object)
             {
-                make_older(&mut inner, past);
+                age_file(&mut inner, past);
                 *text = inner.to_string();
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(|value| make_older(value, past)),
-        Value::Object(members) => members.values_mut().for_each(|value| make_older(value, past)),
+        Value::Array(values) => values.iter_mut().for_each(|value| age_file(value, past)),
+        Value::Object(members) => members.values_mut().for_each(|value| age_file(value, past)),
         Value::Null | Value::Bool(_) => {}
     }
 }

@@ -9,14 +9,15 @@ const YEAR: usize = 4;
 /// What stands for every port.
 const PORT: &str = "18200";
 /// What of an address in a browser is made up for one sign-in.
-const OF_A_SIGN_IN: [&str; 2] = ["state=", "code_challenge="];
+const SIGN_IN_PARAMETERS: [&str; 2] = ["state=", "code_challenge="];
 /// How long a provisioning run took follows this.
 const TOOK: &str = " to the store, ";
 
 /// The text, as it is in every run.
-pub(crate) fn steady(text: &str) -> String {
-    let text = with_steady_dates(text);
-    let text = OF_A_SIGN_IN.iter().fold(text, |text, key| after(&text, key, is_of_a_value, |_| 'x'));
+pub(crate) fn normalize_output(text: &str) -> String {
+    let text = normalize_dates(text);
+    let text =
+        SIGN_IN_PARAMETERS.iter().fold(text, |text, key| after(&text, key, is_value_character, |_| 'x'));
     let text = after(
         &text,
         "127.0.0.1:",
@@ -25,27 +26,27 @@ pub(crate) fn steady(text: &str) -> String {
     );
     // The remaining days of a new token are 365 or 364: the date of its creation is kept in
     // seconds.
-    with_steady_progress(&with_steady_lengths(&text)).replace("in 365 days", "in 364 days")
+    normalize_progress(&normalize_lengths(&text)).replace("in 365 days", "in 364 days")
 }
 
 /// The day, and where there is one the time, of each date; also of one that was cut.
-fn with_steady_dates(text: &str) -> String {
-    let mut steady = String::new();
+fn normalize_dates(text: &str) -> String {
+    let mut normalize_output = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (shown, left) = match date_at_the_start_of(rest) {
+        let (shown, left) = match leading_date(rest) {
             0 => rest.split_at(first.len_utf8()),
             length => (MOMENT.get(..length).unwrap_or_default(), rest.get(length..).unwrap_or_default()),
         };
-        steady.push_str(shown);
+        normalize_output.push_str(shown);
         rest = left;
     }
-    steady
+    normalize_output
 }
 
 /// Returns the length of the date, or 0. Its digits are at the positions of a [`MOMENT`], and all
 /// other characters are equal.
-fn date_at_the_start_of(text: &str) -> usize {
+fn leading_date(text: &str) -> usize {
     let fits = |(letter, model): &(char, char)| match model.is_ascii_digit() {
         true => letter.is_ascii_digit(),
         false => letter == model,
@@ -62,37 +63,37 @@ fn date_at_the_start_of(text: &str) -> usize {
 }
 
 /// Base64 for addresses (RFC 4648, section 5).
-fn is_of_a_value(letter: char) -> bool {
+fn is_value_character(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "-_".contains(letter)
 }
 
 /// Each letter of what follows `key`, as far as it `counts`, replaced by the one for its place.
 fn after(text: &str, key: &str, counts: fn(char) -> bool, by: fn(usize) -> char) -> String {
     let mut parts = text.split(key);
-    let mut steady = parts.next().unwrap_or_default().to_owned();
+    let mut normalize_output = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let length = part.chars().take_while(|letter| counts(*letter)).count();
-        steady.push_str(key);
-        steady.extend((0..length).map(by));
-        steady.extend(part.chars().skip(length));
+        normalize_output.push_str(key);
+        normalize_output.extend((0..length).map(by));
+        normalize_output.extend(part.chars().skip(length));
     }
-    steady
+    normalize_output
 }
 
 /// A length of time that is the end of its line, so that its width moves nothing.
-fn with_steady_lengths(text: &str) -> String {
-    let steady = |line: &str| match line.split_once(TOOK) {
+fn normalize_lengths(text: &str) -> String {
+    let normalize_output = |line: &str| match line.split_once(TOOK) {
         Some((before, took)) if took.trim_end().ends_with(" s)") => {
             format!("{before}{TOOK}0.4 s){}", if took.ends_with('\n') { "\n" } else { "" })
         }
         _ => line.to_owned(),
     };
-    text.split_inclusive('\n').map(steady).collect()
+    text.split_inclusive('\n').map(normalize_output).collect()
 }
 
 /// How often it is shown how far a run has come depends on how long it takes: once is all.
-fn with_steady_progress(text: &str) -> String {
-    let mut steady = String::new();
+fn normalize_progress(text: &str) -> String {
+    let mut normalize_output = String::new();
     let mut is_shown = false;
     for (index, part) in text.split('\r').enumerate() {
         let total = part.split_once(" of ").and_then(|(count, rest)| {
@@ -106,13 +107,13 @@ fn with_steady_progress(text: &str) -> String {
             Some(_) if is_shown => {}
             Some(total) => {
                 is_shown = true;
-                steady.push_str(&format!("\r10 of {total} people"));
+                normalize_output.push_str(&format!("\r10 of {total} people"));
             }
-            None if index == 0 => steady.push_str(part),
-            None => steady.extend(["\r", part]),
+            None if index == 0 => normalize_output.push_str(part),
+            None => normalize_output.extend(["\r", part]),
         }
     }
-    steady
+    normalize_output
 }
 
 #[test]
@@ -132,6 +133,6 @@ fn variable_text_is_replaced_at_the_same_width() {
         ("a\r3 of 24 people\r9 of 24 people\r   \rb", "a\r10 of 24 people\r   \rb"),
         ("jos\u{e9}: 3 of 24 people", "jos\u{e9}: 3 of 24 people"),
     ] {
-        assert_eq!(steady(text), expected);
+        assert_eq!(normalize_output(text), expected);
     }
 }

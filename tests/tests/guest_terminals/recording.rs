@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::normalize::steady;
+use crate::normalize::normalize_output;
 use crate::terminal_setting::{NO_COLOR, Setting};
 
 /// What makes all recordings anew.
-const ANEW: &str = "RECORD=1 cargo nextest run --locked -p cas-tests -E 'binary(guest_terminals)'";
+const RECORD_COMMAND: &str = "RECORD=1 cargo nextest run --locked -p cas-tests -E 'binary(guest_terminals)'";
 
 /// How all secrets of Claude Code and of the server begin; what comes next is the secret.
 const SECRETS: [&str; 5] = ["sk-ant-oat01-", "sk-ant-ort01-", "sk-ant-api03-", "hvs.", "hvb."];
@@ -22,7 +22,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// The recordings of one folder.
-pub(crate) struct Reel {
+pub(crate) struct Recordings {
     folder: PathBuf,
     is_made_anew: bool,
     secrets: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Reel {
     wrong: Vec<String>,
 }
 
-impl Reel {
+impl Recordings {
     /// Opens the recordings in `tests/recordings/NAME`.
     ///
     /// # Panics
@@ -59,8 +59,8 @@ impl Reel {
     /// is.
     pub(crate) fn take_with(&mut self, scene: &str, setting: Setting, shown: &str, whole: &[String]) {
         let name = format!("{scene}.{}.ansi", setting.name);
-        let (shown, path) = (steady(shown), self.folder.join(&name));
-        let whole: Vec<String> = whole.iter().map(|text| steady(text)).collect();
+        let (shown, path) = (normalize_output(shown), self.folder.join(&name));
+        let whole: Vec<String> = whole.iter().map(|text| normalize_output(text)).collect();
         let faults = faults(&shown, setting, &whole, &self.secrets);
         self.wrong.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
         assert!(self.taken.insert(name), "{} is taken twice", path.display());
@@ -98,7 +98,7 @@ impl Reel {
              again without RECORD.\n{wrong}",
             self.folder.display()
         );
-        assert!(wrong.is_empty(), "{wrong}\nIf that is as it should be:\n    {ANEW}\n");
+        assert!(wrong.is_empty(), "{wrong}\nIf that is as it should be:\n    {RECORD_COMMAND}\n");
     }
 }
 
@@ -113,8 +113,9 @@ fn faults(shown: &str, setting: Setting, whole: &[String], secrets: &[String]) -
     if !setting.is_utf_8() && !shown.is_ascii() {
         faults.push("it is not ASCII".to_owned());
     }
-    let has_token =
-        SECRETS.iter().any(|begins| shown.split(begins).skip(1).any(|rest| rest.starts_with(is_of_a_token)));
+    let has_token = SECRETS
+        .iter()
+        .any(|begins| shown.split(begins).skip(1).any(|rest| rest.starts_with(is_token_character)));
     let has_secret = has_token || secrets.iter().any(|secret| shown.contains(secret));
     faults.extend(has_secret.then(|| "it holds a secret".to_owned()));
     let is_too_wide = |line: &&str| setting.columns.is_some_and(|columns| width(line) > usize::from(columns));
@@ -128,7 +129,7 @@ fn faults(shown: &str, setting: Setting, whole: &[String], secrets: &[String]) -
     faults
 }
 
-fn is_of_a_token(letter: char) -> bool {
+fn is_token_character(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
 }
 

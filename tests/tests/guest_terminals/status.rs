@@ -2,17 +2,17 @@
 
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours as milliseconds_in_hours;
-use cas_tests::claude_login::{fresh, healthy, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, fresh, healthy};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use serde_json::{Value, json};
 
-use crate::elapsed_time::{hours_pass, in_hours};
-use crate::recording::Reel;
-use crate::terminal_setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+use crate::elapsed_time::{advance_hours, in_hours};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, WIDE};
 
 /// Her timer starts the next sync in five hours, and nothing else does.
 #[track_caller]
-fn the_next_sync_is_in_five_hours(guest: &Guest) {
+fn schedule_sync_in_five_hours(guest: &Guest) {
     let at = in_hours(5).to_string().replace('T', " ").replace('Z', " UTC");
     let timer = format!("[Timer]\nOnCalendar=\nOnCalendar={at}\nRandomizedDelaySec=0\nPersistent=no\n");
     let folder = "/etc/systemd/system/claude-auth-sync@alice.timer.d";
@@ -25,7 +25,7 @@ fn the_next_sync_is_in_five_hours(guest: &Guest) {
 
 /// Makes the watcher watch another file, so that moving the file's time causes no push.
 #[track_caller]
-fn the_watch_looks_elsewhere(guest: &Guest) {
+fn redirect_watcher(guest: &Guest) {
     let elsewhere = "[Service]\nEnvironment=CLAUDE_CREDENTIALS_FILE=/home/alice/elsewhere/.credentials.json\n\
         Environment=CLAUDE_AUTH_STATE_DIR=/home/alice/elsewhere\n";
     let folder = "/etc/systemd/system/claude-auth-watch@alice.service.d";
@@ -38,7 +38,7 @@ fn the_watch_looks_elsewhere(guest: &Guest) {
 
 /// A login that is accepted and expires in this many days.
 #[track_caller]
-fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
+fn sign_in_for_days(place: &ClaudeGuest, days: u64) -> Login {
     let login = place.sign_in("alice");
     let mut oauth = login.oauth_object(milliseconds_in_hours(8));
     oauth["refreshTokenExpiresAt"] = in_hours(days * 24).millis().into();
@@ -48,11 +48,11 @@ fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
 
 #[test]
 fn own_status_output_equals_its_recordings() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
-    let alice = Somebody::new(guest, "alice");
-    let mut reel = Reel::of("status").hides(&[&people[0].token(), "key-of-hers"]);
-    let mut take = |scene: &str, settings: &[_], somebody: Somebody<'_>, code: i32| {
+    let alice = CommandUser::new(guest, "alice");
+    let mut reel = Recordings::of("status").hides(&[&people[0].token(), "key-of-hers"]);
+    let mut take = |scene: &str, settings: &[_], somebody: CommandUser<'_>, code: i32| {
         for setting in settings {
             let (ended, shown) = somebody.runs(*setting, &["status"]);
             assert_eq!(ended, Some(code), "{shown}");
@@ -61,30 +61,30 @@ fn own_status_output_equals_its_recordings() {
     };
     take("never-synced", &[NARROW], alice, 79);
 
-    the_watch_looks_elsewhere(guest);
+    redirect_watcher(guest);
     guest.resume();
     sign_in_for_days(&place, 30);
     guest.sync("alice").expect_success("the first sync");
-    hours_pass(guest, "alice", 3);
-    the_next_sync_is_in_five_hours(guest);
-    take("healthy", &EVERYWHERE, alice, 0);
+    advance_hours(guest, "alice", 3);
+    schedule_sync_in_five_hours(guest);
+    take("healthy", &ALL_SETTINGS, alice, 0);
     let with_key = [("ANTHROPIC_API_KEY", "key-of-hers")];
-    take("overridden", &[NARROW, C, PIPE], Somebody { variables: &with_key, ..alice }, 1);
-    hours_pass(guest, "alice", 20);
+    take("overridden", &[NARROW, C, PIPE], CommandUser { variables: &with_key, ..alice }, 1);
+    advance_hours(guest, "alice", 20);
     take("overdue", &[NARROW], alice, 1);
 
     sign_in_for_days(&place, 3);
     guest.sync("alice").expect_success("a warning is no failure");
-    hours_pass(guest, "alice", 3);
+    advance_hours(guest, "alice", 3);
     take("expires-soon", &[NARROW, WIDE, C], alice, 0);
 
     // The login is cleared, here and in the store.
-    let emptied = tombstone(&guest.login_of("alice"));
+    let emptied = cleared_login(&guest.login_of("alice"));
     guest.forget_state("alice");
     people[0].put_document(&json!({}));
     guest.put_login("alice", &emptied);
     assert_eq!(guest.sync("alice").code, Some(79));
-    hours_pass(guest, "alice", 3);
+    advance_hours(guest, "alice", 3);
     take("cleared", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
     guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
     take("not-enrolled", &[NARROW], alice, 79);
@@ -103,21 +103,21 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
 #[test]
 fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
-    let root = Somebody::new(&guest, "root");
-    let mut reel = Reel::of("status-all");
+    let root = CommandUser::new(&guest, "root");
+    let mut reel = Recordings::of("status-all");
     // One is well, one has lost a login, one has never been looked at.
     let lasting = healthy("one", in_hours(6).millis());
     guest.put_login("alice", &lasting);
-    guest.put_login("bob", &tombstone(&fresh("two")));
+    guest.put_login("bob", &cleared_login(&fresh("two")));
     for user in ["alice", "bob"] {
         // Not by its service, which wants the watch back: whichever of the two is first keeps the
         // copy.
         let synced = guest.sync(user);
         assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
         guest.publish(user);
-        hours_pass(&guest, user, 3);
+        advance_hours(&guest, user, 3);
     }
-    for setting in EVERYWHERE {
+    for setting in ALL_SETTINGS {
         let (code, shown) = root.runs(setting, &["status"]);
         assert_eq!(code, Some(79), "{shown}");
         reel.take("three", setting, &shown);

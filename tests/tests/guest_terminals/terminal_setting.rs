@@ -33,7 +33,7 @@ pub(crate) const DUMB: Setting =
 pub(crate) const PIPE: Setting = Setting { name: "pipe", columns: None, variables: &[TERM, UTF_8] };
 
 /// Each command is recorded in each of them at least once.
-pub(crate) const EVERYWHERE: [Setting; 6] = [NARROW, WIDE, C, NO_COLOR, DUMB, PIPE];
+pub(crate) const ALL_SETTINGS: [Setting; 6] = [NARROW, WIDE, C, NO_COLOR, DUMB, PIPE];
 
 impl Setting {
     /// Whether anything but text may be shown.
@@ -49,13 +49,13 @@ impl Setting {
 
 /// The user that runs a command, and additional environment variables.
 #[derive(Clone, Copy)]
-pub(crate) struct Somebody<'a> {
+pub(crate) struct CommandUser<'a> {
     pub(crate) guest: &'a Guest,
     pub(crate) name: &'a str,
     pub(crate) variables: &'a [(&'a str, &'a str)],
 }
 
-impl<'a> Somebody<'a> {
+impl<'a> CommandUser<'a> {
     pub(crate) fn new(guest: &'a Guest, name: &'a str) -> Self {
         Self { guest, name, variables: &[] }
     }
@@ -78,11 +78,11 @@ impl<'a> Somebody<'a> {
         let variables = [setting.variables, self.variables].concat();
         let command = [&["cas-sync"][..], words].concat();
         match setting.columns {
-            None => self.guest.in_a_pipe(self.name, &variables, &command, input),
+            None => self.guest.run_in_pipe(self.name, &variables, &command, input),
             Some(columns) => {
-                let terminal = self.guest.at_a_terminal(self.name, &variables, &command, columns);
+                let terminal = self.guest.run_at_terminal(self.name, &variables, &command, columns);
                 talk(&terminal);
-                let (status, shown, _) = terminal.end_as_shown();
+                let (status, shown, _) = terminal.finish_with_output();
                 (status.code(), shown.replace("\r\n", "\n"))
             }
         }

@@ -7,26 +7,26 @@ use std::time::Duration;
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Suite, Workplace, is_emptied};
+use cas_tests::guest::{ClaudeGuest, Suite, is_cleared};
 use serde_json::Value;
 
-use super::{PATIENCE, failed, home, is_inactive, property, wait_for_runs, wait_until};
+use super::{TIMEOUT, failed, home, is_inactive, property, wait_for_runs, wait_until};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
 #[test]
 fn unit_refreshes_a_login_in_any_home_on_bookworm() {
-    a_login_is_refreshed_inside_the_unit(Suite::Bookworm);
+    check_refresh_in_the_unit(Suite::Bookworm);
 }
 
 #[test]
 fn unit_refreshes_a_login_in_any_home_on_trixie() {
-    a_login_is_refreshed_inside_the_unit(Suite::Trixie);
+    check_refresh_in_the_unit(Suite::Trixie);
 }
 
 /// The client makes its lock beside `~/.claude`, and renames over `~/.claude.json` in the home
 /// itself.
-fn a_login_is_refreshed_inside_the_unit(suite: Suite) {
+fn check_refresh_in_the_unit(suite: Suite) {
     let desk = workplace(suite);
     desk.guest
         .run("mkdir -p /srv/people && useradd --create-home --base-dir /srv/people --gid games dora && runuser -u dora -- mkdir -m 700 /srv/people/dora/.claude")
@@ -61,7 +61,7 @@ fn stop_of_a_sync_waits_for_its_refresh() {
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
     for stop in [SERVICE, "claude-auth-sync.target"] {
-        let spent = in_the_middle_of_a_refresh(&desk);
+        let spent = start_sync_during_refresh(&desk);
         desk.guest.run(&format!("systemctl stop --no-block {stop}")).expect_success("stopping");
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
         assert_eq!(property(&desk.guest, SERVICE, "ActiveState"), "deactivating", "{stop}");
@@ -80,7 +80,7 @@ fn removal_waits_for_a_refresh_and_names_the_user() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
-    let spent = in_the_middle_of_a_refresh(&desk);
+    let spent = start_sync_during_refresh(&desk);
     let ended = thread::scope(|scope| {
         let removing = scope.spawn(|| desk.guest.remove_package());
         wait_until("it is told to stop", || property(&desk.guest, SERVICE, "ActiveState") == "deactivating");
@@ -102,7 +102,7 @@ fn end_of_the_sync_does_not_interrupt_the_refresh() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
-    let spent = in_the_middle_of_a_refresh(&desk);
+    let spent = start_sync_during_refresh(&desk);
     desk.guest
         .run(&format!("systemctl kill --kill-who=main --signal=KILL {SERVICE}"))
         .expect_success("killing");
@@ -130,9 +130,9 @@ fn sync_leaves_a_refresh_in_progress_to_the_session() {
     let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
     desk.guest.run(&signal("STOP")).expect_success("nobody looks for requests");
     let said = thread::scope(|scope| {
-        let held = desk.anthropic.holding_refreshes();
+        let held = desk.anthropic.has_held_refreshes();
         let session = scope.spawn(|| desk.claude("alice"));
-        assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+        assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
         desk.guest.run(&signal("CONT")).expect_success("the request is seen");
         wait_for_runs(&desk.guest, "alice", 2);
         drop(held);
@@ -149,15 +149,15 @@ fn sync_leaves_a_refresh_in_progress_to_the_session() {
 }
 
 /// Creates a workstation with running units and without enrolled users.
-fn workplace(suite: Suite) -> Workplace {
-    let desk = Workplace::with_product(suite, &[]);
+fn workplace(suite: Suite) -> ClaudeGuest {
+    let desk = ClaudeGuest::with_product(suite, &[]);
     desk.guest.configure("[claude.environment]\nNODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\"\n");
     desk.guest.resume();
     desk
 }
 
-/// As [`Workplace::sign_in_yesterday`], wherever the home is.
-fn sign_in_yesterday(desk: &Workplace, user: &str) -> Login {
+/// As [`ClaudeGuest::sign_in_yesterday`], wherever the home is.
+fn sign_in_yesterday(desk: &ClaudeGuest, user: &str) -> Login {
     if user == "alice" {
         return desk.sign_in_yesterday(user);
     }
@@ -171,25 +171,25 @@ fn sign_in_yesterday(desk: &Workplace, user: &str) -> Login {
 
 /// A sync whose client has sent its refresh token and has no answer yet.
 #[track_caller]
-fn in_the_middle_of_a_refresh(desk: &Workplace) -> Login {
+fn start_sync_during_refresh(desk: &ClaudeGuest) -> Login {
     let spent = sign_in_yesterday(desk, "alice");
     desk.anthropic.forget_requests();
     desk.anthropic.hold_refreshes(true);
     desk.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
-    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
     spent
 }
 
-fn refreshes(desk: &Workplace) -> usize {
+fn refreshes(desk: &ClaudeGuest) -> usize {
     desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count()
 }
 
-fn file(desk: &Workplace, user: &str) -> Value {
+fn file(desk: &ClaudeGuest, user: &str) -> Value {
     let path = format!("{}/.claude/.credentials.json", home(&desk.guest, user));
     parsed(&String::from_utf8(desk.guest.read(&path).expect("a login file")).expect("text"))
 }
 
 /// Returns true if the file has the generation after `spent`.
 fn is_new(file: &Value, spent: &Login) -> bool {
-    !is_emptied(file) && file["claudeAiOauth"]["refreshToken"] != spent.refresh_token
+    !is_cleared(file) && file["claudeAiOauth"]["refreshToken"] != spent.refresh_token
 }

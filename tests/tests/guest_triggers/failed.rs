@@ -1,6 +1,6 @@
 //! Which results are a failed unit, and which the journal reports.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property};
@@ -54,9 +54,9 @@ fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     guest.configure("store = \"local\"\n");
     guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("it is to verify");
     ends(&guest, 69, "success", "claude cannot be used");
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     ends(&guest, 79, "success", "interactive SSO login required");
     assert_eq!(failed(&guest), "");
 }

@@ -5,8 +5,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
-use cas_tests::guest::{Finished, Guest, Suite};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::guest::{CommandResult, Guest, Suite};
 
 use super::{failed, host, runs, wait_until};
 
@@ -24,7 +24,7 @@ const FLOODS: [(&str, &str); 5] = [
 ];
 
 /// Within this PID 1 answers.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const IMMEDIATE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A login takes no longer than without them, but for what five busy programs take of two processors.
 const SLOWDOWN: u32 = 4;
@@ -56,7 +56,8 @@ fn lookup_hangs(guest: &Guest, path: &str, culprit: &str) {
 
 #[track_caller]
 fn pid_1_answers(guest: &Guest, when: &str) {
-    Finished::within(AT_ONCE, when, || guest.run("systemctl is-active dbus.socket")).expect_success(when);
+    CommandResult::within(IMMEDIATE_LIMIT, when, || guest.run("systemctl is-active dbus.socket"))
+        .expect_success(when);
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     let attacked = login_time(&guest);
     println!("a login took {quiet:?} without them, and takes {attacked:?}");
     assert!(attacked <= quiet * SLOWDOWN, "{attacked:?} instead of {quiet:?}");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("a login that is restored");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
     commands_finish(&guest);
@@ -117,7 +118,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     guest.ssh("alice", "true").expect_success("ssh without it");
     assert_eq!(guest.run("dpkg --audit").text(), "");
     assert_eq!(failed(&guest), "");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
     for (user, how) in FLOODS {
         guest.run(&format!("systemctl is-active hostile-{user}-{how}")).expect_success("the attack lasted");
     }

@@ -14,7 +14,7 @@ mod units;
 mod watch;
 
 use cas_tests::guest::{Guest, Suite};
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::{TIMEOUT, wait_until};
 
 /// Boots a guest with running units, these users enrolled, and their first syncs done.
 #[track_caller]

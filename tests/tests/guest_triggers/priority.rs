@@ -1,9 +1,9 @@
 //! What the unit gives the sync for the sake of a refresh, and for nothing else that it starts.
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
+use cas_tests::{TIMEOUT, wait_until};
 
 use super::{is_inactive, property};
 
@@ -24,7 +24,7 @@ fn memory_priority_is_for_a_refresh_alone_on_trixie() {
 }
 
 fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
-    let desk = Workplace::with_product(suite, &[]);
+    let desk = ClaudeGuest::with_product(suite, &[]);
     let guest = &desk.guest;
     let program = |name: &str, rest: &str| {
         guest.write(
@@ -45,7 +45,7 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
     guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(guest, "alice"));
 
-    guest.put_login("alice", &tombstone(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&fresh("lost")));
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
     assert_eq!(scores(guest, "told"), ["0"]);
 
@@ -53,7 +53,7 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
     desk.anthropic.forget_requests();
     desk.anthropic.hold_refreshes(true);
     guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync that refreshes");
-    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
     let group = property(guest, SERVICE, "ControlGroup");
     let at_work = guest
         .run(&format!("for p in $(cat '/sys/fs/cgroup{group}/cgroup.procs'); do echo $(cat /proc/$p/comm /proc/$p/oom_score_adj); done"))

@@ -17,7 +17,7 @@ fn users_cannot_block_the_removal() {
 
     guest.remove_package().expect_success("removing everything");
 
-    wait_until("nothing is left", || guest.left_of_product().is_empty());
+    wait_until("nothing is left", || guest.remaining_product_files().is_empty());
     assert_eq!(failed(&guest), "");
     guest.unit("su - alice -c true").expect_success("su");
 }
@@ -40,7 +40,7 @@ fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
         "{said}"
     );
     wait_until("everything else is gone", || {
-        guest.left_of_product() == "/var/lib/claude-auth-sync/enrolled\n"
+        guest.remaining_product_files() == "/var/lib/claude-auth-sync/enrolled\n"
     });
     assert_eq!(
         guest.run("find /var/lib/claude-auth-sync/enrolled -type f").text(),
@@ -52,6 +52,6 @@ fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
         .run("umount /var/lib/claude-auth-sync/enrolled/alice && rm -r /run/systemd/system/claude-auth-*")
         .expect_success("the remedy");
     guest.purge_package().expect_success("again");
-    wait_until("nothing is left", || guest.left_of_product().is_empty());
+    wait_until("nothing is left", || guest.remaining_product_files().is_empty());
     assert_eq!(failed(&guest), "");
 }

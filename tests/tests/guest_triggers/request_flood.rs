@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::size::sized;
 
-use super::{PATIENCE, failed, host, property, runs, wait_for_runs, wait_until};
+use super::{TIMEOUT, failed, host, property, runs, wait_for_runs, wait_until};
 
 const SOCKET: &str = "/run/claude-auth-sync/request.sock";
 const SERVICE: &str = "claude-auth-sync@alice.service";
@@ -87,7 +87,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
     );
     let before = runs(&guest, "alice");
     guest.forget_request_limits();
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", before + 1);
     // The first sync, one of each dispatcher (which remembers no limit of the one before), and one a minute.
@@ -102,7 +102,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
     }
     assert_eq!(failed(&guest), "");
     guest.remove_package().expect_success("removing everything");
-    wait_until("nothing is left", || guest.left_of_product().is_empty());
+    wait_until("nothing is left", || guest.remaining_product_files().is_empty());
 }
 
 /// Each of many gets their sync, also when all request one at the same time. Each costs three units and one watch of the
@@ -143,7 +143,7 @@ fn each_of_many_users_gets_the_requested_sync() {
         }
         // Two syncs a second are started on any machine, one of the suites included.
         let served = now.iter().filter(|(user, runs)| **runs > count(user)).count();
-        let limit = PATIENCE + Duration::from_millis(500) * u32::try_from(number).expect("a few hundred");
+        let limit = TIMEOUT + Duration::from_millis(500) * u32::try_from(number).expect("a few hundred");
         assert!(requested.elapsed() < limit, "{served} of {number} got a sync within {limit:?}");
         thread::sleep(Duration::from_millis(200));
     }

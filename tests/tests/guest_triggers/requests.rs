@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property, runs, wait_for_runs, wait_until};
@@ -12,7 +12,7 @@ const DISPATCHER: &str = "claude-auth-request.service";
 const REPAIR_LOCK: &str = "/home/alice/.local/state/claude-auth-sync/repair.lock";
 
 /// Long enough for a second start, if a request led to one.
-const A_WHILE: Duration = Duration::from_secs(3);
+const SHORT_WAIT: Duration = Duration::from_secs(3);
 
 fn is_locked(guest: &Guest) -> bool {
     !guest.run("flock -n /home/alice/.local/state/claude-auth-sync/lock true").succeeded()
@@ -20,15 +20,15 @@ fn is_locked(guest: &Guest) -> bool {
 
 #[test]
 fn login_request_starts_a_sync_outside_of_it_on_bookworm() {
-    a_request_is_answered(Suite::Bookworm);
+    check_request_starts_a_sync(Suite::Bookworm);
 }
 
 #[test]
 fn login_request_starts_a_sync_outside_of_it_on_trixie() {
-    a_request_is_answered(Suite::Trixie);
+    check_request_starts_a_sync(Suite::Trixie);
 }
 
-fn a_request_is_answered(suite: Suite) {
+fn check_request_starts_a_sync(suite: Suite) {
     let guest = host(suite, &["alice"]);
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
@@ -55,10 +55,10 @@ fn request_during_a_run_starts_one_more() {
     wait_until("a run at work", || is_locked(&guest));
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     guest.release_lock();
     wait_for_runs(&guest, "alice", 3);
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 3);
     assert_eq!(failed(&guest), "");
 }
@@ -84,7 +84,7 @@ fn requests_within_a_minute_start_one_sync_afterwards() {
     }
     assert!(first.elapsed() > Duration::from_secs(55), "{:?}", first.elapsed());
     wait_for_runs(&guest, "alice", 3);
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 3, "one sync for all of them");
     guest.request_sync("alice");
     guest.request_sync("bob");
@@ -109,7 +109,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
         "{}",
         guest.product_journal()
     );
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 2, "and is not started again and again");
     guest.release_lock();
     wait_until("theirs is over", || runs(&guest, "alice") == 3);
@@ -127,7 +127,7 @@ fn rapid_logins_exhaust_no_limit() {
     guest.put_login("alice", &login);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a backup");
     for _ in 0..6 {
-        guest.put_login("alice", &tombstone(&login));
+        guest.put_login("alice", &cleared_login(&login));
         guest.ssh("alice", "true").expect_success("ssh");
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
     }
@@ -138,7 +138,7 @@ fn rapid_logins_exhaust_no_limit() {
 
     // Broken for good: the first login that finds it so asks, and the others have nothing to add.
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     for _ in 0..6 {
         guest.forget_request_limits();
         guest.ssh("alice", "true").expect_success("ssh");
@@ -158,7 +158,7 @@ fn request_content_or_unenrolled_user_starts_nothing() {
                  syswrite(S, \"1000\\nalice\\n\" x 1000); close S }";
     guest.run(&format!("runuser -u bob -- perl -e '{forge}'")).expect_success("in her name");
     guest.request_sync("nobody");
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 1);
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 2);

@@ -42,14 +42,14 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     guest
         .run("systemd-analyze security --threshold=20 claude-auth-request.service")
         .expect_success("the dispatcher");
-    for (name, value) in LEAVES_A_REFRESH_ALONE {
+    for (name, value) in KEEPS_REFRESH_RUNNING {
         assert_eq!(property(&guest, UNITS[1], name), value, "{name}");
     }
 }
 
 /// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
 /// with or for it.
-const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
+const KEEPS_REFRESH_RUNNING: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),
     ("OOMPolicy", "continue"),
@@ -60,15 +60,15 @@ const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
 /// Home, primary group and the name itself are what the user database says.
 #[test]
 fn units_work_for_unusual_names_and_homes_on_bookworm() {
-    it_works_for_everybody(Suite::Bookworm);
+    check_units_for_unusual_users(Suite::Bookworm);
 }
 
 #[test]
 fn units_work_for_unusual_names_and_homes_on_trixie() {
-    it_works_for_everybody(Suite::Trixie);
+    check_units_for_unusual_users(Suite::Trixie);
 }
 
-fn it_works_for_everybody(suite: Suite) {
+fn check_units_for_unusual_users(suite: Suite) {
     let guest = host(suite, &[]);
     let people = [
         ("dora", "--base-dir /srv/people --gid users"),

@@ -1,6 +1,6 @@
 //! The watch inside its unit. (What it does, and how fast, is shown elsewhere.)
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, home, host, property, wait_until};
@@ -9,15 +9,15 @@ const PEOPLE: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"
 
 #[test]
 fn watcher_restores_an_overwritten_login_on_bookworm() {
-    the_watch_works_inside_its_unit(Suite::Bookworm);
+    check_watcher_in_its_unit(Suite::Bookworm);
 }
 
 #[test]
 fn watcher_restores_an_overwritten_login_on_trixie() {
-    the_watch_works_inside_its_unit(Suite::Trixie);
+    check_watcher_in_its_unit(Suite::Trixie);
 }
 
-fn the_watch_works_inside_its_unit(suite: Suite) {
+fn check_watcher_in_its_unit(suite: Suite) {
     let guest = host(suite, &[]);
     for (user, options) in PEOPLE {
         guest
@@ -25,7 +25,7 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
             .expect_success("useradd");
         guest.enroll(user);
         let unit = format!("claude-auth-watch@{user}.service");
-        is_looked_after(&guest, user, user);
+        is_managed(&guest, user, user);
         assert_eq!(property(&guest, &unit, "NRestarts"), "0");
         guest.stop_watch(user);
         assert_eq!(property(&guest, &unit, "Result"), "success");
@@ -63,7 +63,7 @@ fn watcher_starts_although_another_user_holds_its_lock_name() {
         .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
         .expect_success("every name is taken");
     guest.enroll("alice");
-    is_looked_after(&guest, "alice", "in-spite-of-bob");
+    is_managed(&guest, "alice", "in-spite-of-bob");
 }
 
 /// An encrypted home, or one of a file server, that comes with the first session. Until then an
@@ -81,14 +81,14 @@ fn home_mounted_later_is_watched_once_mounted() {
 
     guest.run("mount --bind /mnt /home/dora").expect_success("her first session");
 
-    is_looked_after(&guest, "dora", "one");
+    is_managed(&guest, "dora", "one");
     // Another home over that one, and back.
     guest
         .run(&format!("{mount} /home/dora && runuser -u dora -- mkdir -m 700 /home/dora/.claude"))
         .expect_success("another");
-    is_looked_after(&guest, "dora", "two");
+    is_managed(&guest, "dora", "two");
     guest.run("umount /home/dora").expect_success("the end of her session");
-    is_looked_after(&guest, "dora", "three");
+    is_managed(&guest, "dora", "three");
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
@@ -107,7 +107,7 @@ fn mountpoint_stays_empty_until_the_home_is_mounted() {
     for session in ["first", "second"] {
         guest.run("mount --bind /mnt /home/dora").expect_success(session);
         wait_until("it is watched", || watches(&guest, "dora", "/home/dora/.claude"));
-        is_looked_after(&guest, "dora", session);
+        is_managed(&guest, "dora", session);
         wait_until("no sync", || super::is_inactive(&guest, "dora"));
         // What is encrypted has to be closed again.
         guest.run("umount /home/dora").expect_success("the end of her session");
@@ -152,12 +152,12 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
 
 /// Writes a valid login of this name, clears it once it is backed up, and waits for its restore.
 #[track_caller]
-fn is_looked_after(guest: &Guest, user: &str, name: &str) {
+fn is_managed(guest: &Guest, user: &str, name: &str) {
     let good = fresh(name);
     write(guest, user, &good);
     let history = format!("{}/.local/state/claude-auth-sync/history.json", home(guest, user));
     wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{name} {history}")).succeeded());
-    write(guest, user, &tombstone(&good));
+    write(guest, user, &cleared_login(&good));
     wait_until("it is back", || parsed(&read(guest, user)) == parsed(&good));
 }
 

@@ -53,9 +53,9 @@ impl World {
             temporaries: Vec::new(),
             locks: Vec::new(),
             files: BTreeMap::new(),
-            document: scene.document().map(|(version, fields)| (version, without_moments(fields))),
+            document: scene.document().map(|(version, fields)| (version, without_times(fields))),
         };
-        world.collect(&scene.resident().home(), "");
+        world.collect(&scene.test_user().home(), "");
         let file = |name: &str| world.files.get(name).cloned().unwrap_or_default();
         world.subject = match scene.subject() {
             Subject::Login => file(LOGIN),
@@ -87,7 +87,7 @@ impl World {
 
     /// Each thing is the old or the new one, and nothing else has come.
     pub(crate) fn assert_whole(&self, old: &Self, new: &Self, place: &str) {
-        for name in self.files.keys().chain(old.files.keys()).filter(|name| !is_noted_in_steps(name)) {
+        for name in self.files.keys().chain(old.files.keys()).filter(|name| !is_written_repeatedly(name)) {
             let (found, before, after) = (self.files.get(name), old.files.get(name), new.files.get(name));
             assert!(found == before || found == after, "{place}: {name} is neither old nor new: {found:?}");
         }
@@ -102,12 +102,12 @@ impl World {
 
     /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has,
     /// may differ.
-    pub(crate) fn assert_same(&self, settled: &Self, place: &str) {
-        for name in self.files.keys().chain(settled.files.keys()).filter(|name| !is_worth_nothing(name)) {
-            let (found, expected) = (self.files.get(name), settled.files.get(name));
+    pub(crate) fn assert_same(&self, final_state: &Self, place: &str) {
+        for name in self.files.keys().chain(final_state.files.keys()).filter(|name| !is_ignored(name)) {
+            let (found, expected) = (self.files.get(name), final_state.files.get(name));
             assert_eq!(found, expected, "{place}: {name} after the next run");
         }
-        assert_eq!(self.fields(), settled.fields(), "{place}: after the next run");
+        assert_eq!(self.fields(), final_state.fields(), "{place}: after the next run");
     }
 
     fn fields(&self) -> Option<&Value> {
@@ -117,13 +117,13 @@ impl World {
 
 /// The log has one line per completed run, and the state describes the last one. The token cache
 /// saves a request and is created again when it is lost.
-fn is_worth_nothing(name: &str) -> bool {
+fn is_ignored(name: &str) -> bool {
     ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
 }
 
 /// The ledger and the time of the last request are written more than once in a run, the log grows, and the state describes the run:
 /// their content is checked, not compared.
-fn is_noted_in_steps(name: &str) -> bool {
+fn is_written_repeatedly(name: &str) -> bool {
     ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json", "last-request"]
         .iter()
         .any(|end| name.ends_with(end))
@@ -133,15 +133,15 @@ fn meaning(name: &str, content: &[u8]) -> Value {
     let text = || String::from_utf8(content.to_vec()).unwrap_or_else(|_| panic!("{name} is torn"));
     match name.rsplit('/').next().unwrap_or_default() {
         "ledger.json" => {
-            let ledger: Ledger = from_json(name, content);
-            without_moments(serde_json::to_value(ledger).expect("a ledger is JSON"))
+            let ledger: Ledger = parse_json(name, content);
+            without_times(serde_json::to_value(ledger).expect("a ledger is JSON"))
         }
         "state.json" => {
-            let state: StateReport = from_json(name, content);
-            without_moments(serde_json::to_value(state).expect("a state is JSON"))
+            let state: StateReport = parse_json(name, content);
+            without_times(serde_json::to_value(state).expect("a state is JSON"))
         }
         "history.json" | "store-contact.json" | "vault-token.json" => {
-            without_moments(from_json(name, content))
+            without_times(parse_json(name, content))
         }
         "sync.log" => {
             let log = text();
@@ -156,12 +156,12 @@ fn meaning(name: &str, content: &[u8]) -> Value {
     }
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(name: &str, content: &[u8]) -> T {
+fn parse_json<T: serde::de::DeserializeOwned>(name: &str, content: &[u8]) -> T {
     serde_json::from_slice(content).unwrap_or_else(|error| panic!("{name} is torn: {error}"))
 }
 
 /// The same, with every moment made the same; a list of them keeps its length.
-fn without_moments(mut value: Value) -> Value {
+fn without_times(mut value: Value) -> Value {
     blank(&mut value);
     value
 }

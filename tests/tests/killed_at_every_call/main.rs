@@ -15,7 +15,7 @@ use crate::sweep::sweep;
 
 #[test]
 fn killed_restore_from_the_history_is_recovered() {
-    let swept = sweep(&Scene::restore_from_this_machine());
+    let swept = sweep(&Scene::restore_from_history());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
@@ -32,7 +32,7 @@ fn killed_restore_from_the_store_is_recovered() {
 /// (`docs/architecture.md`).
 #[test]
 fn killed_restore_of_a_missing_file_counts_as_restored() {
-    let swept = sweep(&Scene::restore_of_a_lost_file());
+    let swept = sweep(&Scene::restore_of_missing_file());
     assert!(swept.spent > 0 && swept.spent < swept.points / 2, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }

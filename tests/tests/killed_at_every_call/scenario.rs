@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use cas_core::claude_files::locks::STALE_LOCK_AGE;
 use cas_core::ledger::Ledger;
-use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy, Socket};
-use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 use crate::disk_state::{LOCKS, World};
@@ -18,7 +18,7 @@ use crate::disk_state::{LOCKS, World};
 pub(crate) struct Scene {
     // Dropped in this order: the server ends before its network does.
     store: Option<Store>,
-    resident: Resident,
+    test_user: TestUser,
     home: PathBuf,
     subject: Subject,
 }
@@ -41,83 +41,83 @@ pub(crate) enum Subject {
 
 impl Scene {
     /// A cleared login, and a backup in the history.
-    pub(crate) fn restore_from_this_machine() -> Self {
-        let resident = Resident::settle();
+    pub(crate) fn restore_from_history() -> Self {
+        let test_user = TestUser::create();
         let login = fresh("one");
-        resident.put(LOGIN, &login);
-        assert!(resident.sync().status.success());
-        resident.put(LOGIN, &tombstone(&login));
-        Self::with(resident, None, Subject::Login)
+        test_user.put(LOGIN, &login);
+        assert!(test_user.sync().status.success());
+        test_user.put(LOGIN, &cleared_login(&login));
+        Self::with(test_user, None, Subject::Login)
     }
 
     /// No login file at all, and a copy in the history whose access token has ended.
-    pub(crate) fn restore_of_a_lost_file() -> Self {
-        let resident = Resident::settle();
-        resident.put(LOGIN, &healthy("one", now_ms() - HOUR_MS));
-        assert!(resident.sync().status.success());
-        resident.remove(LOGIN);
-        Self::with(resident, None, Subject::Login)
+    pub(crate) fn restore_of_missing_file() -> Self {
+        let test_user = TestUser::create();
+        test_user.put(LOGIN, &healthy("one", now_ms() - HOUR_MS));
+        assert!(test_user.sync().status.success());
+        test_user.remove(LOGIN);
+        Self::with(test_user, None, Subject::Login)
     }
 
     /// A cleared login on a machine without a history, and a backup in the store.
     pub(crate) fn restore_from_the_store() -> Self {
-        let resident = Resident::settle();
+        let test_user = TestUser::create();
         let login = fresh("one");
-        let store = Store::new(&resident, Policy::Patch, document_with(&login));
-        resident.put(LOGIN, &tombstone(&login));
-        Self::with(resident, Some(store), Subject::Login)
+        let store = Store::new(&test_user, Policy::Patch, document_with(&login));
+        test_user.put(LOGIN, &cleared_login(&login));
+        Self::with(test_user, Some(store), Subject::Login)
     }
 
     /// A login newer than the copies in the history and in the store.
     pub(crate) fn backup(policy: Policy) -> Self {
-        let resident = Resident::settle();
+        let test_user = TestUser::create();
         let old = healthy("one", now_ms() + HOUR_MS);
-        let store = Store::new(&resident, policy, document_with(&old));
+        let store = Store::new(&test_user, policy, document_with(&old));
         let _first = store.reset();
-        resident.put(LOGIN, &old);
-        assert!(resident.sync().status.success());
-        resident.put(LOGIN, &fresh("two"));
-        Self::with(resident, Some(store), Subject::Document)
+        test_user.put(LOGIN, &old);
+        assert!(test_user.sync().status.success());
+        test_user.put(LOGIN, &fresh("two"));
+        Self::with(test_user, Some(store), Subject::Document)
     }
 
     /// Another setup-token in the store than in the env file.
     pub(crate) fn new_setup_token() -> Self {
-        let resident = Resident::settle();
+        let test_user = TestUser::create();
         let mut document = document_with(&fresh("one"));
         document["setup_token"] = json!("sk-ant-oat01-the-new-one");
-        let store = Store::new(&resident, Policy::Patch, document);
-        resident.put(LOGIN, &fresh("one"));
-        resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
-        Self::with(resident, Some(store), Subject::EnvFile)
+        let store = Store::new(&test_user, Policy::Patch, document);
+        test_user.put(LOGIN, &fresh("one"));
+        test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
+        Self::with(test_user, Some(store), Subject::EnvFile)
     }
 
     /// A setup-token in the env file that the store knows no more; and a login to fall back to, not
     /// backed up yet.
     pub(crate) fn withdrawn_setup_token() -> Self {
-        let resident = Resident::settle();
+        let test_user = TestUser::create();
         let mut document = document_with(&healthy("one", now_ms() + HOUR_MS));
         document["setup_token"] = json!("");
-        let store = Store::new(&resident, Policy::Patch, document);
-        resident.put(LOGIN, &fresh("two"));
-        resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
-        Self::with(resident, Some(store), Subject::EnvFile)
+        let store = Store::new(&test_user, Policy::Patch, document);
+        test_user.put(LOGIN, &fresh("two"));
+        test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
+        Self::with(test_user, Some(store), Subject::EnvFile)
     }
 
-    fn with(resident: Resident, store: Option<Store>, subject: Subject) -> Self {
-        let home = resident.keep_home_as("home-before");
-        Self { store, resident, home, subject }
+    fn with(test_user: TestUser, store: Option<Store>, subject: Subject) -> Self {
+        let home = test_user.save_home("home-before");
+        Self { store, test_user, home, subject }
     }
 
     /// Makes everything as it was before the first run; returns the version of the store's
     /// document, if there is one.
     pub(crate) fn begin(&self) -> u64 {
-        self.resident.move_in(&self.home);
+        self.test_user.restore_home(&self.home);
         self.store.as_ref().map_or(0, Store::reset)
     }
 
     /// Whose home it is.
-    pub(crate) fn resident(&self) -> &Resident {
-        &self.resident
+    pub(crate) fn test_user(&self) -> &TestUser {
+        &self.test_user
     }
 
     /// What the run is to change.
@@ -138,24 +138,24 @@ impl Scene {
         #[expect(clippy::disallowed_methods, reason = "the product compares with the wall clock")]
         let then = SystemTime::now() - STALE_LOCK_AGE - Duration::from_secs(2);
         for lock in LOCKS {
-            if let Ok(directory) = File::open(self.resident.path(lock)) {
+            if let Ok(directory) = File::open(self.test_user.path(lock)) {
                 directory.set_times(FileTimes::new().set_modified(then)).expect("its time is set");
             }
         }
     }
 
     /// Returns true if the one restore of this login is used: recorded, without a file.
-    pub(crate) fn spends(&self, torn: &World) -> bool {
-        let ledger = fs::read(self.resident.path(&format!("{STATE}/ledger.json"))).unwrap_or_default();
+    pub(crate) fn consumes_restore(&self, torn: &World) -> bool {
+        let ledger = fs::read(self.test_user.path(&format!("{STATE}/ledger.json"))).unwrap_or_default();
         let ledger: Ledger = serde_json::from_slice(&ledger).unwrap_or_default();
         torn.subject.is_null() && ledger.pending_restore.is_some_and(|intent| intent.replaces.is_none())
     }
 }
 
 impl Store {
-    fn new(resident: &Resident, policy: Policy, document: Value) -> Self {
-        let bao = resident.bao();
-        let person = resident.use_store(&bao, policy);
+    fn new(test_user: &TestUser, policy: Policy, document: Value) -> Self {
+        let bao = test_user.bao();
+        let person = test_user.use_store(&bao, policy);
         Self { socket: bao.socket(), path: person.path("data"), document, _bao: bao }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use cas_tests::size::full_size;
-use cas_tests::test_user::{NAME, Resident};
+use cas_tests::test_user::{NAME, TestUser};
 
 /// The system calls after which something outside of the process may be another: a file, a lock, what a server was sent, a
 /// child. A process that is killed at another call leaves what it would have left at the next one of these.
@@ -31,9 +31,9 @@ pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
 impl Calls {
     /// Runs the sync to its end and notes them.
-    pub(crate) fn of_a_run(resident: &Resident) -> Self {
-        let trace = resident.folder().join("trace");
-        let output = under_strace(resident, &["-o", &trace.display().to_string()]);
+    pub(crate) fn trace_run(test_user: &TestUser) -> Self {
+        let trace = test_user.folder().join("trace");
+        let output = under_strace(test_user, &["-o", &trace.display().to_string()]);
         assert!(output.status.success(), "an undisturbed run: {output:?}");
         let text = fs::read_to_string(trace).expect("strace wrote its trace");
         let mut calls = BTreeMap::<String, Vec<bool>>::new();
@@ -82,17 +82,17 @@ fn changes(name: &str, arguments: &str) -> bool {
 }
 
 /// Runs the sync and kills it as it enters the `nth` call of this name; false when it came to its end before.
-pub(crate) fn kill_at(resident: &Resident, name: &str, nth: usize) -> bool {
+pub(crate) fn kill_at(test_user: &TestUser, name: &str, nth: usize) -> bool {
     let inject = format!("inject={name}:signal=KILL:when={nth}");
-    let output = under_strace(resident, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
+    let output = under_strace(test_user, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
     let was_killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
     assert!(was_killed || output.status.success(), "{name} {nth}: {output:?}");
     was_killed
 }
 
 /// strace passes the end of what it runs on as its own.
-fn under_strace(resident: &Resident, options: &[&str]) -> Output {
-    let program = resident.program("cas-sync").display().to_string();
+fn under_strace(test_user: &TestUser, options: &[&str]) -> Output {
+    let program = test_user.program("cas-sync").display().to_string();
     let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program, "run"]].concat();
-    resident.output(resident.command_of_root("strace".as_ref(), &arguments))
+    test_user.output(test_user.command_of_root("strace".as_ref(), &arguments))
 }

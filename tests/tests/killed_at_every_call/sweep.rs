@@ -23,19 +23,19 @@ pub(crate) struct Swept {
 pub(crate) fn sweep(scene: &Scene) -> Swept {
     let begin = scene.begin();
     let old = World::look(scene);
-    let calls = Calls::of_a_run(scene.resident());
+    let calls = Calls::trace_run(scene.test_user());
     let new = World::look(scene);
     assert_ne!(old.subject, new.subject, "the run did what the scene is about");
     let written = new.versions_since(begin);
     expect_success(scene, "a second undisturbed run");
-    let settled = World::look(scene);
-    assert_eq!(settled.versions_since(begin), written, "a second run has nothing to write");
+    let final_state = World::look(scene);
+    assert_eq!(final_state.versions_since(begin), written, "a second run has nothing to write");
 
     let mut swept = Swept::default();
     for (name, numbers) in calls.points() {
         for nth in numbers {
             let begin = scene.begin();
-            if !kill_at(scene.resident(), name, nth) {
+            if !kill_at(scene.test_user(), name, nth) {
                 break;
             }
             let place = format!("killed at {name} number {nth}");
@@ -43,7 +43,7 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
             let torn = World::look(scene);
             torn.assert_whole(&old, &new, &place);
             swept.note(&torn, &old);
-            match finish(scene, &torn, &settled, &place) {
+            match finish(scene, &torn, &final_state, &place) {
                 // Neither lost nor written twice.
                 Some(finished) => assert_eq!(finished.versions_since(begin), written, "{place}"),
                 None => swept.spent += 1,
@@ -57,25 +57,25 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
 
 /// Runs again, and compares with the result of an undisturbed run. Returns `None` if the one
 /// restore was used.
-fn finish(scene: &Scene, torn: &World, settled: &World, place: &str) -> Option<World> {
+fn finish(scene: &Scene, torn: &World, final_state: &World, place: &str) -> Option<World> {
     scene.age_locks();
-    if scene.spends(torn) {
-        let output = scene.resident().sync();
+    if scene.consumes_restore(torn) {
+        let output = scene.test_user().sync();
         assert_eq!(output.status.code(), Some(79), "{place}: a person must sign in: {output:?}");
         return None;
     }
     expect_success(scene, place);
     let finished = World::look(scene);
-    finished.assert_same(settled, place);
+    finished.assert_same(final_state, place);
     // A run that has nothing to write takes no lock, and so finds none: the next client does, and
     // takes it over.
-    let had_to_write = torn.subject != settled.subject;
+    let had_to_write = torn.subject != final_state.subject;
     assert!(!had_to_write || finished.locks.is_empty(), "{place}: still locked: {:?}", finished.locks);
     Some(finished)
 }
 
 fn expect_success(scene: &Scene, place: &str) {
-    let output = scene.resident().sync();
+    let output = scene.test_user().sync();
     assert!(output.status.success() && output.stderr.is_empty(), "{place}, the next run: {output:?}");
 }
 

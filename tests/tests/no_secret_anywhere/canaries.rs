@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 
 /// How many letters of a written secret are enough to recognise it.
-const ENOUGH: usize = 12;
+const MIN_LENGTH: usize = 12;
 
 /// One secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ impl Canaries {
     /// planted.
     pub(crate) fn add(&mut self, secret: Secret, prefix: &str, core: &str) {
         for way in ways_to_write(core) {
-            let traces = way.as_bytes().windows(ENOUGH).map(|trace| (trace.to_vec(), secret));
+            let traces = way.as_bytes().windows(MIN_LENGTH).map(|trace| (trace.to_vec(), secret));
             self.traces.extend(traces);
         }
         self.texts.insert(secret, format!("{prefix}{core}"));
@@ -67,7 +67,7 @@ impl Canaries {
     /// Which secrets are in there, and what surrounds the first trace of each.
     pub(crate) fn found_in(&self, evidence: &[u8]) -> Vec<(Secret, String)> {
         let mut found: Vec<(Secret, String)> = Vec::new();
-        for (place, trace) in evidence.windows(ENOUGH).enumerate() {
+        for (place, trace) in evidence.windows(MIN_LENGTH).enumerate() {
             let Some(secret) = self.traces.get(trace) else { continue };
             if found.iter().all(|(known, _)| known != secret) {
                 let around = &evidence[place.saturating_sub(100)..evidence.len().min(place + 100)];

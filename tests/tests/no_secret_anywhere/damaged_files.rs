@@ -3,7 +3,7 @@
 
 use cas_tests::claude_login::HOUR_MS;
 use cas_tests::now_ms;
-use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE, VAULT_TOKEN};
+use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser, VAULT_TOKEN};
 use serde_json::json;
 
 use crate::canaries::Secret;
@@ -15,7 +15,7 @@ const STATE_FILES: [&str; 6] =
 
 #[test]
 fn error_about_a_login_file_does_not_quote_it() {
-    let mut watched = Watched::new(Resident::settle);
+    let mut watched = Watched::new(TestUser::create);
     let (login, whole) = (watched.canaries.text(Secret::Login).to_owned(), watched.login_file());
     let later = now_ms() + HOUR_MS;
     let oauth = |object: serde_json::Value| json!({ "claudeAiOauth": object }).to_string();
@@ -39,7 +39,7 @@ fn error_about_a_login_file_does_not_quote_it() {
         format!("{{\"claudeAiOauth\":{{\"{login}\":}}}}"),
         format!("{{\"claudeAiOauth\":{{\"accessToken\":\"{login}\\u12\"}}}}"),
     ] {
-        watched.resident.put(LOGIN, &text);
+        watched.test_user.put(LOGIN, &text);
         let what = text.replace(watched.canaries.core(Secret::Login), "…");
         watched.sync(&what);
         watched.login(&what);
@@ -49,10 +49,10 @@ fn error_about_a_login_file_does_not_quote_it() {
 
 #[test]
 fn error_about_an_env_or_token_file_does_not_quote_it() {
-    let mut watched = Watched::new(Resident::settle);
+    let mut watched = Watched::new(TestUser::create);
     let login = watched.login_file();
-    watched.resident.put(LOGIN, &login);
-    watched.resident.use_address("http://127.0.0.1:9");
+    watched.test_user.put(LOGIN, &login);
+    watched.test_user.set_store_url("http://127.0.0.1:9");
     let setup = watched.canaries.text(Secret::SetupToken).to_owned();
     let vault = watched.canaries.text(Secret::VaultToken).to_owned();
     for line in [
@@ -62,14 +62,14 @@ fn error_about_an_env_or_token_file_does_not_quote_it() {
         "CLAUDE_CODE_OAUTH_TOKEN=@\n@=@",
         "@",
     ] {
-        watched.resident.put(ENV_FILE, &format!("{}\n", line.replace('@', &setup)));
+        watched.test_user.put(ENV_FILE, &format!("{}\n", line.replace('@', &setup)));
         watched.sync(line);
         watched.login(line);
         watched.exec(line);
     }
-    watched.resident.remove(ENV_FILE);
+    watched.test_user.remove(ENV_FILE);
     for content in [format!("{vault}\n{vault}\n"), format!("token: {vault}"), format!("{vault}\u{e9}")] {
-        watched.resident.put(VAULT_TOKEN, &content);
+        watched.test_user.put(VAULT_TOKEN, &content);
         watched.sync("a token file of another form");
         watched.login("a token file of another form");
     }
@@ -79,11 +79,11 @@ fn error_about_an_env_or_token_file_does_not_quote_it() {
 /// Whatever befell them: half of another file's content, or a form of an earlier or later version.
 #[test]
 fn error_about_a_state_file_does_not_quote_it() {
-    let mut watched = Watched::new(Resident::settle);
-    watched.resident.put(LOGIN, &watched.login_file());
+    let mut watched = Watched::new(TestUser::create);
+    watched.test_user.put(LOGIN, &watched.login_file());
     watched.sync("a first backup");
     let secret = watched.canaries.text(Secret::Login).to_owned();
-    let history = String::from_utf8(watched.resident.read(&format!("{STATE}/history.json")).expect("there"))
+    let history = String::from_utf8(watched.test_user.read(&format!("{STATE}/history.json")).expect("there"))
         .expect("text");
     let history_of = |fields: serde_json::Value| {
         json!({ "versions": [{ "version": 1, "written_at": 1, "fields": fields }] }).to_string()
@@ -105,20 +105,20 @@ fn error_about_a_state_file_does_not_quote_it() {
     contents.push(format!("{{\"{secret}"));
     for name in STATE_FILES {
         let file = format!("{STATE}/{name}");
-        let before = watched.resident.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
+        let before = watched.test_user.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
         for content in &contents {
             // The test itself wrote this file, so it is excluded from the search.
-            watched.planted_in(Some(&file));
-            watched.resident.put(&file, content);
+            watched.planted_secrets(Some(&file));
+            watched.test_user.put(&file, content);
             let what = format!("{name}: {}", content.replace(watched.canaries.core(Secret::Login), "…"));
             watched.sync(&what);
             watched.login(&what);
         }
         match before {
-            Some(text) => watched.resident.put(&file, &text),
-            None => watched.resident.remove(&file),
+            Some(text) => watched.test_user.put(&file, &text),
+            None => watched.test_user.remove(&file),
         }
-        watched.planted_in(None);
+        watched.planted_secrets(None);
     }
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }

@@ -13,7 +13,7 @@ mod observed_user;
 mod real;
 mod server_texts;
 
-use cas_tests::test_user::{Resident, STATE};
+use cas_tests::test_user::{STATE, TestUser};
 
 use crate::canaries::Secret;
 use crate::observed_user::Watched;
@@ -35,15 +35,15 @@ fn leak_is_found_in_every_place() {
             "the journal",
         ),
     ] {
-        let mut watched = Watched::new(Resident::settle);
-        watched.resident.put("secret", "");
+        let mut watched = Watched::new(TestUser::create);
+        watched.test_user.put("secret", "");
         let secret = watched.canaries.text(Secret::Login).to_owned();
-        std::fs::write(watched.resident.folder().join("etc/secret"), secret).expect("written");
+        std::fs::write(watched.test_user.folder().join("etc/secret"), secret).expect("written");
         watched.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
         let leaks = watched.leaks();
         assert!(leaks.iter().any(|leak| leak.contains(where_it_is)), "{script}: {leaks:?}");
     }
-    let mut watched = Watched::new(Resident::settle);
+    let mut watched = Watched::new(TestUser::create);
     watched.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
     assert_eq!(watched.leaks(), Vec::<String>::new(), "and nothing else is");
 }

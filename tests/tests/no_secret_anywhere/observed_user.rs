@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use cas_tests::claude_login::{fresh, parsed};
-use cas_tests::test_user::{ENV_FILE, LOGIN, NAME, Resident, STATE, UID, VAULT_TOKEN};
+use cas_tests::test_user::{ENV_FILE, LOGIN, NAME, STATE, TestUser, UID, VAULT_TOKEN};
 
 use crate::canaries::{Canaries, Secret};
 
 /// Returns which secrets may be in a file of the home. Each file must belong to the user and be
 /// private.
-fn may_lie_in(file: &str) -> &'static [Secret] {
-    const OF_THE_LOGIN: &[Secret] = &[Secret::Login, Secret::Neighbour];
+fn is_allowed_location(file: &str) -> &'static [Secret] {
+    const LOGIN_PLACES: &[Secret] = &[Secret::Login, Secret::Neighbour];
     let state = |name: &str| file == format!("{STATE}/{name}");
     if file == LOGIN || state("replaced-credentials.json") || state("damaged-credentials.json") {
-        OF_THE_LOGIN
+        LOGIN_PLACES
     } else if state("history.json") {
         &[Secret::Login]
     } else if file == ENV_FILE || file == format!("{ENV_FILE}.replaced") {
@@ -32,22 +32,30 @@ fn may_lie_in(file: &str) -> &'static [Secret] {
 /// The world, and all that was noticed in it.
 pub(crate) struct Watched {
     pub canaries: Canaries,
-    pub resident: Resident,
+    pub test_user: TestUser,
     /// What was found where it must not be.
     leaks: Vec<String>,
     runs: usize,
     bytes: usize,
     there_before: BTreeSet<PathBuf>,
-    planted_in: Option<String>,
+    planted_secrets: Option<String>,
 }
 
 impl Watched {
     /// `settle` makes the world.
-    pub(crate) fn new(settle: impl FnOnce() -> Resident) -> Self {
-        let there_before = entries_of_temporary_folders();
+    pub(crate) fn new(create: impl FnOnce() -> TestUser) -> Self {
+        let there_before = temporary_entries();
         let canaries = Canaries::new();
-        let resident = settle();
-        Self { canaries, resident, leaks: Vec::new(), runs: 0, bytes: 0, there_before, planted_in: None }
+        let test_user = create();
+        Self {
+            canaries,
+            test_user,
+            leaks: Vec::new(),
+            runs: 0,
+            bytes: 0,
+            there_before,
+            planted_secrets: None,
+        }
     }
 
     /// A login file with these secrets in it.
@@ -58,39 +66,39 @@ impl Watched {
 
     /// Signs in with these secrets; returns what lies in the file.
     pub(crate) fn sign_in(&self, hours: i64) -> String {
-        let file = self.resident.sign_in_as(self.canaries.core(Secret::Login), hours);
+        let file = self.test_user.sign_in_as(self.canaries.core(Secret::Login), hours);
         let file = file.replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour));
-        self.resident.put(LOGIN, &file);
+        self.test_user.put(LOGIN, &file);
         file
     }
 
     /// The access token that lies in the login file.
     pub(crate) fn access_token(&self) -> String {
-        let file = parsed(&String::from_utf8_lossy(&self.resident.read(LOGIN).expect("a login")));
+        let file = parsed(&String::from_utf8_lossy(&self.test_user.read(LOGIN).expect("a login")));
         file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
     }
 
     /// From now on this file, below the home, holds secrets because the test has put them there.
-    pub(crate) fn planted_in(&mut self, file: Option<&str>) {
-        self.planted_in = file.map(str::to_owned);
+    pub(crate) fn planted_secrets(&mut self, file: Option<&str>) {
+        self.planted_secrets = file.map(str::to_owned);
     }
 
     /// Runs a shell of the user.
     pub(crate) fn shell(&mut self, script: &str) -> Output {
-        let home = format!("HOME={}", self.resident.home().display());
+        let home = format!("HOME={}", self.test_user.home().display());
         self.run(script, true, &["/usr/bin/env", &home, "/bin/sh", "-c", script], None)
     }
 
     /// `cas-sync run`, whatever comes of it.
     pub(crate) fn sync(&mut self, what: &str) -> Output {
-        let program = self.resident.program("cas-sync").display().to_string();
+        let program = self.test_user.program("cas-sync").display().to_string();
         self.run(what, true, &[&program, "run"], None)
     }
 
     /// `cas-session login`, as the PAM module starts it: its reply is what the module's pipe is
     /// for.
     pub(crate) fn login(&mut self, what: &str) -> Output {
-        let program = self.resident.program("cas-session").display().to_string();
+        let program = self.test_user.program("cas-session").display().to_string();
         let reply = format!("CAS1 {}\n", self.canaries.text(Secret::SetupToken));
         let arguments = ["login", "--reply=1", "--deadline-ms=4000", "--debug", "--user", NAME];
         self.run(what, false, &[&[program.as_str()][..], &arguments].concat(), Some(&reply))
@@ -98,7 +106,7 @@ impl Watched {
 
     /// `cas-session exec`: the one variable of the one program it becomes is what it is for.
     pub(crate) fn exec(&mut self, what: &str) -> Output {
-        let program = self.resident.program("cas-session").display().to_string();
+        let program = self.test_user.program("cas-session").display().to_string();
         let variable = format!("\"CLAUDE_CODE_OAUTH_TOKEN={}\"", self.canaries.text(Secret::SetupToken));
         self.run(what, true, &[&program, "exec", "--", "/bin/true"], Some(&variable))
     }
@@ -106,12 +114,12 @@ impl Watched {
     /// Runs a program as the user or as root, and records everything it starts. The secret `meant`
     /// may appear once.
     fn run(&mut self, what: &str, as_person: bool, command: &[&str], meant: Option<&str>) -> Output {
-        let trace = self.resident.folder().join("trace");
+        let trace = self.test_user.folder().join("trace");
         let trace_name = trace.display().to_string();
         let user: &[&str] = if as_person { &["-u", NAME] } else { &[] };
         let strace = ["-f", "-qq", "--seccomp-bpf", "-e", "trace=execve", "-v", "-s", "1000000"];
         let arguments = [user, &strace, &["-o", &trace_name], command].concat();
-        let output = self.resident.output(self.resident.command_of_root("strace".as_ref(), &arguments));
+        let output = self.test_user.output(self.test_user.command_of_root("strace".as_ref(), &arguments));
         let started = fs::read_to_string(&trace).expect("strace wrote its trace");
         assert!(started.contains("execve("), "{what}: strace saw nothing: {output:?}");
         let without = |bytes: &[u8]| {
@@ -121,7 +129,7 @@ impl Watched {
         self.search(&format!("{what}: argv and environment"), &without(started.as_bytes()));
         self.search(&format!("{what}: standard output"), &without(&output.stdout));
         self.search(&format!("{what}: standard error"), &output.stderr);
-        self.look_at_the_files(what);
+        self.search_files(what);
         self.runs += 1;
         output
     }
@@ -134,26 +142,26 @@ impl Watched {
         }
     }
 
-    fn look_at_the_files(&mut self, what: &str) {
-        let folder = self.resident.folder().to_owned();
+    fn search_files(&mut self, what: &str) {
+        let folder = self.test_user.folder().to_owned();
         for place in ["home", "tmp", "run"] {
-            self.look_into(what, &folder.join(place), &folder.join(place));
+            self.search_entry(what, &folder.join(place), &folder.join(place));
         }
     }
 
-    fn look_into(&mut self, what: &str, top: &Path, directory: &Path) {
+    fn search_entry(&mut self, what: &str, top: &Path, directory: &Path) {
         for entry in fs::read_dir(directory).expect("a directory") {
             let path = entry.expect("an entry").path();
             let metadata = fs::symlink_metadata(&path).expect("its metadata");
             let name = path.strip_prefix(top).expect("below it").display().to_string();
             if metadata.is_dir() {
-                self.look_into(what, top, &path);
-            } else if metadata.is_file() && self.planted_in.as_deref() != Some(&name) {
+                self.search_entry(what, top, &path);
+            } else if metadata.is_file() && self.planted_secrets.as_deref() != Some(&name) {
                 let content = fs::read(&path).expect("its content");
                 self.bytes += content.len();
                 let is_private = metadata.mode() & 0o7777 == 0o600 && metadata.uid() == UID;
                 for (secret, around) in self.canaries.found_in(&content) {
-                    if !may_lie_in(&name).contains(&secret) || !is_private {
+                    if !is_allowed_location(&name).contains(&secret) || !is_private {
                         self.leaks.push(format!("{secret:?} in {name} after {what}: …{around}…"));
                     }
                 }
@@ -163,12 +171,12 @@ impl Watched {
 
     /// The end: looks at the journal, takes the world away, and looks for what it has left behind.
     pub(crate) fn leaks(mut self) -> Vec<String> {
-        let journal = self.resident.journal();
+        let journal = self.test_user.journal();
         self.search("the journal", journal.as_bytes());
         assert!(journal.lines().count() >= self.runs / 3, "few lines for {} runs:\n{journal}", self.runs);
-        let Self { canaries, resident, mut leaks, runs, bytes, there_before, .. } = self;
-        drop(resident);
-        for path in entries_of_temporary_folders().difference(&there_before) {
+        let Self { canaries, test_user, mut leaks, runs, bytes, there_before, .. } = self;
+        drop(test_user);
+        for path in temporary_entries().difference(&there_before) {
             let mut left = Vec::new();
             search_below(path, &canaries, &mut left);
             leaks.extend(left);
@@ -179,7 +187,7 @@ impl Watched {
 }
 
 /// Returns the directories for temporary files, of the fixtures and of other programs.
-fn entries_of_temporary_folders() -> BTreeSet<PathBuf> {
+fn temporary_entries() -> BTreeSet<PathBuf> {
     let entries = ["/tmp", "/var/tmp", "/dev/shm"].map(|place| fs::read_dir(place).into_iter().flatten());
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

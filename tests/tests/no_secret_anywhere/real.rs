@@ -1,9 +1,9 @@
 //! With the real client and a real server: successful runs, restores and refusals.
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_login::tombstone;
+use cas_tests::claude_login::cleared_login;
 use cas_tests::openbao::Policy;
-use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::json;
 
 use crate::canaries::Secret;
@@ -11,9 +11,9 @@ use crate::observed_user::Watched;
 
 #[test]
 fn login_secrets_are_never_visible() {
-    let mut watched = Watched::new(Resident::settle_with_claude);
-    let bao = watched.resident.bao();
-    let person = watched.resident.use_store(&bao, Policy::Update);
+    let mut watched = Watched::new(TestUser::create_with_claude);
+    let bao = watched.test_user.bao();
+    let person = watched.test_user.use_store(&bao, Policy::Update);
     let (prefix, core) =
         person.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
     watched.canaries.add(Secret::VaultToken, &prefix, &core);
@@ -26,7 +26,7 @@ fn login_secrets_are_never_visible() {
         "OK login complete",
         "backed up to the store",
     );
-    let login = String::from_utf8(watched.resident.read(LOGIN).expect("a login")).expect("text");
+    let login = String::from_utf8(watched.test_user.read(LOGIN).expect("a login")).expect("text");
     expect(&watched.sync("nothing to do"), "OK login complete", "verified by inference");
     watched.login("a healthy login");
     for answer in [
@@ -35,35 +35,35 @@ fn login_secrets_are_never_visible() {
         MessageAnswer::InternalError,
         MessageAnswer::Disconnect,
     ] {
-        watched.resident.anthropic().answer_messages(&watched.access_token(), Some(answer.clone()));
+        watched.test_user.anthropic().answer_messages(&watched.access_token(), Some(answer.clone()));
         watched.sync(&format!("{answer:?}"));
     }
-    watched.resident.anthropic().answer_messages(&watched.access_token(), None);
+    watched.test_user.anthropic().answer_messages(&watched.access_token(), None);
 
-    watched.resident.put(LOGIN, &tombstone(&login));
+    watched.test_user.put(LOGIN, &cleared_login(&login));
     expect(&watched.sync("an emptied login"), "RECOVERED", "");
-    watched.resident.put(LOGIN, &tombstone(&login));
+    watched.test_user.put(LOGIN, &cleared_login(&login));
     watched.login("an emptied login at a login");
-    watched.resident.remove(&format!("{STATE}/history.json"));
-    watched.resident.put(LOGIN, &tombstone(&login));
+    watched.test_user.remove(&format!("{STATE}/history.json"));
+    watched.test_user.put(LOGIN, &cleared_login(&login));
     expect(&watched.sync("an emptied login, mended from the store"), "RECOVERED", "");
 
-    watched.resident.anthropic().answer_messages(&watched.access_token(), Some(MessageAnswer::Revoked));
+    watched.test_user.anthropic().answer_messages(&watched.access_token(), Some(MessageAnswer::Revoked));
     watched.sync("a login that was revoked");
 
     let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.resident.anthropic().accept_setup_token(&token);
+    watched.test_user.anthropic().accept_setup_token(&token);
     let document = json!({ "setup_token": token, "vaultwarden_master_password": sibling });
     person.put_document(&document);
     expect(&watched.sync("a new setup-token"), "OK setup-token", "");
     assert_eq!(
-        watched.resident.read(ENV_FILE),
+        watched.test_user.read(ENV_FILE),
         Some(format!("CLAUDE_CODE_OAUTH_TOKEN={token}\n").into_bytes())
     );
     let reply = watched.login("a login with a setup-token");
     assert_eq!(reply.stdout, format!("CAS1 {token}\n").into_bytes());
     watched.exec("a program with a setup-token");
-    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
+    watched.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
     expect(&watched.sync("a revoked setup-token"), "FAIL", "");
     person.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
     watched.sync("a withdrawn setup-token");
@@ -83,7 +83,7 @@ fn login_secrets_are_never_visible() {
 /// The client gets the token, and whatever it does with it is not passed on.
 #[test]
 fn token_in_client_output_is_not_logged() {
-    let mut watched = Watched::new(Resident::settle_with_claude);
+    let mut watched = Watched::new(TestUser::create_with_claude);
     for says in [
         "echo \"error: $token\" >&2; exit 1",
         "echo $token; exit 0",
@@ -91,11 +91,11 @@ fn token_in_client_output_is_not_logged() {
         "printf '{\"type\":\"system\",\"subtype\":\"init\",\"apiKeySource\":\"%s\",\"claude_code_version\":\"%s\"}\\n' $token $token; exit 0",
         "echo $token >~/kept; echo $token >/tmp/kept-by-claude-$$; exit 3",
     ] {
-        let client = watched.resident.program("talkative");
+        let client = watched.test_user.program("talkative");
         let read = "[ -n \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && read -r token <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR";
         std::fs::write(&client, format!("#!/bin/sh\n{read}\n{says}\n")).expect("written");
         std::fs::set_permissions(&client, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("0755");
-        watched.resident.configure(&format!("[claude]\nprogram = {client:?}\n"));
+        watched.test_user.configure(&format!("[claude]\nprogram = {client:?}\n"));
         watched.sign_in(8);
         let output = watched.sync(says);
         assert!(!output.stdout.starts_with(b"OK verified"), "{output:?}");
@@ -110,23 +110,23 @@ fn token_in_client_output_is_not_logged() {
 
 #[test]
 fn setup_token_secrets_are_never_visible() {
-    const GIVEN: &str = "given";
-    let mut watched = Watched::new(Resident::settle_with_claude);
-    let bao = watched.resident.bao();
-    let person = watched.resident.use_store(&bao, Policy::Update);
+    const PLANTED: &str = "given";
+    let mut watched = Watched::new(TestUser::create_with_claude);
+    let bao = watched.test_user.bao();
+    let person = watched.test_user.use_store(&bao, Policy::Update);
     person.put_document(&json!({}));
     watched.sign_in(8);
     let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.resident.put(GIVEN, &token);
-    watched.planted_in(Some(GIVEN));
-    let program = watched.resident.program("cas-sync").display().to_string();
-    let set = format!("{program} token set <~/{GIVEN}");
+    watched.test_user.put(PLANTED, &token);
+    watched.planted_secrets(Some(PLANTED));
+    let program = watched.test_user.program("cas-sync").display().to_string();
+    let set = format!("{program} token set <~/{PLANTED}");
 
     assert_eq!(watched.shell(&set).status.code(), Some(79), "the server does not know it");
-    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
+    watched.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
     assert_eq!(watched.shell(&set).status.code(), Some(75));
-    watched.resident.anthropic().answer_messages(&token, None);
-    watched.resident.anthropic().accept_setup_token(&token);
+    watched.test_user.anthropic().answer_messages(&token, None);
+    watched.test_user.anthropic().accept_setup_token(&token);
     let output = watched.shell(&set);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(person.fields()["setup_token"], json!(token));
@@ -135,7 +135,7 @@ fn setup_token_secrets_are_never_visible() {
     let output = watched.shell(&format!("{program} token import"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let output = watched.shell(&format!("{program} token clear --yes"));
-    assert_eq!((output.status.code(), watched.resident.read(ENV_FILE)), (Some(0), None), "{output:?}");
+    assert_eq!((output.status.code(), watched.test_user.read(ENV_FILE)), (Some(0), None), "{output:?}");
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }
 

@@ -1,6 +1,6 @@
 //! Servers that give back what they were sent, in words, in headers, in nonsense: none of it is passed on.
 
-use cas_tests::test_user::{LOGIN, Resident, VAULT_TOKEN};
+use cas_tests::test_user::{LOGIN, TestUser, VAULT_TOKEN};
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use serde_json::json;
 
@@ -8,11 +8,11 @@ use crate::canaries::Secret;
 use crate::observed_user::Watched;
 
 fn watched_with_a_fake() -> (Watched, VaultFake) {
-    let watched = Watched::new(Resident::settle);
-    let fake = watched.resident.inside(|| VaultFake::start("alice"));
-    watched.resident.use_address(&fake.address());
-    watched.resident.put(VAULT_TOKEN, &format!("{}\n", watched.canaries.text(Secret::VaultToken)));
-    watched.resident.put(LOGIN, &watched.login_file());
+    let watched = Watched::new(TestUser::create);
+    let fake = watched.test_user.inside(|| VaultFake::start("alice"));
+    watched.test_user.set_store_url(&fake.address());
+    watched.test_user.put(VAULT_TOKEN, &format!("{}\n", watched.canaries.text(Secret::VaultToken)));
+    watched.test_user.put(LOGIN, &watched.login_file());
     fake.replace("alice", &json!({ "vaultwarden_master_password": watched.canaries.text(Secret::Sibling) }));
     (watched, fake)
 }
@@ -61,12 +61,12 @@ fn token_in_server_text_is_not_logged() {
     }
     for fault in faults {
         for request in ["GET /v1/secret", "PATCH", "PUT", "lookup-self", "renew-self"] {
-            watched.resident.remove(".local/state/claude-auth-sync/vault-token.json");
+            watched.test_user.remove(".local/state/claude-auth-sync/vault-token.json");
             fake.fail(request, fault.clone());
             let what = format!("{request} answered by {}", in_short(&fault));
             watched.sync(&what);
             if request == "GET /v1/secret" {
-                watched.resident.remove(".local/state/claude-auth-sync/store-contact.json");
+                watched.test_user.remove(".local/state/claude-auth-sync/store-contact.json");
                 watched.login(&what);
             }
             fake.recover();

@@ -5,22 +5,22 @@ use cas_tests::claude_login::{fresh, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
 use cas_tests::programs::package;
 
-use super::{TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
+use super::{TARGET, check_logins, failed, package_lines, property, wait_until};
 
 /// As an admin who was handed the file.
 const APT: &str = "cp /root/package.deb /tmp && apt-get install --quiet --yes /tmp/package.deb 2>&1";
 
 #[test]
 fn package_installs_and_enrolls_a_user_on_bookworm() {
-    apt_installs_it(Suite::Bookworm);
+    check_installation(Suite::Bookworm);
 }
 
 #[test]
 fn package_installs_and_enrolls_a_user_on_trixie() {
-    apt_installs_it(Suite::Trixie);
+    check_installation(Suite::Trixie);
 }
 
-fn apt_installs_it(suite: Suite) {
+fn check_installation(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     // The guest has neither a network nor package lists: whatever it depended on would be missing.
@@ -29,7 +29,7 @@ fn apt_installs_it(suite: Suite) {
     guest.run("apt-get check").expect_success("nothing is missing");
     assert_eq!(guest.run("dpkg --audit").text(), "");
 
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
     let stack = guest.run("grep -v '^#' /etc/pam.d/common-session").text();
     let place = |module: &str| stack.find(module).unwrap_or_else(|| panic!("{module} is not in {stack}"));
     assert!(place("pam_systemd.so") < place("pam_cas_session.so"), "{stack}");
@@ -48,10 +48,10 @@ fn apt_installs_it(suite: Suite) {
     assert_eq!(failed(&guest), "");
 
     // No login is changed yet.
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.put_login("alice", &fresh("first"));
     let untouched = guest.identity_of(&login_path("alice"));
-    people_get_in(&guest, "with nobody enrolled");
+    check_logins(&guest, "with nobody enrolled");
     assert_eq!(guest.identity_of(&login_path("alice")), untouched);
     assert_eq!(guest.product_journal(), "");
 
@@ -60,13 +60,13 @@ fn apt_installs_it(suite: Suite) {
     wait_until("the first sync", || guest.run(&format!("grep OK {log}")).succeeded());
     let again = guest.run(APT).expect_success("apt install, once more").text();
     assert!(!again.contains("***"), "{again}");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
     assert_eq!(
         property(&guest, "claude-auth-sync@alice.timer", "ActiveState"),
         "active",
         "she stays enrolled"
     );
-    people_get_in(&guest, "afterwards");
+    check_logins(&guest, "afterwards");
 }
 
 /// What its name was before.
@@ -108,17 +108,17 @@ fn edited_pam_stack_is_reported_with_remedies() {
         "the file is the admin's"
     );
     assert_eq!(guest.run("dpkg --audit").text(), "", "it is installed all the same");
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.enroll("alice");
     let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
-    people_get_in(&guest, "meanwhile");
+    guest.back_up_and_clear("alice", &login);
+    check_logins(&guest, "meanwhile");
 
     // Its first remedy.
     guest
         .run("systemctl stop claude-auth-sync.target && sed -i '/^session.*pam_systemd.so/a session optional pam_cas_session.so' /etc/pam.d/common-session")
         .expect_success("the line by hand");
-    guest.put_login("alice", &cas_tests::claude_login::tombstone(&login));
+    guest.put_login("alice", &cas_tests::claude_login::cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "a login mends");
     let again = guest.install_package(&package());
@@ -127,8 +127,8 @@ fn edited_pam_stack_is_reported_with_remedies() {
     // Removing it cannot take that line away.
     let said = guest.remove_package().expect_success("removing").text();
     assert!(said.contains("pam_cas_session.so stays. It does no harm"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 1);
-    people_get_in(&guest, "with the line and no module");
+    assert_eq!(package_lines(&guest), 1);
+    check_logins(&guest, "with the line and no module");
 
     // Its second remedy: the edits are taken back.
     guest
@@ -136,7 +136,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
         .expect_success("taking the edits back");
     let said = guest.install_package(&package());
     assert!(!said.contains("***"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
 }
 
 /// Its third remedy.
@@ -149,9 +149,9 @@ fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
     let said = guest.install_package(&package());
     assert!(said.contains("pam-auth-update --force"), "{said}");
     guest.run("pam-auth-update --force").expect_success("as it says");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
     guest.remove_package().expect_success("removing");
-    assert_eq!(lines_of_ours(&guest), 0);
+    assert_eq!(package_lines(&guest), 0);
 }
 
 /// `pam-auth-update --disable`, or its dialogue.
@@ -160,12 +160,12 @@ fn disabled_module_stays_disabled_with_a_short_note() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_package(&package());
     guest.run("pam-auth-update --disable claude-auth-sync").expect_success("switching it off");
-    assert_eq!(lines_of_ours(&guest), 0);
+    assert_eq!(package_lines(&guest), 0);
 
     let said = guest.install_package(&package());
 
     assert!(said.contains("the module is not enabled here") && !said.contains("***"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 0);
+    assert_eq!(package_lines(&guest), 0);
     guest.run("pam-auth-update --enable claude-auth-sync").expect_success("as it says");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
 }

@@ -4,7 +4,7 @@
 use cas_tests::guest::{Guest, PACKAGE, Suite};
 use cas_tests::programs::package;
 
-use super::{NextVersion, TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
+use super::{NextVersion, TARGET, check_logins, failed, package_lines, property, wait_until};
 
 /// Where it is killed: at the time of one system call of any of its processes.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +56,8 @@ fn interrupted_installation_is_completed(suite: Suite) {
     guest.put_package(&package());
     for point in INSTALLING {
         is_killed(&guest, "--install /root/package.deb", point);
-        people_get_in(&guest, &format!("after installing was killed at {point:?}"));
-        is_brought_to_its_end(&guest, point);
+        check_logins(&guest, &format!("after installing was killed at {point:?}"));
+        complete_installation(&guest, point);
         let said = guest.purge_package().expect_success("purging").text();
         if matches!(point, Moves(_)) {
             // Debian's tool cannot tell what it was killed over from an edit; the remedy is named.
@@ -69,7 +69,7 @@ fn interrupted_installation_is_completed(suite: Suite) {
                 .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
                 .expect_success("as it says; and the copies it makes");
         }
-        assert_eq!(guest.left_of_product(), "", "{point:?}");
+        assert_eq!(guest.remaining_product_files(), "", "{point:?}");
     }
 }
 
@@ -87,13 +87,13 @@ fn interrupted_upgrade_is_completed(suite: Suite) {
     let next = NextVersion::new();
     let guest = Guest::boot(suite);
     guest.install_package(&package());
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.enroll("alice");
     guest.put_package(&next.file());
     for point in UPGRADING {
         is_killed(&guest, "--install /root/package.deb", point);
-        people_get_in(&guest, &format!("after an upgrade was killed at {point:?}"));
-        is_brought_to_its_end(&guest, point);
+        check_logins(&guest, &format!("after an upgrade was killed at {point:?}"));
+        complete_installation(&guest, point);
         // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
         guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
         let said = guest.enroll("alice");
@@ -118,14 +118,14 @@ fn interrupted_removal_is_completed(suite: Suite) {
     let guest = Guest::boot(suite);
     for point in REMOVING {
         guest.install_package(&package());
-        guest.verify_nothing();
+        guest.disable_verification();
         guest.enroll("alice");
         is_killed(&guest, &format!("--remove {PACKAGE}"), point);
-        people_get_in(&guest, &format!("after removing was killed at {point:?}"));
+        check_logins(&guest, &format!("after removing was killed at {point:?}"));
         guest.run("dpkg --configure --pending 2>&1").expect_success("dpkg's own remedy");
-        people_get_in(&guest, &format!("and what was begun was ended, {point:?}"));
+        check_logins(&guest, &format!("and what was begun was ended, {point:?}"));
         guest.remove_package().expect_success("again");
-        assert_eq!(guest.left_of_product(), "", "{point:?}");
+        assert_eq!(guest.remaining_product_files(), "", "{point:?}");
         assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
         assert_eq!(failed(&guest), "", "{point:?}");
     }
@@ -161,17 +161,17 @@ fn is_killed(guest: &Guest, arguments: &str, point: Point) {
 
 /// What an admin does who finds the machine so.
 #[track_caller]
-fn is_brought_to_its_end(guest: &Guest, point: Point) {
+fn complete_installation(guest: &Guest, point: Point) {
     let said = guest.run("dpkg --configure --pending 2>&1");
     // Half unpacked, it has to be unpacked again, and dpkg says so.
     let wants_reinstalling = said.text().replace('\n', " ").contains("you should  reinstall it");
     assert!(said.succeeded() || wants_reinstalling, "{point:?}: {}", said.text());
-    people_get_in(guest, &format!("and what was begun was ended, {point:?}"));
+    check_logins(guest, &format!("and what was begun was ended, {point:?}"));
     guest
         .run("dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1")
         .expect_success("again");
     assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
-    assert_eq!(lines_of_ours(guest), 1, "{point:?}");
+    assert_eq!(package_lines(guest), 1, "{point:?}");
     assert_eq!(property(guest, TARGET, "ActiveState"), "active", "{point:?}");
     assert_eq!(failed(guest), "", "{point:?}");
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use cas_tests::guest::Guest;
 use cas_tests::programs::package;
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::{TIMEOUT, wait_until};
 use tempfile::TempDir;
 
 const TARGET: &str = "claude-auth-sync.target";
@@ -52,7 +52,7 @@ impl NextVersion {
 }
 
 /// How many lines of the session stack are ours.
-fn lines_of_ours(guest: &Guest) -> usize {
+fn package_lines(guest: &Guest) -> usize {
     let stack = guest.run("cat /etc/pam.d/common-session").text();
     stack.lines().filter(|line| line.contains("pam_cas_session.so")).count()
 }
@@ -69,7 +69,7 @@ fn failed(guest: &Guest) -> String {
 
 /// Logs a user in by each of the two ways that must always work.
 #[track_caller]
-fn people_get_in(guest: &Guest, when: &str) {
+fn check_logins(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));
     guest.ssh("bob", "true").expect_success(&format!("ssh of somebody who is not enrolled {when}"));
     guest.unit("su - alice -c true").expect_success(&format!("su {when}"));

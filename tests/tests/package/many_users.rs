@@ -2,15 +2,15 @@
 
 use cas_tests::guest::{Guest, Suite};
 
-use super::{failed, people_get_in};
+use super::{check_logins, failed};
 
 const PEOPLE: usize = 250;
 /// For each hundred of them.
-const MOST_CALLS: usize = 12;
+const MAX_CALLS: usize = 12;
 
 /// As `cas-sync enroll` leaves them, made by hundreds. Every call of systemctl is written down from
 /// then on.
-fn crowd() -> Guest {
+fn many_users() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.resume();
@@ -43,7 +43,7 @@ fn calls(guest: &Guest) -> String {
 
 #[test]
 fn unenroll_all_needs_few_commands_per_hundred_users() {
-    let guest = crowd();
+    let guest = many_users();
     // One of them cannot be stopped: that affects no other user, and is reported for that one.
     guest
         .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
@@ -66,7 +66,7 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
     // Where systemctl refuses, it is asked once more for each unit of that hundred.
     assert!(alone <= 3 * 100 + 6, "{alone} times stop");
     let others = calls.lines().count() - alone;
-    assert!(others <= (PEOPLE / 100 + 1) * MOST_CALLS, "{others} calls: {calls}");
+    assert!(others <= (PEOPLE / 100 + 1) * MAX_CALLS, "{others} calls: {calls}");
     assert_eq!(
         guest
             .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published")
@@ -82,16 +82,16 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
 
 #[test]
 fn removal_time_grows_linearly_with_users() {
-    let guest = crowd();
+    let guest = many_users();
     let removed = guest.remove_package().expect_success("removing");
     println!("{PEOPLE} people: removed in {:?}", removed.took);
     assert_eq!(removed.text().matches(" is no longer enrolled.").count(), PEOPLE + 1);
     let calls = calls(&guest);
     // Beside those of unenrolling, the package's own.
-    let most = (PEOPLE / 100 + 1) * MOST_CALLS + 40;
+    let most = (PEOPLE / 100 + 1) * MAX_CALLS + 40;
     assert!(calls.lines().count() <= most, "{} calls: {calls}", calls.lines().count());
     println!("{} calls of systemctl", calls.lines().count());
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
     assert_eq!(failed(&guest), "");
-    people_get_in(&guest, "without it");
+    check_logins(&guest, "without it");
 }

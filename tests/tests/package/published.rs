@@ -94,5 +94,5 @@ fn directory_that_cannot_be_emptied_is_named() {
     assert!(said.contains("something is mounted over it; `umount --lazy"), "{said}");
     assert!(said.contains("with directories of users that could not be emptied"), "{said}");
     guest.run("umount --lazy /var/lib/claude-auth-sync/people/alice; umount --lazy /var/lib/claude-auth-sync/people/bob/m; rm -r /var/lib/claude-auth-sync").expect_success("the remedy");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }

@@ -6,30 +6,28 @@ use std::thread;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, parsed, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use cas_tests::programs::package;
 
-use super::{
-    NextVersion, PATIENCE, TARGET, UNITS, failed, lines_of_ours, people_get_in, property, wait_until,
-};
+use super::{NextVersion, TARGET, TIMEOUT, UNITS, check_logins, failed, package_lines, property, wait_until};
 
 const SERVICE: &str = UNITS[1];
 const WATCH: &str = UNITS[2];
 
 #[test]
 fn upgrade_restarts_all_units_and_no_session_on_bookworm() {
-    an_upgrade_while_people_work(Suite::Bookworm);
+    check_upgrade_during_sessions(Suite::Bookworm);
 }
 
 #[test]
 fn upgrade_restarts_all_units_and_no_session_on_trixie() {
-    an_upgrade_while_people_work(Suite::Trixie);
+    check_upgrade_during_sessions(Suite::Trixie);
 }
 
-fn an_upgrade_while_people_work(suite: Suite) {
+fn check_upgrade_during_sessions(suite: Suite) {
     let next = NextVersion::new();
-    let desk = Workplace::with_product(suite, &[]);
+    let desk = ClaudeGuest::with_product(suite, &[]);
     let guest = &desk.guest;
     guest.resume();
     desk.sign_in("alice");
@@ -38,7 +36,7 @@ fn an_upgrade_while_people_work(suite: Suite) {
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
     let mut claude = desk.converse("alice");
-    assert!(claude.ask("before", PATIENCE).expect("it answers").answered());
+    assert!(claude.ask("before", TIMEOUT).expect("it answers").answered());
     let watch = property(guest, WATCH, "MainPID");
     guest.write("/etc/claude-auth-sync/config.toml", "root", "644", b"# the admin's own\n");
 
@@ -57,24 +55,24 @@ fn an_upgrade_while_people_work(suite: Suite) {
         assert_eq!(property(guest, unit, "ActiveState"), "active", "{unit}");
     }
     assert_ne!(property(guest, WATCH, "MainPID"), watch, "the watch is the new one");
-    assert_eq!(lines_of_ours(guest), 1);
+    assert_eq!(package_lines(guest), 1);
     assert_eq!(property(guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.read("/etc/claude-auth-sync/config.toml").as_deref(), Some(&b"# the admin's own\n"[..]));
     let again = guest.enroll("alice");
     assert!(again.contains("nothing was changed"), "{again}");
 
-    assert!(claude.ask("after", PATIENCE).expect("it answers").answered(), "the session goes on");
-    assert_eq!(claude.leave(PATIENCE).expect("it ends"), Some(0));
+    assert!(claude.ask("after", TIMEOUT).expect("it answers").answered(), "the session goes on");
+    assert_eq!(claude.leave(TIMEOUT).expect("it ends"), Some(0));
     assert!(terminal.at_prompt("echo still $((40 + 2))").contains("still 42"));
     terminal.leave();
-    people_get_in(guest, "after the upgrade");
+    check_logins(guest, "after the upgrade");
     // The new watch watches.
     let file = guest.login_of("alice");
     let process = property(guest, WATCH, "MainPID");
     let watches =
         format!("grep -q \"ino:$(printf %x $(stat -c %i /home/alice/.claude)) \" /proc/{process}/fdinfo/*");
     wait_until("it watches", || guest.run(&watches).succeeded());
-    guest.put_login("alice", &tombstone(&file));
+    guest.put_login("alice", &cleared_login(&file));
     let token = |file: &str| parsed(file)["claudeAiOauth"]["refreshToken"].clone();
     wait_until("the login is back", || token(&guest.login_of("alice")) == token(&file));
     assert_eq!(failed(guest), "");
@@ -87,7 +85,7 @@ const OLD_UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package/vers
 
 /// A package with the units of version 0.1.0, in this folder.
 #[track_caller]
-fn version_with_path_units(scratch: &Path) -> PathBuf {
+fn old_version_with_path_units(scratch: &Path) -> PathBuf {
     let script = format!(
         r"dpkg-deb --raw-extract '{}' old && cd old && sed -i 's/^Version: .*/Version: 0.0.9/' DEBIAN/control && rm DEBIAN/md5sums \
           && rm usr/lib/systemd/system/claude-auth-request.* && cp '{OLD_UNITS}'/*.path '{OLD_UNITS}'/*.mount '{OLD_UNITS}'/*.service '{OLD_UNITS}'/*.target usr/lib/systemd/system \
@@ -109,7 +107,7 @@ fn upgrade_from_path_units_removes_them() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
-    guest.install_package(&version_with_path_units(scratch.path()));
+    guest.install_package(&old_version_with_path_units(scratch.path()));
     guest.run(&format!("systemctl start '{OLD_MOUNT}'")).expect_success("what its postinst did");
     for user in ["alice", "bob"] {
         guest.enroll(user);
@@ -145,7 +143,7 @@ fn upgrade_from_path_units_removes_them() {
     guest.request_sync("alice");
     wait_until("her request starts a sync", || runs() > before);
     guest.remove_package().expect_success("removing");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }
 
 /// Version 0.1.0 knew names only: nothing said which uid was enrolled but the owner of the published state.
@@ -177,7 +175,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
     let expected = "alice:1000\nbob:1001\ndee:2001\neve:2002\nfay:2003\n. root 755\nalice root 644\nbob root 644\n\
                     dee root 644\neve root 644\nfay root 644\n";
     assert_eq!(bound, expected);
-    assert_eq!(guest.variable_by_ssh("eve"), None, "the token of an account that was not enrolled");
+    assert_eq!(guest.variable_over_ssh("eve"), None, "the token of an account that was not enrolled");
     let status = guest.run("cas-sync status --json");
     assert_ne!(status.code, Some(0));
     assert_eq!(status.text().matches("\"gone\"").count(), 3, "{}", status.text());
@@ -191,7 +189,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
 #[test]
 fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
-    let desk = Workplace::with_product(Suite::Bookworm, &[]);
+    let desk = ClaudeGuest::with_product(Suite::Bookworm, &[]);
     desk.guest.resume();
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || property(&desk.guest, SERVICE, "ActiveState") == "inactive");
@@ -199,7 +197,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
     desk.anthropic.forget_requests();
     desk.anthropic.hold_refreshes(true);
     desk.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
-    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
     let token = || parsed(&desk.guest.login_of("alice"))["claudeAiOauth"]["refreshToken"].clone();
 
     let said = thread::scope(|scope| {
@@ -208,7 +206,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
         assert!(!upgrade.is_finished());
         assert_eq!(token(), *spent.refresh_token, "the server has not answered");
-        people_get_in(&desk.guest, "meanwhile");
+        check_logins(&desk.guest, "meanwhile");
         desk.anthropic.hold_refreshes(false);
         upgrade.join().expect("the admin's terminal")
     });

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use cas_tests::many_users::Crowd;
+use cas_tests::many_users::ManyUsers;
 use cas_tests::programs::release;
 
 /// To open, examine, read and close the file with the user id; to look at a folder, to open, examine
@@ -15,13 +15,13 @@ const CALLS_FOR_ALL: u64 = 1_000;
 #[test]
 fn status_needs_constant_system_calls_per_user() {
     const PEOPLE: u64 = 1_000;
-    let crowd = Crowd::of(1_000).expect("a crowd");
+    let many_users = ManyUsers::of(1_000).expect("a crowd");
     let program = release("cas-sync").display().to_string();
-    let figures = crowd.scratch().join("figures.prom").display().to_string();
+    let figures = many_users.scratch().join("figures.prom").display().to_string();
     for arguments in [&["status"][..], &["metrics", "--output", &figures]] {
-        let trace = crowd.scratch().join("calls").display().to_string();
+        let trace = many_users.scratch().join("calls").display().to_string();
         let strace = [&["-f", "-c", "-o", &trace, &program], arguments].concat();
-        let output = crowd.run("/usr/bin/strace".into(), &strace).expect("strace");
+        let output = many_users.run("/usr/bin/strace".into(), &strace).expect("strace");
         let counted = fs::read_to_string(&trace).expect("counts");
         let total = counted.lines().rev().find(|line| line.ends_with("total")).expect("a sum");
         let calls: u64 =
@@ -36,10 +36,10 @@ fn status_needs_constant_system_calls_per_user() {
 
 #[test]
 fn status_lists_all_of_ten_thousand_users() {
-    let crowd = Crowd::of(10_000).expect("a crowd");
-    let figures = crowd.scratch().join("figures.prom");
+    let many_users = ManyUsers::of(10_000).expect("a crowd");
+    let figures = many_users.scratch().join("figures.prom");
     let output = &["metrics", "--output", &figures.display().to_string()];
-    crowd.run(release("cas-sync"), output).expect("metrics");
+    many_users.run(release("cas-sync"), output).expect("metrics");
     let figures = fs::read_to_string(figures).expect("figures");
     for (line, count) in [
         ("claude_auth_people{state=\"failed\"}", 100),
@@ -48,7 +48,7 @@ fn status_lists_all_of_ten_thousand_users() {
     ] {
         assert!(figures.lines().any(|found| found == format!("{line} {count}")), "{line}");
     }
-    let table = crowd.run(release("cas-sync"), &["status"]).expect("status");
+    let table = many_users.run(release("cas-sync"), &["status"]).expect("status");
     let table = String::from_utf8(table.stdout).expect("text");
     assert_eq!(table.lines().count(), 10_002);
     assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("person00000  FAIL ")), "{table:.500}");

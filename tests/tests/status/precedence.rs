@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use cas_tests::anthropic::{SettingsAnswer, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, Person};
+use cas_tests::claude_client::{ClaudeFixture, NEWEST, Person};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -154,7 +154,7 @@ fn mixtures() -> Vec<Mixture> {
 
 #[test]
 fn status_names_the_credential_that_the_client_sends() {
-    let bed = ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+    let bed = ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
     for (name, ..) in CREDENTIALS {
         bed.anthropic().accept_setup_token(&secret(name));
     }
@@ -172,7 +172,7 @@ fn status_names_the_credential_that_the_client_sends() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
-fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
+fn lay_out(bed: &ClaudeFixture, person: &Person<'_>, mixture: &Mixture) {
     let write = |path: &str, text: String| {
         let path = person.home().join(path);
         let folder = path.parent().expect("a folder");
@@ -191,7 +191,7 @@ fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
     write(".claude.json", mixture.own_state.to_string());
     write(".claude/settings.json", mixture.user.to_string());
     write(".config/claude-auth-sync/claude-oauth.env", format!("{TOKEN}={}\n", secret("ours")));
-    bed.manage_settings(&mixture.managed.to_string()).expect("managed settings");
+    bed.write_managed_settings(&mixture.managed.to_string()).expect("managed settings");
     let snippets = person.home().parent().expect("the bed").join("claude-code/managed-settings.d");
     drop(fs::remove_dir_all(&snippets));
     if let Some(snippet) = &mixture.snippet {
@@ -207,7 +207,12 @@ fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
 }
 
 /// The kinds and places of what the client put into the headers of its question.
-fn sent(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture, login: &str) -> BTreeSet<(String, String)> {
+fn sent(
+    bed: &ClaudeFixture,
+    person: &Person<'_>,
+    mixture: &Mixture,
+    login: &str,
+) -> BTreeSet<(String, String)> {
     let known: BTreeMap<_, _> =
         CREDENTIALS.iter().map(|(name, kind, place)| (fingerprint(&secret(name)), (*kind, *place))).collect();
     let question =

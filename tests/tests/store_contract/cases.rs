@@ -18,36 +18,36 @@ macro_rules! cases {
 }
 
 cases! {
-    a_place_never_written_is_an_empty_document,
-    what_is_merged_can_be_read_back,
-    odd_values_come_back_as_they_were,
-    fields_of_others_survive_every_write_to_the_byte,
-    a_stale_version_is_a_conflict_and_nothing_is_written,
-    a_first_write_over_an_existing_document_is_a_conflict,
-    a_version_that_never_was_is_a_conflict,
-    setting_what_is_already_there_writes_nothing,
-    an_empty_value_is_a_value,
-    each_write_of_a_run_builds_on_the_last,
-    a_run_may_write_without_having_read,
-    after_a_conflict_reading_again_is_enough,
-    nothing_is_ever_removed,
-    a_deleted_document_is_explained_and_stays_deleted,
-    a_destroyed_document_is_explained_and_stays_destroyed,
-    a_document_written_anew_after_a_deletion_is_read_again,
-    runs_at_the_same_time_lose_nothing,
+    unwritten_store_is_an_empty_document,
+    merged_fields_can_be_read,
+    unusual_values_are_read_unchanged,
+    foreign_fields_survive_writes_unchanged,
+    stale_version_is_a_conflict_without_a_write,
+    first_write_over_a_document_is_a_conflict,
+    unknown_version_is_a_conflict,
+    unchanged_fields_are_not_written,
+    empty_value_is_stored,
+    writes_of_a_run_are_cumulative,
+    run_can_write_without_reading,
+    reading_again_resolves_a_conflict,
+    no_field_is_removed,
+    deleted_document_is_explained_and_stays_deleted,
+    destroyed_document_is_explained_and_stays_destroyed,
+    document_written_after_a_deletion_is_read,
+    concurrent_runs_lose_no_write,
 }
 
 fn seen(place: &dyn Place) -> (u64, Value) {
     place.seen().expect("a live document")
 }
 
-fn a_place_never_written_is_an_empty_document(place: &dyn Place) {
+fn unwritten_store_is_an_empty_document(place: &dyn Place) {
     let document = place.store().read(&soon()).unwrap();
     assert_eq!((document.version, document.fields.len()), (0, 0));
     assert_eq!(place.seen(), None, "reading writes nothing");
 }
 
-fn what_is_merged_can_be_read_back(place: &dyn Place) {
+fn merged_fields_can_be_read(place: &dyn Place) {
     let mut store = place.store();
     let version = store
         .merge(&fields(&json!({ "setup_token": "one", "n": 1_790_000_000_000_u64 })), 0, &soon())
@@ -60,7 +60,7 @@ fn what_is_merged_can_be_read_back(place: &dyn Place) {
     }
 }
 
-fn odd_values_come_back_as_they_were(place: &dyn Place) {
+fn unusual_values_are_read_unchanged(place: &dyn Place) {
     let odd = json!({
         "empty": "", "quotes": "\"\\/", "lines": "a\nb\r\n\t", "markup": "<a href='x'>&</a>",
         "letters": "äß漢字🦀\u{2028}\u{0}\u{7f}", "long": "x".repeat(200_000), "null in a list": [null, 1],
@@ -72,7 +72,7 @@ fn odd_values_come_back_as_they_were(place: &dyn Place) {
     assert_eq!(again, version, "and are recognised as the same");
 }
 
-fn fields_of_others_survive_every_write_to_the_byte(place: &dyn Place) {
+fn foreign_fields_survive_writes_unchanged(place: &dyn Place) {
     let others = json!({
         "vaultwarden_email": "ä<b>&'\"\u{2028}🦀@example.org",
         "vaultwarden_master_password": "pa\\ss\nword",
@@ -98,7 +98,7 @@ fn fields_of_others_survive_every_write_to_the_byte(place: &dyn Place) {
     }
 }
 
-fn a_stale_version_is_a_conflict_and_nothing_is_written(place: &dyn Place) {
+fn stale_version_is_a_conflict_without_a_write(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     let mut store = place.store();
     let stale = store.read(&soon()).unwrap().version;
@@ -112,7 +112,7 @@ fn a_stale_version_is_a_conflict_and_nothing_is_written(place: &dyn Place) {
     assert_eq!(place.seen(), before);
 }
 
-fn a_first_write_over_an_existing_document_is_a_conflict(place: &dyn Place) {
+fn first_write_over_a_document_is_a_conflict(place: &dyn Place) {
     let mut store = place.store();
     assert_eq!(store.read(&soon()).unwrap().version, 0);
     place.replace(&json!({ "theirs": 1 }));
@@ -123,7 +123,7 @@ fn a_first_write_over_an_existing_document_is_a_conflict(place: &dyn Place) {
     assert_eq!(place.seen(), before);
 }
 
-fn a_version_that_never_was_is_a_conflict(place: &dyn Place) {
+fn unknown_version_is_a_conflict(place: &dyn Place) {
     assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 3, &soon()), Err(StoreError::Conflict));
     assert_eq!(place.seen(), None);
     place.replace(&json!({ "theirs": 1 }));
@@ -131,7 +131,7 @@ fn a_version_that_never_was_is_a_conflict(place: &dyn Place) {
     assert_eq!(seen(place).1, json!({ "theirs": 1 }));
 }
 
-fn setting_what_is_already_there_writes_nothing(place: &dyn Place) {
+fn unchanged_fields_are_not_written(place: &dyn Place) {
     place.replace(&json!({ "ours": "<x>", "theirs": 1 }));
     let (version, _) = seen(place);
     let mut store = place.store();
@@ -142,14 +142,14 @@ fn setting_what_is_already_there_writes_nothing(place: &dyn Place) {
     assert_eq!(seen(place).0, version);
 }
 
-fn an_empty_value_is_a_value(place: &dyn Place) {
+fn empty_value_is_stored(place: &dyn Place) {
     place.replace(&json!({ "setup_token": "old" }));
     let (version, _) = seen(place);
     place.store().merge(&fields(&json!({ "setup_token": "" })), version, &soon()).unwrap();
     assert_eq!(seen(place).1, json!({ "setup_token": "" }));
 }
 
-fn each_write_of_a_run_builds_on_the_last(place: &dyn Place) {
+fn writes_of_a_run_are_cumulative(place: &dyn Place) {
     let mut store = place.store();
     let mut version = 0;
     for number in 0..4 {
@@ -160,14 +160,14 @@ fn each_write_of_a_run_builds_on_the_last(place: &dyn Place) {
     assert_eq!(seen(place), (version, json!({ "f0": 0, "f1": 1, "f2": 2, "f3": 3 })));
 }
 
-fn a_run_may_write_without_having_read(place: &dyn Place) {
+fn run_can_write_without_reading(place: &dyn Place) {
     place.replace(&json!({ "theirs": "x" }));
     let (version, _) = seen(place);
     let written = place.store().merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap();
     assert_eq!(seen(place), (written, json!({ "theirs": "x", "ours": "y" })));
 }
 
-fn after_a_conflict_reading_again_is_enough(place: &dyn Place) {
+fn reading_again_resolves_a_conflict(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     let mut store = place.store();
     let stale = store.read(&soon()).unwrap().version;
@@ -180,7 +180,7 @@ fn after_a_conflict_reading_again_is_enough(place: &dyn Place) {
     assert_eq!(seen(place).1, json!({ "theirs": 2, "ours": "x" }));
 }
 
-fn nothing_is_ever_removed(place: &dyn Place) {
+fn no_field_is_removed(place: &dyn Place) {
     place.replace(&json!({ "setup_token": "keep", "nested": { "a": 1 } }));
     let before = place.seen();
     let (version, _) = seen(place);
@@ -204,7 +204,7 @@ fn explained(store: &mut dyn Store, last_version: u64) -> String {
     reason
 }
 
-fn a_deleted_document_is_explained_and_stays_deleted(place: &dyn Place) {
+fn deleted_document_is_explained_and_stays_deleted(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     let (version, _) = seen(place);
     let mut earlier = place.store();
@@ -219,7 +219,7 @@ fn a_deleted_document_is_explained_and_stays_deleted(place: &dyn Place) {
     assert_eq!(place.seen(), None, "it is not brought back");
 }
 
-fn a_destroyed_document_is_explained_and_stays_destroyed(place: &dyn Place) {
+fn destroyed_document_is_explained_and_stays_destroyed(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     let (version, _) = seen(place);
     if !place.destroy() {
@@ -230,7 +230,7 @@ fn a_destroyed_document_is_explained_and_stays_destroyed(place: &dyn Place) {
     assert_eq!(place.seen(), None, "it is not brought back");
 }
 
-fn a_document_written_anew_after_a_deletion_is_read_again(place: &dyn Place) {
+fn document_written_after_a_deletion_is_read(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     if !place.delete() {
         return;
@@ -243,7 +243,7 @@ fn a_document_written_anew_after_a_deletion_is_read_again(place: &dyn Place) {
     assert_eq!(seen(place).1, json!({ "theirs": 2, "ours": "y" }));
 }
 
-fn runs_at_the_same_time_lose_nothing(place: &dyn Place) {
+fn concurrent_runs_lose_no_write(place: &dyn Place) {
     const ROUNDS: usize = 8;
     let run = |name: &str| {
         let mut store = place.store();

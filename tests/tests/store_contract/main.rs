@@ -9,7 +9,7 @@ use cas_tests::openbao::{Bao, Policy};
 use stores::{BaoPlaces, FakePlaces, LocalPlaces, Places};
 
 /// Runs every case at a place of its own and names all that failed.
-fn hold_to_the_contract(places: &dyn Places) {
+fn check_contract(places: &dyn Places) {
     let mut broken = Vec::new();
     for (name, case) in cases::ALL {
         let place = places.empty(&name.replace('_', "-"));
@@ -23,30 +23,30 @@ fn hold_to_the_contract(places: &dyn Places) {
 
 #[test]
 fn local_store_meets_the_contract() {
-    hold_to_the_contract(&LocalPlaces);
+    check_contract(&LocalPlaces);
 }
 
 #[test]
 fn fake_vault_meets_the_contract_with_the_patch_policy() {
-    hold_to_the_contract(&FakePlaces { may_patch: true, may_update: false });
+    check_contract(&FakePlaces { may_patch: true, may_update: false });
 }
 
 #[test]
 fn fake_vault_meets_the_contract_with_the_update_policy() {
-    hold_to_the_contract(&FakePlaces { may_patch: false, may_update: true });
+    check_contract(&FakePlaces { may_patch: false, may_update: true });
 }
 
 #[test]
 fn development_server_meets_the_contract() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
+    check_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_update_policy() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
+    check_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_patch_policy() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
+    check_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
 }

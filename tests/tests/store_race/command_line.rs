@@ -10,7 +10,7 @@ use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
 use cas_tests::now_ms;
 use cas_tests::openbao::{self, Bao, Policy};
 use cas_tests::size::sized;
-use cas_tests::test_user::{LOGIN, NAME, Resident};
+use cas_tests::test_user::{LOGIN, NAME, TestUser};
 use serde_json::{Value, json};
 
 const WRITERS: usize = 8;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// An administrator with a token and the command line, in the user's network.
 struct Shell<'world> {
-    resident: &'world Resident,
+    test_user: &'world TestUser,
     bao: &'world Bao,
     document: String,
 }
@@ -39,7 +39,7 @@ impl Shell<'_> {
         command.env("BAO_CACERT", "/etc/claude-auth-sync/ca.pem").env("HOME", "/nonexistent");
         command.arg("kv").args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.resident.inside(move || command.spawn()).expect("bao starts");
+        let mut child = self.test_user.inside(move || command.spawn()).expect("bao starts");
         // Where it reads nothing it may be gone already.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         child.wait_with_output().expect("bao ends")
@@ -89,13 +89,13 @@ impl Shell<'_> {
 }
 
 /// Backs up one new login after the other; returns the last one, and how many runs there were.
-fn back_up_until(resident: &Resident, are_done: &AtomicBool) -> (String, usize) {
+fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, usize) {
     let begun = now_ms();
     for count in 0.. {
         let is_last = are_done.load(Ordering::Acquire);
         let login = healthy(&format!("generation-{count}"), begun + 7 * HOUR_MS + count * 1000);
-        resident.put(LOGIN, &login);
-        let output = resident.sync();
+        test_user.put(LOGIN, &login);
+        let output = test_user.sync();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         // Another writer may be faster five times in a row; then the next run backs it up.
         assert!(output.status.success() || said.contains("meanwhile"), "{output:?}");
@@ -109,17 +109,17 @@ fn back_up_until(resident: &Resident, are_done: &AtomicBool) -> (String, usize) 
 }
 
 fn race(policy: Policy) {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, policy);
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let person = test_user.use_store(&bao, policy);
     person.put_document(&json!({ "first": "x" }));
     let are_done = AtomicBool::new(false);
     let (last, runs, conflicts) = std::thread::scope(|scope| {
-        let ours = scope.spawn(|| back_up_until(&resident, &are_done));
+        let ours = scope.spawn(|| back_up_repeatedly(&test_user, &are_done));
         let others: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let document = format!("secret/workstation/claude-users/{NAME}");
-                let shell = Shell { resident: &resident, bao: &bao, document };
+                let shell = Shell { test_user: &test_user, bao: &bao, document };
                 let write = move |number| shell.add(writer, &format!("w{writer}n{number}"));
                 scope.spawn(move || (0..writes_of(writer)).map(write).sum::<usize>())
             })

@@ -10,7 +10,7 @@ use super::*;
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 /// Signs in a user whose login expires in this many hours, and its access token in `access` hours.
-fn lapsing_in(bed: &ClaudeBed, person: &Person<'_>, hours: i64, access: i64) -> Login {
+fn lapsing_in(bed: &ClaudeFixture, person: &Person<'_>, hours: i64, access: i64) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     let mut file = document(&login, access);
     file["claudeAiOauth"]["refreshTokenExpiresAt"] = json!(in_hours(hours));
@@ -43,7 +43,7 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     let said = sync(&alice);
 
     let command = "; sign in again: run `cas-sync login --email alice@example.org`";
-    assert_eq!(said.exit_code, FINE, "nothing has failed: {}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "nothing has failed: {}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("WARN login complete, "), "{}", said.stdout);
     assert!(
         said.stdout.contains("; login expires on ") && said.stdout.contains(", in 2 days"),
@@ -59,7 +59,7 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
 
     lapsing_in(&bed, &alice, 30 * 24, 8);
     let login = alice.login().run(LIMIT).expect("an end");
-    assert_eq!(login.exit_code, FINE);
+    assert_eq!(login.exit_code, OK_MESSAGE);
     assert_eq!(notice(&alice), None, "gone with the next login");
     let said = sync(&alice);
     assert!(said.stdout.starts_with("OK ") && notice(&alice).is_none(), "{}", said.stdout);
@@ -72,7 +72,7 @@ fn login_past_its_expiry_is_refreshed_while_accepted() {
     lapsing_in(&bed, &alice, -49, -1);
     for _ in 0..2 {
         let said = sync(&alice);
-        assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+        assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
         assert!(
             said.stdout.starts_with("WARN ") && said.stdout.contains("verified by inference"),
             "{}",
@@ -119,7 +119,7 @@ fn setup_token_warning_uses_its_dates() {
     let alice = bed.person("alice").expect("alice");
     keep_setup_token(&alice, TOKEN);
     bed.anthropic().accept_setup_token(TOKEN);
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     let credential = state(&alice)["credential"].clone();
     assert_eq!(credential["expiry_is_estimated"], true, "{credential}");
     let a_year = credential["expires_at_ms"].as_i64().expect("a date") - in_hours(0);
@@ -143,7 +143,7 @@ fn setup_token_warning_uses_its_dates() {
     ] {
         age(days);
         let said = sync(&alice);
-        assert_eq!(said.exit_code, FINE, "{days}: {}{}", said.stdout, said.stderr);
+        assert_eq!(said.exit_code, OK_MESSAGE, "{days}: {}{}", said.stdout, said.stderr);
         assert!(said.stdout.starts_with("WARN setup-token in use, verified"), "{days}: {}", said.stdout);
         assert!(said.stdout.contains(says), "{days}: {}", said.stdout);
         assert!(said.stdout.ends_with("store it with `cas-sync token set`\n"), "{days}: {}", said.stdout);

@@ -15,7 +15,7 @@ const FREE_SPACE: &str = "free space";
 struct Trace(PathBuf);
 
 impl Trace {
-    fn of_clients(bed: &ClaudeBed) -> Self {
+    fn of_clients(bed: &ClaudeFixture) -> Self {
         let path = bed.client().with_file_name("started");
         fs::write(&path, "").expect("a file");
         fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("everybody's");
@@ -31,7 +31,7 @@ impl Trace {
 
 /// A login whose access token has ended, and whose generation the ledger has noted while there was
 /// room.
-fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
+fn stale_and_known(bed: &ClaudeFixture, person: &Person<'_>) -> Login {
     let login = sign_in(bed, person, -1);
     bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
     sync(person);
@@ -46,12 +46,12 @@ fn full_disk_prevents_the_refresh() {
     // before anything else.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let bed = bed();
-        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let alice = bed.user_with_own_disk("alice").expect("alice");
         let login = stale_and_known(&bed, &alice);
         if own_state > 0 {
-            alice.write_own_state(own_state).expect("written");
+            alice.write_client_state(own_state).expect("written");
         }
-        alice.fill_disk_but(room).expect("filled");
+        alice.fill_disk_except(room).expect("filled");
         let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&bed));
 
         let said = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
@@ -62,7 +62,7 @@ fn full_disk_prevents_the_refresh() {
 
         alice.empty_disk().expect("room again");
         let said = sync(&alice);
-        assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{room} KiB: {}", said.stdout);
+        assert_eq!((said.exit_code, refreshes(&bed)), (OK_MESSAGE, 1), "{room} KiB: {}", said.stdout);
         assert_ne!(oauth(&alice)["refreshToken"], login.refresh_token);
     }
 }
@@ -70,34 +70,34 @@ fn full_disk_prevents_the_refresh() {
 #[test]
 fn rejected_login_is_not_refreshed_on_a_full_disk() {
     let bed = bed();
-    let alice = bed.person_with_a_disk("alice").expect("alice");
+    let alice = bed.user_with_own_disk("alice").expect("alice");
     let login = sign_in(&bed, &alice, 8);
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert!(bed.anthropic().expire(&login.family));
-    alice.fill_disk_but(0).expect("full");
+    alice.fill_disk_except(0).expect("full");
     let said = sync(&alice);
     assert_eq!((said.exit_code, refreshes(&bed)), (TRY_LATER, 0), "{}", said.stdout);
     assert!(said.stdout.contains(FREE_SPACE), "{}", said.stdout);
     alice.empty_disk().expect("room again");
     let said = sync(&alice);
-    assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{}", said.stdout);
+    assert_eq!((said.exit_code, refreshes(&bed)), (OK_MESSAGE, 1), "{}", said.stdout);
 }
 
 #[test]
 fn disk_with_just_enough_space_loses_no_login() {
     for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
         let bed = bed_with(version);
-        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let alice = bed.user_with_own_disk("alice").expect("alice");
         let login = stale_and_known(&bed, &alice);
         if own_state > 0 {
-            alice.write_own_state(own_state).expect("written");
+            alice.write_client_state(own_state).expect("written");
         }
         // The least room in which the sync starts a client at all.
         let mut room = 0;
         while refreshes(&bed) == 0 {
             assert!(room < 2000, "{version}: nothing is ever enough");
             alice.empty_disk().ok();
-            alice.fill_disk_but(room).expect("filled");
+            alice.fill_disk_except(room).expect("filled");
             sync(&alice);
             room += 32;
         }
@@ -141,5 +141,5 @@ fn oversized_client_state_is_named_and_no_client_started() {
     assert_nothing_written(&alice, TRY_LATER, "remove old projects from it");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0));
     fs::remove_file(&state).expect("removed");
-    assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (FINE, 1));
+    assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (OK_MESSAGE, 1));
 }

@@ -30,7 +30,7 @@ fn failing_api_changes_nothing() {
         assert_nothing_written(&alice, TRY_LATER, says);
     }
     bed.anthropic().answer_messages(&login.access_token, None);
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn token_endpoint_outage_changes_nothing() {
         assert_nothing_written(&alice, TRY_LATER, "claude answered, but did not refresh the login");
 
         noted.answer_refreshes(RefreshAnswer::Rotate);
-        assert_eq!(sync(&alice).exit_code, FINE, "{version}");
+        assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "{version}");
     }
 }
 

@@ -45,16 +45,16 @@ fn killed_verification_leaves_no_files() {
     let scratch = scratch_of(client);
     running.kill();
     send(client, Signal::SIGKILL);
-    wait_for_the_end_of(client);
+    wait_for_exit(client);
     fs::remove_dir_all(scratch).expect("what nobody was left to remove");
     assert_eq!(on_disk(&alice), before);
     bed.anthropic().answer_messages(&login.access_token, None);
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(on_disk(&alice), before);
 }
 
 /// Waits for a process that is not a child of this one; a zombie has no command line.
-fn wait_for_the_end_of(pid: u32) {
+fn wait_for_exit(pid: u32) {
     let deadline = Deadline::after(LIMIT);
     while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
         assert!(!deadline.is_expired(), "process {pid} goes on and on");
@@ -64,7 +64,7 @@ fn wait_for_the_end_of(pid: u32) {
 
 /// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
 /// response.
-fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, Started) {
+fn start_sync_during_refresh(bed: &ClaudeFixture, alice: &Person<'_>) -> (Login, Started) {
     let spent = sign_in(bed, alice, -1);
     bed.anthropic().hold_refreshes(true);
     let running = alice.sync().start().expect("a start");
@@ -77,7 +77,7 @@ fn terminated_sync_completes_its_refresh_first() {
     for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
-        let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+        let (spent, running) = start_sync_during_refresh(&bed, &alice);
         let client = client_of(running.pid());
         let scratch = scratch_of(client);
         let stat = fs::read_to_string(format!("/proc/{client}/stat")).expect("a status");
@@ -97,7 +97,7 @@ fn terminated_sync_completes_its_refresh_first() {
         assert!(!new.is_empty() && new != spent.refresh_token && has_sibling(&alice), "{version}");
         bed.anthropic().forget_requests();
         let next = sync(&alice);
-        assert_eq!((next.exit_code, refreshes(&bed)), (FINE, 0), "{version}: {}", next.stdout);
+        assert_eq!((next.exit_code, refreshes(&bed)), (OK_MESSAGE, 0), "{version}: {}", next.stdout);
         assert!(backed_up(&alice).contains(&new), "{version}");
     }
 }
@@ -106,7 +106,7 @@ fn terminated_sync_completes_its_refresh_first() {
 fn client_completes_its_refresh_after_the_sync_is_killed() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
-    let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+    let (spent, running) = start_sync_during_refresh(&bed, &alice);
     let client = client_of(running.pid());
     let scratch = scratch_of(client);
     running.kill();
@@ -119,8 +119,8 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
     assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
     // The client still asks its question; the next run finds a valid login.
     let said = sync(&alice);
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert_eq!(refreshes(&bed), 1);
-    wait_for_the_end_of(client);
+    wait_for_exit(client);
     fs::remove_dir_all(scratch).expect("what nobody was left to remove");
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cas_tests::anthropic::{Login, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClientOutput, NEWEST, Person, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -30,26 +30,26 @@ const LIMIT: Duration = Duration::from_secs(200);
 const SIBLING: &str = "mcp-secret-of-somebody-else";
 
 /// Exit codes of `cas-sync run`.
-const FINE: Option<i32> = Some(0);
+const OK_MESSAGE: Option<i32> = Some(0);
 const CLAUDE_UNUSABLE: Option<i32> = Some(69);
 const TRY_LATER: Option<i32> = Some(75);
 const SIGN_IN: Option<i32> = Some(79);
 
-fn bed() -> ClaudeBed {
+fn bed() -> ClaudeFixture {
     bed_with(NEWEST)
 }
 
-fn bed_with(version: &str) -> ClaudeBed {
-    ClaudeBed::with_sync(version).unwrap_or_else(|error| panic!("{error}"))
+fn bed_with(version: &str) -> ClaudeFixture {
+    ClaudeFixture::with_sync(version).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns a user who has just signed in, with a login that a first sync has verified and backed
 /// up.
-fn signed_in<'bed>(bed: &'bed ClaudeBed, name: &str) -> (Person<'bed>, Login) {
+fn signed_in<'bed>(bed: &'bed ClaudeFixture, name: &str) -> (Person<'bed>, Login) {
     let person = bed.person(name).expect("a person");
     let login = sign_in(bed, &person, 8);
     let said = sync(&person);
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert!(
         said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
         "{}",
@@ -61,7 +61,7 @@ fn signed_in<'bed>(bed: &'bed ClaudeBed, name: &str) -> (Person<'bed>, Login) {
 
 /// Writes a new family of tokens to the user's file, beside another member; `hours` is the
 /// remaining lifetime that the client sees.
-fn sign_in(bed: &ClaudeBed, person: &Person<'_>, hours: i64) -> Login {
+fn sign_in(bed: &ClaudeFixture, person: &Person<'_>, hours: i64) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     person.write_credentials(&document(&login, hours)).expect("a login");
     login
@@ -72,14 +72,14 @@ fn document(login: &Login, hours: i64) -> Value {
     json!({"claudeAiOauth": login.oauth_object(in_hours(hours)), "mcpOAuth": others})
 }
 
-fn sync(person: &Person<'_>) -> Said {
+fn sync(person: &Person<'_>) -> ClientOutput {
     person.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One run in which nothing is certain: nothing at all is written of what a run may write, and it
 /// says why.
 #[track_caller]
-fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &str) -> Said {
+fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
     let before = on_disk(person);
     let said = sync(person);
     let after = on_disk(person);
@@ -150,12 +150,12 @@ fn fate_of(person: &Person<'_>, login: &Login) -> String {
     fates(person).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
 }
 
-fn refreshes(bed: &ClaudeBed) -> usize {
+fn refreshes(bed: &ClaudeFixture) -> usize {
     bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
 /// How often inference was asked for with this token.
-fn asked_with(bed: &ClaudeBed, token: &str) -> usize {
+fn asked_with(bed: &ClaudeFixture, token: &str) -> usize {
     let token = fingerprint(token);
     let with_it = |request: &&cas_tests::anthropic::LoggedRequest| {
         request.is_message() && request.token.as_ref() == Some(&token)

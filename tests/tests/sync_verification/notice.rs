@@ -1,7 +1,7 @@
 //! The notice of a user's shell exists exactly while the user has to act.
 
 use cas_tests::anthropic::MessageAnswer::{OrganizationForbidden, Overloaded, Revoked};
-use cas_tests::claude_login::tombstone;
+use cas_tests::claude_login::cleared_login;
 
 use super::valid::keep_setup_token;
 use super::*;
@@ -15,7 +15,7 @@ fn notice(person: &Person<'_>) -> Option<String> {
 #[track_caller]
 fn log_in(person: &Person<'_>) {
     let said = person.login().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn lost_login_shows_a_notice_until_it_is_replaced() {
     for file in ["history.json", "ledger.json"] {
         fs::remove_file(alice.state_file(file)).expect("forgotten");
     }
-    let emptied = serde_json::from_str(&tombstone(&whole)).expect("JSON");
+    let emptied = serde_json::from_str(&cleared_login(&whole)).expect("JSON");
     alice.write_credentials(&emptied).expect("emptied");
     log_in(&alice);
     let shown = notice(&alice).expect("shown");
@@ -58,7 +58,7 @@ fn lost_login_shows_a_notice_until_it_is_replaced() {
     assert_eq!(sync(&alice).exit_code, SIGN_IN);
     assert_eq!(notice(&alice), Some(shown));
     alice.write_credentials(&document(&login, 8)).expect("put back by hand");
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(notice(&alice), None);
 }
 
@@ -78,6 +78,6 @@ fn rejected_token_and_refused_account_have_own_remedies() {
     assert!(notice(&alice).is_some_and(|text| text.contains("administrator")), "{:?}", notice(&alice));
     bed.anthropic().accept_setup_token(TOKEN);
     bed.anthropic().answer_messages(TOKEN, None);
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(notice(&alice), None);
 }

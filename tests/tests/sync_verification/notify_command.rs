@@ -8,7 +8,7 @@ use cas_tests::anthropic::MessageAnswer::Overloaded;
 use super::*;
 
 /// Installs a program with this text as the notify command.
-fn tell(bed: &ClaudeBed, person: &Person<'_>, script: &str) {
+fn tell(bed: &ClaudeFixture, person: &Person<'_>, script: &str) {
     let program = person.home().join("program");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
@@ -33,7 +33,7 @@ fn notify_runs_once_per_change_as_the_user_without_secrets() {
          echo \"$1: $CLAUDE_AUTH_STATE_BEFORE, $CLAUDE_AUTH_STATE, $CLAUDE_AUTH_CAUSE, $CLAUDE_AUTH_USER, $(id -u)\" >>$HOME/told
          cat >>$HOME/told",
     );
-    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(take(&alice, "told"), "", "nothing has changed");
 
     assert!(bed.anthropic().revoke(&login.family), "it was signed in a moment ago");
@@ -51,7 +51,7 @@ fn notify_runs_once_per_change_as_the_user_without_secrets() {
 
     let next = sign_in(&bed, &alice, 8);
     bed.anthropic().answer_messages(&next.access_token, Some(Overloaded));
-    assert_eq!(alice.login().run(LIMIT).expect("an end").exit_code, FINE);
+    assert_eq!(alice.login().run(LIMIT).expect("an end").exit_code, OK_MESSAGE);
     assert_eq!(take(&alice, "told"), "", "a login tells nobody");
     assert_eq!(sync(&alice).exit_code, TRY_LATER);
     let told = take(&alice, "told");

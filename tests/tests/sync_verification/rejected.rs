@@ -17,7 +17,7 @@ fn assert_nothing_lost(alice: &Person<'_>, login: &Login, history: &[String]) {
 }
 
 /// Every access token of the family is refused, the one of a refresh too.
-fn refuse_all(bed: &ClaudeBed, login: &Login, answer: &MessageAnswer) {
+fn refuse_all(bed: &ClaudeFixture, login: &Login, answer: &MessageAnswer) {
     for number in 1..=3 {
         let token = format!("sk-ant-oat01-{}-{number}", login.family);
         bed.anthropic().answer_messages(&token, Some(answer.clone()));
@@ -55,7 +55,7 @@ fn rejected_login_that_can_be_refreshed_is_refreshed() {
 
     let said = sync(&alice);
 
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert_eq!(refreshes(&bed), 1);
     let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
     assert!(new != login.refresh_token && backed_up(&alice).contains(&new) && has_sibling(&alice));
@@ -67,14 +67,14 @@ fn rejected_older_login_is_replaced_by_the_newest() {
     let (alice, login) = signed_in(&bed, "alice");
     let older = alice.credentials().expect("a file of JSON");
     assert!(bed.anthropic().expire(&login.family));
-    assert_eq!(sync(&alice).exit_code, FINE, "it is refreshed");
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "it is refreshed");
     let newest = oauth(&alice)["refreshToken"].clone();
     alice.write_credentials(&older).expect("written");
     bed.anthropic().forget_requests();
 
     let said = sync(&alice);
 
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("RECOVERED "), "{}", said.stdout);
     assert_eq!((&oauth(&alice)["refreshToken"], refreshes(&bed)), (&newest, 0), "nothing spent is presented");
     assert_ne!(newest, login.refresh_token);

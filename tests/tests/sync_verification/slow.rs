@@ -65,6 +65,6 @@ fn unreachable_network_changes_nothing_with_an_older_client() {
 fn unreachable(version: &str, address: &str) {
     let bed = bed_with(version);
     let (alice, _) = signed_in(&bed, "alice");
-    bed.move_servers_to(address).expect("the hosts");
+    bed.redirect_servers_to(address).expect("the hosts");
     assert_nothing_written(&alice, TRY_LATER, "the API could not be reached");
 }

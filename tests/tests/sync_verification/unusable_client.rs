@@ -81,14 +81,14 @@ fn answer_with_another_credential_is_not_a_verification() {
         json!({"env": {"CLAUDE_CODE_OAUTH_TOKEN": key}}),
         json!({"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}),
     ] {
-        bed.manage_settings(&settings.to_string()).expect("settings");
+        bed.write_managed_settings(&settings.to_string()).expect("settings");
         assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
         assert_eq!(bed.anthropic().essential_requests(), [], "nobody was asked");
     }
-    bed.manage_settings("{").expect("settings");
+    bed.write_managed_settings("{").expect("settings");
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "are not valid JSON; correct them");
-    bed.manage_settings(r#"{"env": {"DISABLE_AUTOUPDATER": "1"}}"#).expect("settings");
-    assert_eq!(sync(&alice).exit_code, FINE, "what does not choose the credential is welcome");
+    bed.write_managed_settings(r#"{"env": {"DISABLE_AUTOUPDATER": "1"}}"#).expect("settings");
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "what does not choose the credential is welcome");
 
     // Where the key comes from elsewhere, the client itself says so.
     bed.wrap_client(&format!("ANTHROPIC_API_KEY={key} exec \"$claude\" \"$@\"")).expect("a wrapper");
@@ -132,7 +132,7 @@ fn remote_settings_count_as_machine_settings() {
         // Removed settings stop at once, whatever the client has stored.
         for answer in [NotFound, Settings(json!({"env": {"DISABLE_AUTOUPDATER": "1"}}))] {
             bed.anthropic().answer_settings(answer);
-            assert_eq!(sync(&alice).exit_code, FINE, "{version}");
+            assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "{version}");
         }
         assert_eq!(asked_with(&bed, &login.access_token), 2, "{version}");
     }
@@ -178,7 +178,7 @@ fn refresh_under_cached_settings_is_verified_by_value() {
         let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
         assert_eq!((asked_with(&bed, key), asked_with(&bed, &new)), (1, 1), "{}", said.stdout);
         // As long as the organisation does not say otherwise, those of yesterday hold.
-        let expected = if is_over { FINE } else { CLAUDE_UNUSABLE };
+        let expected = if is_over { OK_MESSAGE } else { CLAUDE_UNUSABLE };
         assert_eq!((said.exit_code, refreshes(&bed)), (expected, 1), "{}", said.stdout);
     }
 }
@@ -187,7 +187,7 @@ fn refresh_under_cached_settings_is_verified_by_value() {
 fn unconfirmed_organization_changes_nothing() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
-    bed.manage_settings(r#"{"forceLoginOrgUUID": "00000000-0000-4000-8000-0000000000aa"}"#)
+    bed.write_managed_settings(r#"{"forceLoginOrgUUID": "00000000-0000-4000-8000-0000000000aa"}"#)
         .expect("settings");
     assert_nothing_written(&alice, TRY_LATER, "could not be confirmed");
 }
@@ -204,7 +204,7 @@ fn refresh_beside_another_credential_is_verified_by_value() {
 
     let said = sync(&alice);
 
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert_eq!((asked_with(&bed, key), refreshes(&bed)), (1, 1), "that is what the home says");
     let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
     assert_eq!(asked_with(&bed, &new), 1, "and this is what says something about the login");

@@ -17,7 +17,7 @@ fn valid_login_is_verified_and_backed_up_once() {
     let text = alice.credentials_text().expect("a file");
 
     let first = sync(&alice);
-    assert_eq!(first.exit_code, FINE, "{}{}", first.stdout, first.stderr);
+    assert_eq!(first.exit_code, OK_MESSAGE, "{}{}", first.stdout, first.stderr);
     assert!(
         first.stdout.contains("verified by inference; backed up to the local history"),
         "{}",
@@ -28,7 +28,7 @@ fn valid_login_is_verified_and_backed_up_once() {
 
     let before = on_disk(&alice);
     let second = sync(&alice);
-    assert_eq!(second.exit_code, FINE);
+    assert_eq!(second.exit_code, OK_MESSAGE);
     assert!(!second.stdout.contains("backed up"), "{}", second.stdout);
     assert_eq!(on_disk(&alice), before, "nothing new is nothing to write");
     assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value touches no file of hers");
@@ -47,7 +47,7 @@ fn expired_login_is_refreshed_by_the_client_and_backed_up() {
 
         let said = sync(&alice);
 
-        assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+        assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
         assert!(
             said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
             "{}",
@@ -66,7 +66,7 @@ fn expired_login_is_refreshed_by_the_client_and_backed_up() {
 
         bed.anthropic().forget_requests();
         let again = sync(&alice);
-        assert_eq!((again.exit_code, refreshes(&bed)), (FINE, 0), "{}", again.stdout);
+        assert_eq!((again.exit_code, refreshes(&bed)), (OK_MESSAGE, 0), "{}", again.stdout);
     }
 }
 
@@ -78,7 +78,7 @@ fn login_with_a_reached_limit_is_valid() {
         let login = sign_in(&bed, &alice, 8);
         bed.anthropic().answer_messages(&login.access_token, Some(UsageLimited));
         let said = sync(&alice);
-        assert_eq!(said.exit_code, FINE, "{version}: {}", said.stdout);
+        assert_eq!(said.exit_code, OK_MESSAGE, "{version}: {}", said.stdout);
         assert!(
             said.stdout.starts_with("OK ") && said.stdout.contains("limit"),
             "{version}: {}",
@@ -100,7 +100,7 @@ fn setup_token_is_verified_and_the_login_not_changed() {
 
     let said = sync(&alice);
 
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("OK setup-token in use, verified by inference"), "{}", said.stdout);
     let asked: Vec<_> =
         bed.anthropic().essential_requests().into_iter().filter_map(|request| request.token).collect();
@@ -132,7 +132,7 @@ fn login_in_another_directory_is_refreshed_there() {
     let invocation = alice.sync().variable("CLAUDE_CREDENTIALS_FILE", &file.display().to_string());
     let said = invocation.run(LIMIT).expect("an end");
 
-    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
     assert_eq!(refreshes(&bed), 1);
     let text = fs::read_to_string(&file).expect("a login");
     assert!(text.contains("sk-ant-ort01-alice-1-2") && text.contains(SIBLING), "{text}");

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::{Login, Reuse};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, Started, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClientOutput, NEWEST, Person, Started, in_hours};
 use cas_tests::watcher::{Process, eventually};
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 /// The number of logouts. Before a restore was an exchange, about one in four was undone.
 const LOGOUTS: usize = 12;
 
-pub(super) fn bed() -> ClaudeBed {
-    ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
+pub(super) fn bed() -> ClaudeFixture {
+    ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs in with an `expiresAt` that the client takes for past, so that it refreshes first.
-pub(super) fn sign_in_stale(bed: &ClaudeBed, person: &Person<'_>) -> Login {
+pub(super) fn sign_in_stale(bed: &ClaudeFixture, person: &Person<'_>) -> Login {
     let login = bed.anthropic().sign_in("alice", LIFETIME);
     person.write_credentials(&document(&login)).expect("written");
     login
@@ -35,11 +35,11 @@ fn document(login: &Login) -> Value {
 pub(super) fn watch(person: &Person<'_>) -> (Started, Process) {
     let watcher = person.watch().start().expect("it starts");
     let process = Process::of(watcher.pid());
-    process.wait_until_it_watches(&person.home().join(".claude"));
+    process.wait_until_watching(&person.home().join(".claude"));
     (watcher, process)
 }
 
-pub(super) fn ask(person: &Person<'_>) -> Said {
+pub(super) fn ask(person: &Person<'_>) -> ClientOutput {
     person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -57,7 +57,7 @@ fn emptied(file: &Value) -> Value {
     file
 }
 
-pub(super) fn refreshes(bed: &ClaudeBed) -> usize {
+pub(super) fn refreshes(bed: &ClaudeFixture) -> usize {
     bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
@@ -71,7 +71,7 @@ fn login_cleared_by_an_older_client_is_restored_at_once() {
     assert!(ask(&alice).answered());
     let newest = alice.credentials().expect("a file");
     assert_ne!(refresh_token(&alice), spent.refresh_token);
-    process.wait_until_asleep();
+    process.wait_until_idle();
 
     // An old copy is written again, and the older client finds that its token is consumed.
     alice.write_credentials(&document(&spent)).expect("written");
@@ -122,12 +122,12 @@ fn logout_is_not_undone() {
     for _ in 0..LOGOUTS {
         let said = alice.claude().arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
         assert_eq!(said.exit_code, Some(0), "{said:?}");
-        process.wait_until_asleep();
+        process.wait_until_idle();
         thread::sleep(Duration::from_millis(200));
         assert!(!alice.credentials_file().exists(), "{said:?}");
         // The next login is watched again.
         alice.sign_in().expect("signed in");
-        process.wait_until_asleep();
+        process.wait_until_idle();
     }
     let good = alice.credentials().expect("a file");
     alice.write_credentials(&emptied(&good)).expect("written");

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, Invocation, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, Invocation, Person, in_hours};
 use serde_json::json;
 
 use super::claude::{LIMIT, ask, bed, refresh_token, refreshes, sign_in_stale, watch};
@@ -84,9 +84,9 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
 }
 
 /// One token request per rotation, from any client: no refresh token is presented twice.
-fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
+fn rotate(bed: &ClaudeFixture, alice: &Person<'_>) {
     let login = sign_in_stale(bed, alice);
-    assert_eq!(exchanged_by_sixteen(bed, alice), [fingerprint(&login.refresh_token)]);
+    assert_eq!(refresh_in_sixteen_sessions(bed, alice), [fingerprint(&login.refresh_token)]);
 
     // Once more by the clock of the client, which reads how long a token lasts in the file.
     let before = fingerprint(&refresh_token(alice));
@@ -94,14 +94,14 @@ fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
     file["claudeAiOauth"]["expiresAt"] = json!(in_hours(-1));
     bed.anthropic().forget_requests();
     alice.write_credentials(&file).expect("written");
-    assert_eq!(exchanged_by_sixteen(bed, alice), [before]);
+    assert_eq!(refresh_in_sixteen_sessions(bed, alice), [before]);
 
     // The server's log agrees. A client may refresh a login that another client has just refreshed,
     // if the former token is reported as expired; but that is another rotation.
     let before = fingerprint(&refresh_token(alice));
     bed.anthropic().forget_requests();
     assert!(bed.anthropic().expire(&login.family));
-    let exchanged = exchanged_by_sixteen(bed, alice);
+    let exchanged = refresh_in_sixteen_sessions(bed, alice);
     assert_eq!(exchanged.first(), Some(&before));
     let distinct: BTreeSet<_> = exchanged.iter().collect();
     assert_eq!(distinct.len(), exchanged.len(), "{exchanged:?}");
@@ -109,7 +109,7 @@ fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
 
 /// The refresh tokens that were presented while so many sessions asked one question each and all of
 /// them had an answer.
-fn exchanged_by_sixteen(bed: &ClaudeBed, alice: &Person<'_>) -> Vec<String> {
+fn refresh_in_sixteen_sessions(bed: &ClaudeFixture, alice: &Person<'_>) -> Vec<String> {
     let sessions: Vec<_> = (0..SESSIONS).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {
         let said = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));

@@ -4,23 +4,23 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use cas_tests::claude_login::tombstone;
+use cas_tests::claude_login::cleared_login;
 use cas_tests::test_user::LOGIN;
 use cas_tests::watcher::{Watcher, Way, Writer, eventually};
 use nix::sys::signal::Signal;
 
-use crate::{good, wait_until_back, watched};
+use crate::{good, wait_until_restored, watched};
 
 #[test]
 fn idle_watcher_is_never_woken_up() {
-    let (resident, watcher, _) = watched(1);
+    let (test_user, watcher, _) = watched(1);
     let before = watcher.process().account();
     // Events elsewhere in the home, and reads of the login, do not concern the watcher.
     std::thread::sleep(Duration::from_secs(2));
     for name in ["notes.txt", ".bash_history", ".config/some.toml"] {
-        fs::write(resident.path(name), "text").expect("written");
+        fs::write(test_user.path(name), "text").expect("written");
     }
-    assert!(resident.read(LOGIN).is_some());
+    assert!(test_user.read(LOGIN).is_some());
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(watcher.process().account(), before);
 }
@@ -29,15 +29,15 @@ fn idle_watcher_is_never_woken_up() {
 /// share, are about 4 MiB more (`docs/design/performance.md`).
 #[test]
 fn watcher_memory_stays_below_a_mebibyte() {
-    let (resident, watcher, _) = watched(0);
-    let writer = Writer::of(&resident);
+    let (test_user, watcher, _) = watched(0);
+    let writer = Writer::of(&test_user);
     for number in 1..=20 {
         let text = good(number);
         writer.write(Way::Rename, &text);
-        writer.write(Way::Rename, &tombstone(&text));
-        wait_until_back(&resident, number, &text);
+        writer.write(Way::Rename, &cleared_login(&text));
+        wait_until_restored(&test_user, number, &text);
     }
-    watcher.process().wait_until_asleep();
+    watcher.process().wait_until_idle();
     let account = watcher.process().account();
     assert!(account.anonymous_kib < 1024 && account.peak_kib < 6 * 1024, "{account:?}");
 }
@@ -56,29 +56,29 @@ fn watcher_memory_cannot_be_read_by_the_user() {
 #[test]
 fn signal_ends_the_watcher_without_leftovers() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let (resident, watcher, text) = watched(1);
-        Writer::of(&resident).write(Way::Rename, &tombstone(&text));
-        wait_until_back(&resident, 1, &text);
+        let (test_user, watcher, text) = watched(1);
+        Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+        wait_until_restored(&test_user, 1, &text);
         watcher.signal(signal);
         assert_eq!(watcher.end(), Some(0));
-        let left: Vec<_> = fs::read_dir(resident.path(".claude")).expect("listed").collect();
+        let left: Vec<_> = fs::read_dir(test_user.path(".claude")).expect("listed").collect();
         assert_eq!(left.len(), 1, "no lock and no temporary file: {left:?}");
     }
 }
 
 #[test]
 fn second_watcher_waits_and_takes_over() {
-    let (resident, first, _) = watched(1);
-    let second = Watcher::begin(&resident);
+    let (test_user, first, _) = watched(1);
+    let second = Watcher::begin(&test_user);
     let waits = || fs::read_to_string(second.process().directory().join("wchan"));
     let threads = || second.process().account().threads;
     eventually("a second one that waits", || waits().is_ok_and(|at| at.contains("unix_stream_read")));
     assert_eq!(threads(), 1, "it does nothing yet");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.end(), Some(0));
-    second.process().wait_until_it_watches(&resident.path(".claude"));
-    let (writer, text) = (Writer::of(&resident), good(2));
+    second.process().wait_until_watching(&test_user.path(".claude"));
+    let (writer, text) = (Writer::of(&test_user), good(2));
     writer.write(Way::Rename, &text);
-    writer.write(Way::Rename, &tombstone(&text));
-    wait_until_back(&resident, 2, &text);
+    writer.write(Way::Rename, &cleared_login(&text));
+    wait_until_restored(&test_user, 2, &text);
 }

@@ -11,7 +11,7 @@ mod without_backups;
 
 use cas_tests::claude_login::{self, HOUR_MS};
 use cas_tests::now_ms;
-use cas_tests::test_user::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, TestUser};
 use cas_tests::watcher::{Watcher, wait_for_login};
 
 /// The text of a login that is good for hours; a higher number ends later, as after a refresh.
@@ -25,22 +25,22 @@ fn name(number: u64) -> String {
 
 /// Waits until the login of this number is in the file again, and everything beside it.
 #[track_caller]
-fn wait_until_back(resident: &Resident, number: u64, written: &str) {
-    wait_for_login(resident, |text| text.contains(&format!("refresh-of-{}\"", name(number))));
-    assert_eq!(claude_login::parsed(&login(resident)), claude_login::parsed(written));
+fn wait_until_restored(test_user: &TestUser, number: u64, written: &str) {
+    wait_for_login(test_user, |text| text.contains(&format!("refresh-of-{}\"", name(number))));
+    assert_eq!(claude_login::parsed(&login(test_user)), claude_login::parsed(written));
 }
 
 /// What lies in the file.
 #[track_caller]
-fn login(resident: &Resident) -> String {
-    String::from_utf8(resident.read(LOGIN).expect("there is a file")).expect("it is text")
+fn login(test_user: &TestUser) -> String {
+    String::from_utf8(test_user.read(LOGIN).expect("there is a file")).expect("it is text")
 }
 
 /// A resident with a good login of this number, whose watcher has seen it.
-fn watched(number: u64) -> (Resident, Watcher, String) {
-    let resident = Resident::settle();
+fn watched(number: u64) -> (TestUser, Watcher, String) {
+    let test_user = TestUser::create();
     let text = good(number);
-    resident.put(LOGIN, &text);
-    let watcher = Watcher::start(&resident);
-    (resident, watcher, text)
+    test_user.put(LOGIN, &text);
+    let watcher = Watcher::start(&test_user);
+    (test_user, watcher, text)
 }

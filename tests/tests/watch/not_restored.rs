@@ -2,88 +2,89 @@
 
 use std::fs;
 
-use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, healthy};
 use cas_tests::now_ms;
-use cas_tests::test_user::{ENV_FILE, LOGIN, Resident};
+use cas_tests::test_user::{ENV_FILE, LOGIN, TestUser};
 use cas_tests::watcher::{Act, Watcher, Way, Writer, eventually};
 
-use crate::{login, wait_until_back, watched};
+use crate::{login, wait_until_restored, watched};
 
 #[test]
 fn deleted_file_is_not_restored() {
-    let (resident, watcher, text) = watched(1);
-    resident.remove(LOGIN);
+    let (test_user, watcher, text) = watched(1);
+    test_user.remove(LOGIN);
     // Something else happens beside it, so that there is something to wake up for.
-    fs::write(resident.path(".claude/settings.json"), "{}").expect("written");
-    watcher.process().wait_until_asleep();
-    assert!(resident.read(LOGIN).is_none());
+    fs::write(test_user.path(".claude/settings.json"), "{}").expect("written");
+    watcher.process().wait_until_idle();
+    assert!(test_user.read(LOGIN).is_none());
     // It has not stopped watching.
-    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
-    wait_until_back(&resident, 1, &text);
+    Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+    wait_until_restored(&test_user, 1, &text);
 }
 
 #[test]
 fn login_with_an_expired_access_token_is_left_to_the_sync() {
-    let resident = Resident::settle();
+    let test_user = TestUser::create();
     let stale = healthy("number-1", now_ms() - HOUR_MS);
-    resident.put(LOGIN, &stale);
-    let watcher = Watcher::start(&resident);
-    Writer::of(&resident).write(Way::Rename, &tombstone(&stale));
-    eventually("a warning", || resident.journal().contains("user=alice WARN"));
-    watcher.process().wait_until_asleep();
-    assert_eq!(login(&resident), tombstone(&stale));
-    assert!(resident.journal().contains("the sync looks for one"), "{}", resident.journal());
+    test_user.put(LOGIN, &stale);
+    let watcher = Watcher::start(&test_user);
+    Writer::of(&test_user).write(Way::Rename, &cleared_login(&stale));
+    eventually("a warning", || test_user.journal().contains("user=alice WARN"));
+    watcher.process().wait_until_idle();
+    assert_eq!(login(&test_user), cleared_login(&stale));
+    assert!(test_user.journal().contains("the sync looks for one"), "{}", test_user.journal());
 }
 
 #[test]
 fn repeated_problem_is_logged_once() {
-    let resident = Resident::settle();
-    let watcher = Watcher::start(&resident);
-    let empty = tombstone(&healthy("number-1", 0));
-    let writer = Writer::of(&resident);
+    let test_user = TestUser::create();
+    let watcher = Watcher::start(&test_user);
+    let empty = cleared_login(&healthy("number-1", 0));
+    let writer = Writer::of(&test_user);
     for _ in 0..5 {
         writer.write(Way::Rename, &empty);
-        watcher.process().wait_until_asleep();
+        watcher.process().wait_until_idle();
     }
-    assert_eq!(resident.journal().matches("user=alice WARN").count(), 1, "{}", resident.journal());
+    assert_eq!(test_user.journal().matches("user=alice WARN").count(), 1, "{}", test_user.journal());
 }
 
 #[test]
 fn older_login_written_again_is_left_to_the_sync() {
-    let (resident, watcher, newest) = watched(2);
+    let (test_user, watcher, newest) = watched(2);
     let older = crate::good(1);
-    let writer = Writer::of(&resident);
+    let writer = Writer::of(&test_user);
     writer.write(Way::Rename, &older);
-    watcher.process().wait_until_asleep();
-    assert_eq!(login(&resident), older);
+    watcher.process().wait_until_idle();
+    assert_eq!(login(&test_user), older);
     // If it is cleared, the newest login is restored, not the older one.
-    writer.write(Way::Rename, &tombstone(&older));
-    wait_until_back(&resident, 2, &newest);
+    writer.write(Way::Rename, &cleared_login(&older));
+    wait_until_restored(&test_user, 2, &newest);
 }
 
 #[test]
 fn login_is_not_restored_with_an_active_setup_token() {
-    let resident = Resident::settle();
+    let test_user = TestUser::create();
     let text = crate::good(1);
-    resident.put(LOGIN, &text);
-    resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
-    let watcher = Watcher::start(&resident);
-    let writer = Writer::of(&resident);
-    writer.perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, tombstone(&text))]);
-    watcher.process().wait_until_asleep();
-    assert_eq!(login(&resident), tombstone(&text));
+    test_user.put(LOGIN, &text);
+    test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
+    let watcher = Watcher::start(&test_user);
+    let writer = Writer::of(&test_user);
+    writer
+        .perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, cleared_login(&text))]);
+    watcher.process().wait_until_idle();
+    assert_eq!(login(&test_user), cleared_login(&text));
 }
 
 #[test]
 fn other_files_beside_the_login_are_ignored() {
-    let (resident, watcher, text) = watched(1);
+    let (test_user, watcher, text) = watched(1);
     for name in [".credentials.json.bak", "tmp-of-somebody", ".credentials.json.tmp.0000"] {
-        fs::write(resident.path(".claude").join(name), crate::good(7)).expect("written");
-        cas_tests::test_user::hand_over(&resident.path(".claude").join(name));
+        fs::write(test_user.path(".claude").join(name), crate::good(7)).expect("written");
+        cas_tests::test_user::give_to_user(&test_user.path(".claude").join(name));
     }
-    watcher.process().wait_until_asleep();
+    watcher.process().wait_until_idle();
     let open = watcher.process().descriptors();
     assert!(!open.iter().any(|(path, _)| path.contains("/.claude/")), "{open:?}");
-    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
-    wait_until_back(&resident, 1, &text);
+    Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+    wait_until_restored(&test_user, 1, &text);
 }

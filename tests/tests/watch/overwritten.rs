@@ -6,12 +6,12 @@ use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_core::credential::login::Owner;
 use cas_core::ledger::{GenerationRecord, GenerationState, Ledger, Origin};
 use cas_core::time::timestamp::Timestamp;
-use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, healthy};
 use cas_tests::now_ms;
-use cas_tests::test_user::{LOGIN, Resident, STATE};
+use cas_tests::test_user::{LOGIN, STATE, TestUser};
 use cas_tests::watcher::{Act, Watcher, Way, Writer, eventually, wait_for_login};
 
-use crate::{good, login, wait_until_back, watched};
+use crate::{good, login, wait_until_restored, watched};
 
 /// How long after the good generation the other one is written, in ms.
 const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
@@ -20,57 +20,57 @@ const ROUNDS: u64 = 4;
 
 #[test]
 fn login_cleared_by_rename_is_restored_each_time() {
-    emptied_again_and_again(Way::Rename);
+    restores_of_repeated_clears(Way::Rename);
 }
 
 #[test]
 fn login_cleared_in_place_is_restored_each_time() {
-    emptied_again_and_again(Way::InPlace);
+    restores_of_repeated_clears(Way::InPlace);
 }
 
-fn emptied_again_and_again(way: Way) {
-    let (resident, watcher, _) = watched(0);
-    let writer = Writer::of(&resident);
+fn restores_of_repeated_clears(way: Way) {
+    let (test_user, watcher, _) = watched(0);
+    let writer = Writer::of(&test_user);
     let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
     for (number, pause) in (1..).zip(rounds) {
         let text = good(number);
         let pause = (pause > 0).then_some(Act::Wait(Duration::from_millis(pause)));
         let good = Act::Write(Way::Rename, text.clone());
-        let bad = Act::Write(way, tombstone(&text));
+        let bad = Act::Write(way, cleared_login(&text));
         writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
-        wait_until_back(&resident, number, &text);
+        wait_until_restored(&test_user, number, &text);
     }
-    watcher.process().wait_until_asleep();
-    let journal = resident.journal();
+    watcher.process().wait_until_idle();
+    let journal = test_user.journal();
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
 
 /// A login that is written in place and overwritten at once was never readable; a moment is enough.
 #[test]
 fn login_written_in_place_is_backed_up() {
-    let (resident, watcher, _) = watched(0);
-    let writer = Writer::of(&resident);
+    let (test_user, watcher, _) = watched(0);
+    let writer = Writer::of(&test_user);
     for number in 1..=10 {
         let text = good(number);
         writer.write(Way::InPlace, &text);
-        watcher.process().wait_until_asleep();
-        writer.write(Way::InPlace, &tombstone(&text));
-        wait_until_back(&resident, number, &text);
+        watcher.process().wait_until_idle();
+        writer.write(Way::InPlace, &cleared_login(&text));
+        wait_until_restored(&test_user, number, &text);
     }
 }
 
 #[test]
 fn later_of_two_consecutive_logins_is_restored() {
-    let (resident, watcher, _) = watched(0);
+    let (test_user, watcher, _) = watched(0);
     let (first, second) = (good(1), good(2));
-    Writer::of(&resident).perform(vec![
+    Writer::of(&test_user).perform(vec![
         Act::Write(Way::Rename, first),
         Act::Write(Way::Rename, second.clone()),
-        Act::Write(Way::Rename, tombstone(&second)),
+        Act::Write(Way::Rename, cleared_login(&second)),
     ]);
-    wait_until_back(&resident, 2, &second);
-    watcher.process().wait_until_asleep();
-    let history = resident.read(&format!("{STATE}/history.json")).expect("a history");
+    wait_until_restored(&test_user, 2, &second);
+    watcher.process().wait_until_idle();
+    let history = test_user.read(&format!("{STATE}/history.json")).expect("a history");
     let history = String::from_utf8(history).expect("text");
     assert!(
         [1, 2].iter().all(|number| history.contains(&format!("refresh-of-number-{number}"))),
@@ -80,32 +80,32 @@ fn later_of_two_consecutive_logins_is_restored() {
 
 #[test]
 fn torn_login_file_is_restored() {
-    let (resident, _watcher, text) = watched(1);
-    Writer::of(&resident).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
-    wait_for_login(&resident, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
+    let (test_user, _watcher, text) = watched(1);
+    Writer::of(&test_user).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
+    wait_for_login(&test_user, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
 }
 
 #[test]
 fn file_that_is_being_written_in_place_is_not_changed() {
-    let (resident, watcher, _) = watched(1);
+    let (test_user, watcher, _) = watched(1);
     let text = good(2);
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
     // Other processes open the file for writing and close it: the kernel sends the same event as
     // for a completed write.
-    let writer = Writer::of(&resident);
+    let writer = Writer::of(&test_user);
     writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
     writer.write(Way::InPlace, &text);
-    watcher.process().wait_until_asleep();
-    assert_eq!(login(&resident), text);
-    assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
+    watcher.process().wait_until_idle();
+    assert_eq!(login(&test_user), text);
+    assert!(!test_user.journal().contains("RECOVERED"), "{}", test_user.journal());
 }
 
 /// Creates a ledger with a login that was restored this often within the last hour.
-fn put_back(times: usize) -> Resident {
-    let resident = Resident::settle();
+fn put_back(times: usize) -> TestUser {
+    let test_user = TestUser::create();
     let expires_at_ms = now_ms() + 7 * HOUR_MS;
     let text = healthy("number-1", expires_at_ms);
-    resident.put(LOGIN, &text);
+    test_user.put(LOGIN, &text);
     let entry = GenerationRecord {
         first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
         number: 0,
@@ -121,25 +121,25 @@ fn put_back(times: usize) -> Resident {
     let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");
     let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
     // A restored login is in the history, otherwise it could not have been restored.
-    assert!(resident.sync().status.success());
-    resident.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
-    resident
+    assert!(test_user.sync().status.success());
+    test_user.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
+    test_user
 }
 
 #[test]
 fn ninth_restore_within_an_hour_is_refused() {
     for (times, is_back) in [(7, true), (8, false)] {
-        let resident = put_back(times);
-        let text = login(&resident);
-        let _watcher = Watcher::start(&resident);
-        Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+        let test_user = put_back(times);
+        let text = login(&test_user);
+        let _watcher = Watcher::start(&test_user);
+        Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
         if is_back {
-            wait_until_back(&resident, 1, &text);
+            wait_until_restored(&test_user, 1, &text);
         } else {
-            eventually("a warning", || resident.journal().contains("user=alice WARN"));
-            let journal = resident.journal();
+            eventually("a warning", || test_user.journal().contains("user=alice WARN"));
+            let journal = test_user.journal();
             assert!(journal.contains("find the process that keeps overwriting it"), "{journal}");
-            assert_eq!(login(&resident), tombstone(&text));
+            assert_eq!(login(&test_user), cleared_login(&text));
         }
     }
 }

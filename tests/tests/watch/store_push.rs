@@ -7,22 +7,22 @@ use std::time::Duration;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
-use cas_tests::test_user::{LOGIN, Resident, STATE, UID};
+use cas_tests::test_user::{LOGIN, STATE, TestUser, UID};
 use cas_tests::watcher::{Watcher, Way, Writer, eventually};
 use serde_json::{Value, json};
 
 use crate::{good, name};
 
 /// Creates a user whose first login is in the store, beside a field of another tool.
-fn with_a_store() -> (Resident, Bao, Person) {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Patch);
+fn with_a_store() -> (TestUser, Bao, Person) {
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let person = test_user.use_store(&bao, Policy::Patch);
     person.put_document(&json!({"tracker_token": "of somebody else"}));
-    resident.put(LOGIN, &good(0));
-    let said = resident.sync();
+    test_user.put(LOGIN, &good(0));
+    let said = test_user.sync();
     assert!(said.status.success(), "{said:?}");
-    (resident, bao, person)
+    (test_user, bao, person)
 }
 
 fn version(person: &Person) -> Value {
@@ -35,28 +35,28 @@ fn holds(person: &Person, number: u64) -> bool {
 
 #[test]
 fn new_login_is_pushed_once() {
-    let (resident, _bao, person) = with_a_store();
-    let watcher = Watcher::start(&resident);
+    let (test_user, _bao, person) = with_a_store();
+    let watcher = Watcher::start(&test_user);
     let before = version(&person).as_u64().expect("a number");
-    let writer = Writer::of(&resident);
+    let writer = Writer::of(&test_user);
     // Twice in a row: one push covers both.
     writer.write(Way::Rename, &good(1));
     writer.write(Way::Rename, &good(2));
     eventually("the login in the store", || holds(&person, 2));
     assert_eq!(version(&person).as_u64(), Some(before + 1));
     assert_eq!(person.fields()["tracker_token"], "of somebody else");
-    watcher.process().wait_until_asleep();
+    watcher.process().wait_until_idle();
     assert_eq!(watcher.process().account().threads, 3, "nobody waits for a push any more");
 }
 
 #[test]
 fn push_waits_for_another_run() {
-    let (resident, _bao, person) = with_a_store();
-    let state = StateDirectory::new(resident.path(STATE), UID);
+    let (test_user, _bao, person) = with_a_store();
+    let state = StateDirectory::new(test_user.path(STATE), UID);
     let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
-    let watcher = Watcher::start(&resident);
-    Writer::of(&resident).write(Way::Rename, &good(1));
-    eventually("a push that finds the lock held", || resident.journal().contains("user=alice SKIP"));
+    let watcher = Watcher::start(&test_user);
+    Writer::of(&test_user).write(Way::Rename, &good(1));
+    eventually("a push that finds the lock held", || test_user.journal().contains("user=alice SKIP"));
     assert!(!holds(&person, 1));
     drop(held);
     eventually("the login in the store", || holds(&person, 1));
@@ -65,16 +65,16 @@ fn push_waits_for_another_run() {
 
 #[test]
 fn push_waits_for_an_unreachable_store() {
-    let (resident, bao, person) = with_a_store();
+    let (test_user, bao, person) = with_a_store();
     bao.seal();
-    let _watcher = Watcher::start(&resident);
-    Writer::of(&resident).write(Way::Rename, &good(1));
-    let log = || fs::read_to_string(resident.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
+    let _watcher = Watcher::start(&test_user);
+    Writer::of(&test_user).write(Way::Rename, &good(1));
+    let log = || fs::read_to_string(test_user.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
     eventually("a push that finds it sealed", || log().contains(" WARN "));
     assert!(
-        !resident.journal().contains("WARN"),
+        !test_user.journal().contains("WARN"),
         "the sync tells of an outage, once: {}",
-        resident.journal()
+        test_user.journal()
     );
     bao.unseal();
     eventually("the login in the store", || holds(&person, 1));
@@ -83,11 +83,11 @@ fn push_waits_for_an_unreachable_store() {
 /// The unit gives the watch a high one, for what it does in milliseconds.
 #[test]
 fn push_has_a_lower_priority_than_the_watcher() {
-    let (resident, _bao, _person) = with_a_store();
-    let silent = resident.listen();
-    resident.use_address(&format!("http://{}", silent.local_addr().expect("an address")));
-    let watcher = Watcher::start(&resident);
-    Writer::of(&resident).write(Way::Rename, &good(1));
+    let (test_user, _bao, _person) = with_a_store();
+    let silent = test_user.listen();
+    test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
+    let watcher = Watcher::start(&test_user);
+    Writer::of(&test_user).write(Way::Rename, &good(1));
     let mut push = None;
     eventually("a push that waits for its answer", || {
         push = children(&watcher.process().directory()).into_iter().find(|child| is_a_push(child));
@@ -119,10 +119,10 @@ fn nice_value(process: &Path) -> i32 {
 
 #[test]
 fn push_is_skipped_without_a_store() {
-    let resident = Resident::settle();
-    let watcher = Watcher::start(&resident);
-    Writer::of(&resident).write(Way::Rename, &good(1));
-    watcher.process().wait_until_asleep();
+    let test_user = TestUser::create();
+    let watcher = Watcher::start(&test_user);
+    Writer::of(&test_user).write(Way::Rename, &good(1));
+    watcher.process().wait_until_idle();
     std::thread::sleep(Duration::from_secs(4));
-    assert!(!resident.path(&format!("{STATE}/sync.log")).exists(), "no run was started");
+    assert!(!test_user.path(&format!("{STATE}/sync.log")).exists(), "no run was started");
 }

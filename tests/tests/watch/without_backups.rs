@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cas_tests::claude_login::tombstone;
+use cas_tests::claude_login::cleared_login;
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::STATE;
 use cas_tests::watcher::{Way, Writer, eventually};
@@ -12,28 +12,28 @@ use super::*;
 
 #[test]
 fn watcher_with_disabled_backups_keeps_nothing() {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Patch);
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let person = test_user.use_store(&bao, Policy::Patch);
     person.put_document(&json!({"tracker_token": "of somebody else"}));
-    resident.configure("verify = false\noauth_backup = false\n");
-    resident.put(LOGIN, &good(0));
+    test_user.configure("verify = false\noauth_backup = false\n");
+    test_user.put(LOGIN, &good(0));
     let asked = bao.asked().len();
-    let watcher = Watcher::start(&resident);
-    let writer = Writer::of(&resident);
+    let watcher = Watcher::start(&test_user);
+    let writer = Writer::of(&test_user);
     writer.write(Way::Rename, &good(1));
-    let emptied = tombstone(&good(1));
+    let emptied = cleared_login(&good(1));
     writer.write(Way::Rename, &emptied);
-    eventually("that it was seen", || resident.journal().contains("FAIL"));
-    watcher.process().wait_until_asleep();
+    eventually("that it was seen", || test_user.journal().contains("FAIL"));
+    watcher.process().wait_until_idle();
 
-    assert_eq!(login(&resident), emptied);
+    assert_eq!(login(&test_user), emptied);
     assert!(
-        resident.journal().contains("backups are disabled on this machine (oauth_backup = false)"),
+        test_user.journal().contains("backups are disabled on this machine (oauth_backup = false)"),
         "{}",
-        resident.journal()
+        test_user.journal()
     );
-    for entry in fs::read_dir(resident.path(STATE)).expect("a state") {
+    for entry in fs::read_dir(test_user.path(STATE)).expect("a state") {
         let file = entry.expect("an entry").path();
         let text = fs::read_to_string(&file).unwrap_or_default();
         assert!(!text.contains("refresh-of-"), "{}: {text}", file.display());

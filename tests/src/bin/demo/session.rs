@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_tests::guest::{Terminal, Workplace};
+use cas_tests::guest::{ClaudeGuest, Terminal};
 use serde_json::Value;
 
 use crate::page::{Page, Tone};
@@ -19,7 +19,7 @@ pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
 pub(crate) const ANSWER: &str = "AUTH_OK";
 
 /// Opens an interactive ssh session, and shows that; with it, how long it took to the prompt.
-pub(crate) fn log_in(page: &Page, desk: &Workplace, user: &str) -> (Terminal, Duration) {
+pub(crate) fn log_in(page: &Page, desk: &ClaudeGuest, user: &str) -> (Terminal, Duration) {
     page.typed(LAPTOP, &format!("ssh {user}@workstation"));
     let began = Instant::now();
     let mut session = desk.guest.ssh_terminal(user);
@@ -57,7 +57,7 @@ pub(crate) fn tone_of(said: &str) -> Tone {
 
 /// Whether the servers were asked for inference, and with this token alone; a refresh counts as
 /// another one.
-pub(crate) fn was_asked_with_alone(desk: &Workplace, token: &str) -> bool {
+pub(crate) fn was_only_token_used(desk: &ClaudeGuest, token: &str) -> bool {
     let expected = Fingerprint::from_bytes(token).to_string();
     let asked: Vec<_> =
         desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect();

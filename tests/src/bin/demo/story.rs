@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_tests::claude_client::NEWEST;
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Suite, Workplace, is_emptied, login_path};
+use cas_tests::guest::{ClaudeGuest, Suite, is_cleared, login_path};
 use serde_json::Value;
 
 use crate::page::{Page, Tone};
 use crate::render::{seconds, show_login};
 use crate::session::{
-    ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_asked_with_alone,
+    ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_only_token_used,
 };
 
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
@@ -25,7 +25,7 @@ const OLD_COPY: &str = "dotfiles/.credentials.json";
 /// What a login may take longer with us than without: the module's deadline.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Far longer than anything takes that happens in the background.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the whole demo.
 ///
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn tell(page: &Page) -> Result<()> {
     page.tell("Booting a throw-away Debian 12 …");
     let began = Instant::now();
-    let desk = Workplace::start(Suite::Bookworm).context("there is no such guest")?;
+    let desk = ClaudeGuest::start(Suite::Bookworm).context("there is no such guest")?;
     desk.guest.install_product();
     desk.guest.resume(); // the bed installs it paused
     page.tell(&format!(
@@ -45,16 +45,16 @@ pub(crate) fn tell(page: &Page) -> Result<()> {
     ));
 
     page.heading("1. The admin lets claude-auth-sync look after alice");
-    let good = alice_is_enrolled(page, &desk)?;
+    let good = enroll_alice(page, &desk)?;
 
     page.heading("2. The old copy of her login comes back, and Claude Code loses it");
-    alice_loses_her_login(page, &desk)?;
+    lose_login_of_alice(page, &desk)?;
 
     page.heading("3. She logs in again. First without claude-auth-sync …");
-    let without = she_logs_in_without_us(page, &desk)?;
+    let without = log_in_without_product(page, &desk)?;
 
     page.heading("4. … and then with it");
-    let with = she_logs_in_with_us(page, &desk, &good)?;
+    let with = log_in_with_product(page, &desk, &good)?;
     ensure!(with < without + DEADLINE, "the prompt took {with:?} instead of {without:?}");
     page.tell("");
     page.row("put back", "her login from before the old copy came, every key of it");
@@ -62,10 +62,10 @@ pub(crate) fn tell(page: &Page) -> Result<()> {
     page.row("to the prompt", &format!("{}; without claude-auth-sync {}", seconds(with), seconds(without)));
 
     page.heading("5. Emptied again while she works: nobody logs in, and the watch puts it back");
-    it_is_put_back_while_she_works(page, &desk)?;
+    restore_during_session(page, &desk)?;
 
     page.heading("6. Bob has no login at all, but a setup-token that lasts a year");
-    bob_has_a_setup_token(page, &desk)?;
+    log_in_bob_with_setup_token(page, &desk)?;
 
     page.heading("What whoever is on call finds of all this");
     page.typed(ROOT, "journalctl -t claude-auth-sync");
@@ -76,7 +76,7 @@ pub(crate) fn tell(page: &Page) -> Result<()> {
 
 /// The first sync finds yesterday's login: the real client refreshes it, asks its question, and
 /// what it wrote is backed up. Returns the login file.
-fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
+fn enroll_alice(page: &Page, desk: &ClaudeGuest) -> Result<Value> {
     desk.sign_in_yesterday("alice");
     desk.guest
         .run(&format!(
@@ -102,7 +102,7 @@ fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
 
 /// The refresh token of the copy is consumed: the server rejects it, and the client clears the
 /// login.
-fn alice_loses_her_login(page: &Page, desk: &Workplace) -> Result<()> {
+fn lose_login_of_alice(page: &Page, desk: &ClaudeGuest) -> Result<()> {
     let mut session = log_in(page, desk, "alice").0;
     type_and_show(page, &mut session, &format!("cp {OLD_COPY} .claude/"), "");
     let said = ask(page, &mut session, "");
@@ -112,12 +112,12 @@ fn alice_loses_her_login(page: &Page, desk: &Workplace) -> Result<()> {
     let left = parsed(&desk.guest.login_of("alice"));
     page.tell("\n    A refresh token works once, and the copy's was used up. The server refused it,\n    and this is what Claude Code has left of her login:\n");
     show_login(page, &left);
-    ensure!(is_emptied(&left), "Claude Code has not emptied the login");
+    ensure!(is_cleared(&left), "Claude Code has not emptied the login");
     Ok(())
 }
 
 /// A login with our line taken out of the session stack. Returns how long the prompt took.
-fn she_logs_in_without_us(page: &Page, desk: &Workplace) -> Result<Duration> {
+fn log_in_without_product(page: &Page, desk: &ClaudeGuest) -> Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package --remove claude-auth-sync");
     desk.guest.disable_module();
     let (mut session, took) = log_in(page, desk, "alice");
@@ -128,31 +128,28 @@ fn she_logs_in_without_us(page: &Page, desk: &Workplace) -> Result<Duration> {
 }
 
 /// The same login with our line in the session stack. Returns how long the prompt took.
-fn she_logs_in_with_us(page: &Page, desk: &Workplace, good: &Value) -> Result<Duration> {
+fn log_in_with_product(page: &Page, desk: &ClaudeGuest, good: &Value) -> Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package");
     desk.guest.enable_module();
     desk.anthropic.forget_requests();
     let (mut session, took) = log_in(page, desk, "alice");
-    let mended = parsed(&desk.guest.login_of("alice"));
+    let fixed = parsed(&desk.guest.login_of("alice"));
     page.tell("\n    and before her prompt appears:\n");
-    show_login(page, &mended);
+    show_login(page, &fixed);
     page.tell("");
     let said = ask(page, &mut session, "");
     session.leave();
 
     ensure!(said == ANSWER, "Claude Code does not work after the login");
-    ensure!(mended == *good, "what was put back is not what there was");
+    ensure!(fixed == *good, "what was put back is not what there was");
     let status = desk.guest.status_of(&login_path("alice"));
     ensure!(status == "600 alice:alice regular file", "her login file is now: {status}");
-    ensure!(
-        was_asked_with_alone(desk, access_token(good)),
-        "the server was asked with another token as well"
-    );
+    ensure!(was_only_token_used(desk, access_token(good)), "the server was asked with another token as well");
     Ok(took)
 }
 
 /// A session is open, its login is cleared, and no new login happens.
-fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
+fn restore_during_session(page: &Page, desk: &ClaudeGuest) -> Result<()> {
     let before = parsed(&desk.guest.login_of("alice"));
     let mut session = log_in(page, desk, "alice").0;
     page.typed(ROOT, "cas-sync enroll alice");
@@ -176,22 +173,22 @@ fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
             .text()
     };
     wait_until("the watch has said so", || by_the_watch().contains("RECOVERED"))?;
-    let mended = parsed(&desk.guest.login_of("alice"));
+    let fixed = parsed(&desk.guest.login_of("alice"));
     page.tell("\n    and a moment later:\n");
-    show_login(page, &mended);
+    show_login(page, &fixed);
     page.tell("");
     let said = ask(page, &mut session, "");
     session.leave();
     // Claude Code adds members to a login when it uses it. The other members must be unchanged.
     for key in ["accessToken", "refreshToken"] {
-        let (before, mended) = (&before["claudeAiOauth"][key], &mended["claudeAiOauth"][key]);
-        ensure!(before == mended, "what was put back is not what there was");
+        let (before, fixed) = (&before["claudeAiOauth"][key], &fixed["claudeAiOauth"][key]);
+        ensure!(before == fixed, "what was put back is not what there was");
     }
     ensure!(said == ANSWER, "Claude Code does not work");
     Ok(())
 }
 
-fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
+fn log_in_bob_with_setup_token(page: &Page, desk: &ClaudeGuest) -> Result<()> {
     desk.anthropic.accept_setup_token(BOBS_TOKEN);
     desk.guest.put_token("bob", BOBS_TOKEN);
     page.typed(ROOT, "cas-sync enroll bob");
@@ -204,7 +201,7 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
     let said = desk.guest.ssh("bob", QUESTION).text();
     page.answered(&said, tone_of(&said));
     ensure!(said.trim() == ANSWER, "Claude Code does not work with the setup-token");
-    ensure!(was_asked_with_alone(desk, BOBS_TOKEN), "the server was asked with another token as well");
+    ensure!(was_only_token_used(desk, BOBS_TOKEN), "the server was asked with another token as well");
     page.tell("");
     page.row(
         "Claude Code",
@@ -214,7 +211,7 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
 }
 
 /// Waits until no request is pending and no sync runs.
-fn at_rest(desk: &Workplace, user: &str) -> Result<()> {
+fn at_rest(desk: &ClaudeGuest, user: &str) -> Result<()> {
     let service = format!("claude-auth-sync@{user}.service");
     let rest = format!(
         "test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
@@ -223,7 +220,7 @@ fn at_rest(desk: &Workplace, user: &str) -> Result<()> {
 }
 
 /// Waits until the sync that enrolling has started is done; what it said.
-fn first_sync(desk: &Workplace, user: &str) -> Result<String> {
+fn first_sync(desk: &ClaudeGuest, user: &str) -> Result<String> {
     let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
     let service = format!("claude-auth-sync@{user}.service");
     let said = || desk.guest.run(&format!("systemctl is-active --quiet {service} || tail -n1 {log}")).text();
@@ -234,9 +231,9 @@ fn first_sync(desk: &Workplace, user: &str) -> Result<String> {
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
-        ensure!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        ensure!(Instant::now() < end, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())

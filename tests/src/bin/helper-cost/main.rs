@@ -18,7 +18,7 @@ const ROUNDS: usize = 300;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let person = Person::settle(folder.path());
+    let person = Person::create(folder.path());
     let bare = minimal_program::build(folder.path());
     let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
     let mounts = vec![

@@ -39,7 +39,7 @@ pub(crate) struct Person {
 
 impl Person {
     /// Gives them a home with a whole login that was backed up once.
-    pub(crate) fn settle(folder: &Path) -> Self {
+    pub(crate) fn create(folder: &Path) -> Self {
         let person = Self { folder: folder.to_owned() };
         fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).expect("the folder can be entered");
         let home = person.home();
@@ -92,7 +92,7 @@ impl Person {
             assert!(run.expect("setpriv runs").success(), "the first backup at {}", now_ms());
         }
         let file = match situation {
-            Situation::Repair => claude_login::tombstone(&claude_login::fresh("measured")),
+            Situation::Repair => claude_login::cleared_login(&claude_login::fresh("measured")),
             Situation::Healthy | Situation::SetupToken => claude_login::fresh("measured"),
         };
         self.write(".claude/.credentials.json", &file);

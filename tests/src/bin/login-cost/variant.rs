@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cas_tests::{
     claude_login::fresh,
-    guest::{Fleet, login_path},
+    guest::{VaultGuest, login_path},
 };
 
 /// One way to set up `/etc/pam.d` and alice's home.
@@ -42,10 +42,10 @@ exit 0
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
 /// Everything the variants need, once.
-pub(crate) fn prepare(fleet: &Fleet) {
-    let guest = &fleet.guest;
-    let _alice = fleet.enroll("alice");
-    guest.back_up_and_break("alice", &fresh("measured"));
+pub(crate) fn prepare(vault_guest: &VaultGuest) {
+    let guest = &vault_guest.guest;
+    let _alice = vault_guest.enroll("alice");
+    guest.back_up_and_clear("alice", &fresh("measured"));
     guest
         .run(&format!(
             "cp -a {STATE} /root/state && cp /etc/pam.d/common-session /root/with-us && cp {login} /root/broken \
@@ -55,7 +55,7 @@ pub(crate) fn prepare(fleet: &Fleet) {
         ))
         .expect_success("keeping what each round begins with");
     guest.write("/root/whole", "root", "600", fresh("measured").as_bytes());
-    guest.write("/etc/bao-address", "root", "644", fleet.bao.address().as_bytes());
+    guest.write("/etc/bao-address", "root", "644", vault_guest.bao.address().as_bytes());
     guest.write("/usr/local/bin/login-script", "root", "755", SCRIPT.as_bytes());
     guest.install_program(&cas_tests::openbao::binary(), "/usr/local/bin/bao");
 }
@@ -85,8 +85,8 @@ impl Variant {
     }
 
     /// Sets everything up, then measures one login.
-    pub(crate) fn time_one_login(self, fleet: &Fleet) -> Duration {
-        let guest = &fleet.guest;
+    pub(crate) fn time_one_login(self, vault_guest: &VaultGuest) -> Duration {
+        let guest = &vault_guest.guest;
         let stack = match self {
             Self::Nothing => "nothing",
             Self::Script => "script",

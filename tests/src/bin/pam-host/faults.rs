@@ -65,7 +65,7 @@ fn armed() -> Option<&'static Armed> {
     unsafe { ARMED.load(Relaxed).as_ref() }
 }
 
-fn share_what_is_armed() -> &'static Armed {
+fn share_armed_faults() -> &'static Armed {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping touches no memory that exists; it is large enough, and the value is written before it is read.
     unsafe {
@@ -85,12 +85,12 @@ fn share_what_is_armed() -> &'static Armed {
 
 /// For every function, every error and every call of it that a login makes: one login in which just that call fails.
 pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
-    const MORE_CALLS_THAN_ANY_LOGIN_MAKES: i32 = 200;
-    let armed = share_what_is_armed();
+    const MAX_CALLS_PER_LOGIN: i32 = 200;
+    let armed = share_armed_faults();
     let mut logins = Vec::new();
     for (function, (name, errors)) in FAULTS.iter().enumerate() {
         for error in *errors {
-            for call in 0..MORE_CALLS_THAN_ANY_LOGIN_MAKES {
+            for call in 0..MAX_CALLS_PER_LOGIN {
                 let (mut session, _) = scenario.start();
                 let before = state::snapshot();
                 armed.struck.store(false, Relaxed);

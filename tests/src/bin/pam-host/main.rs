@@ -123,7 +123,7 @@ fn one_login(scenario: &Scenario) -> Value {
         drop(want);
         calls.push(json!(code));
         if scenario.has("memory") {
-            copies = state::copies_in_memory("deb-eht-fo-nekot_eht-10tao-tna-ks");
+            copies = state::token_copies_in_memory("deb-eht-fo-nekot_eht-10tao-tna-ks");
         }
         environment = session.environment();
         if scenario.has("end-in-child") {
@@ -160,15 +160,15 @@ fn in_two_threads(scenario: &Arc<Scenario>) -> Value {
 
 /// Many logins in a row: what the process holds after a tenth of them, and at the end.
 fn many_logins(scenario: &Scenario) -> Value {
-    let settled = scenario.times / 10;
+    let warm_up = scenario.times / 10;
     let mut failures = 0;
     let mut some = |count: u64| {
         failures += (0..count).filter(|_| brief_login(scenario)["calls"] != json!([0, 0])).count();
     };
-    some(settled);
+    some(warm_up);
     let early = state::holdings();
     let early_heap = state::heap();
-    some(scenario.times - settled);
+    some(scenario.times - warm_up);
     let late_heap = state::heap();
     let late = state::holdings();
     json!({

@@ -48,7 +48,7 @@ pub(crate) fn has_children() -> bool {
 
 /// How many copies of the text, given backwards so as not to be one, lie in writable memory. A forked child looks, so
 /// that the looking leaves no copies of its own.
-pub(crate) fn copies_in_memory(backwards: &str) -> i32 {
+pub(crate) fn token_copies_in_memory(backwards: &str) -> i32 {
     // SAFETY: there is one thread only; the child looks and exits, and this very child is waited for.
     unsafe {
         let parent = libc::getpid();

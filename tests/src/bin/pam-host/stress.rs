@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{Scenario, brief_login, modes, state};
 
 /// Half of the eight threads open sessions, the other half forks.
-const THREADS_OF_EACH_KIND: usize = 4;
+const THREADS_PER_KIND: usize = 4;
 
 /// The handler of a child runs within microseconds; this bounds the wait for one that never does.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,13 +24,13 @@ pub(crate) fn run(scenario: &Arc<Scenario>) -> Value {
     let before = state::snapshot();
     let action = sigchld_action();
     let finished = Arc::new(AtomicBool::new(false));
-    let forking: Vec<_> = (0..THREADS_OF_EACH_KIND)
+    let forking: Vec<_> = (0..THREADS_PER_KIND)
         .map(|_| {
             let finished = Arc::clone(&finished);
             std::thread::spawn(move || fork_until(&finished, action))
         })
         .collect();
-    let opening: Vec<_> = (0..THREADS_OF_EACH_KIND)
+    let opening: Vec<_> = (0..THREADS_PER_KIND)
         .map(|_| {
             let scenario = Arc::clone(scenario);
             std::thread::spawn(move || {
@@ -61,7 +61,7 @@ fn fork_until(finished: &AtomicBool, action: (usize, c_int)) -> (usize, usize) {
         let child = unsafe { libc::fork() };
         assert!(child >= 0, "the host can fork");
         if child == 0 {
-            let hears = sigchld_action() == action && hears_of_its_own_child();
+            let hears = sigchld_action() == action && is_notified_of_own_child();
             // SAFETY: nothing of the host runs at this end.
             unsafe { libc::_exit(c_int::from(!hears)) };
         }
@@ -71,7 +71,7 @@ fn fork_until(finished: &AtomicBool, action: (usize, c_int)) -> (usize, usize) {
     (forked, without_handler)
 }
 
-fn hears_of_its_own_child() -> bool {
+fn is_notified_of_own_child() -> bool {
     let before = modes::handler_calls();
     // SAFETY: the grandchild only ends.
     let grandchild = unsafe { libc::fork() };

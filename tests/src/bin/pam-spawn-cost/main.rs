@@ -5,7 +5,7 @@
 //! line. It prints medians in microseconds, and the ratio, which is what can be compared between machines.
 
 use cas_tests::minimal_program;
-use cas_tests::pam::PamBed;
+use cas_tests::pam::PamFixture;
 
 mod measure;
 mod session;
@@ -20,7 +20,7 @@ fn main() {
     }
     let own = std::env::current_exe().expect("this program has a file");
     let own = own.to_str().expect("UTF-8");
-    let bed = PamBed::new(own, own);
+    let bed = PamFixture::new(own, own);
     let program = minimal_program::build(&bed.at(""));
     let measured = bed
         .stage()

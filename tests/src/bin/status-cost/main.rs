@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cas_tests::many_users::Crowd;
+use cas_tests::many_users::ManyUsers;
 use cas_tests::programs::release;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -14,8 +14,8 @@ const PEOPLE: u32 = 10_000;
 const ROUNDS: usize = 15;
 
 fn main() -> Result<()> {
-    let crowd = Crowd::of(PEOPLE)?;
-    let figures = crowd.scratch().join("figures.prom").display().to_string();
+    let many_users = ManyUsers::of(PEOPLE)?;
+    let figures = many_users.scratch().join("figures.prom").display().to_string();
     let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/published"];
     let runs: [(&str, PathBuf, Vec<&str>); 4] = [
         ("grep -r", "/usr/bin/grep".into(), grep.to_vec()),
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
             runs.iter().zip(&mut times).zip(&mut processor)
         {
             let (began, before) = (Instant::now(), processor_time()?);
-            let output = crowd.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
+            let output = many_users.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
             times.push(began.elapsed());
             processor.push(processor_time()?.saturating_sub(before));
             let said = String::from_utf8_lossy(&output.stderr);

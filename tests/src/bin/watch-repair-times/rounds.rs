@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::test_user::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, TestUser};
 use cas_tests::watcher::{Act, Way, Writer};
 use cas_tests::{claude_login, now_ms};
 
@@ -15,7 +15,7 @@ use cas_tests::{claude_login, now_ms};
 const ROUNDS: usize = 30;
 
 /// A login that the watcher has not seen cannot be restored.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The delays between the valid generation and the cleared login, in milliseconds.
 pub(crate) const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
@@ -25,7 +25,7 @@ pub(crate) const WAYS: [Way; 2] = [Way::Rename, Way::InPlace];
 
 /// All rounds so far.
 pub(crate) struct Rounds<'a> {
-    resident: &'a Resident,
+    test_user: &'a TestUser,
     writer: Writer,
     generations: u64,
     times: Vec<Option<Duration>>,
@@ -34,9 +34,9 @@ pub(crate) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(resident: &'a Resident) -> Self {
-        let writer = Writer::of(resident);
-        Self { resident, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
+    pub(crate) fn new(test_user: &'a TestUser) -> Self {
+        let writer = Writer::of(test_user);
+        Self { test_user, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
     }
 
     /// What one write took, in ms: the median.
@@ -70,16 +70,16 @@ impl<'a> Rounds<'a> {
         let name = format!("round-{}", self.generations);
         // Each refresh brings a later end.
         let good = claude_login::healthy(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
-        self.writes.push(write_once(&self.resident.path(".config/login.json"), &good));
+        self.writes.push(write_once(&self.test_user.path(".config/login.json"), &good));
         let mut acts = vec![Act::Write(Way::Rename, good.clone())];
         if !pause.is_zero() {
             acts.push(Act::Wait(pause));
         }
-        acts.push(Act::Write(way, claude_login::tombstone(&good)));
+        acts.push(Act::Write(way, claude_login::cleared_login(&good)));
         let overwritten = self.writer.perform(acts);
         let wanted = format!("refresh-of-{name}\"");
-        while overwritten.elapsed() < GIVEN_UP_AFTER {
-            if fs::read_to_string(self.resident.path(LOGIN)).is_ok_and(|text| text.contains(&wanted)) {
+        while overwritten.elapsed() < ROUND_TIMEOUT {
+            if fs::read_to_string(self.test_user.path(LOGIN)).is_ok_and(|text| text.contains(&wanted)) {
                 return Some(Instant::now() - overwritten);
             }
             thread::sleep(Duration::from_micros(100));
