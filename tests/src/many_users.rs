@@ -27,14 +27,14 @@ impl ManyUsers {
     ///
     /// # Errors
     /// Those of making the files, and of mounting them, which takes root.
-    pub fn of(people: u32) -> io::Result<Self> {
+    pub fn create(count: u32) -> io::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let state = scratch.path().join("lib/claude-auth-sync");
         for folder in ["enrolled", "identities", "published"] {
             fs::create_dir_all(state.join(folder))?;
         }
         let (now, mut accounts) = (now_in_milliseconds(), String::from("root:x:0:0:root:/root:/bin/sh\n"));
-        for number in 0..people {
+        for number in 0..count {
             let (name, uid) = (format!("person{number:05}"), FIRST_UID + number);
             fs::write(state.join("enrolled").join(&name), "")?;
             fs::write(state.join("identities").join(&name), format!("{uid}\n"))?;

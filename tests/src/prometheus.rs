@@ -9,7 +9,7 @@ use std::process::Command;
 /// When it has not.
 pub fn program(name: &str) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/prometheus.sh");
-    let asked = Command::new(script).arg("--where").output().expect("the bed");
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    Path::new(String::from_utf8_lossy(&asked.stdout).trim()).join(name)
+    let requests = Command::new(script).arg("--where").output().expect("the bed");
+    assert!(requests.status.success(), "{}", String::from_utf8_lossy(&requests.stderr));
+    Path::new(String::from_utf8_lossy(&requests.stdout).trim()).join(name)
 }

@@ -57,7 +57,7 @@ impl PseudoTerminal {
         drop(pair.slave);
         let leader = spawn(session)?;
         let keyboard = File::from(pair.master);
-        let screen = Screen::of(keyboard.try_clone()?);
+        let screen = Screen::new(keyboard.try_clone()?);
         Ok(Self { keyboard, leader, screen })
     }
 
@@ -68,7 +68,7 @@ impl PseudoTerminal {
     /// screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        self.screen.wait_for(text, TIMEOUT, |shown| shown.contains(text).then_some(()));
+        self.screen.wait_for(text, TIMEOUT, |output| output.contains(text).then_some(()));
     }
 
     /// Waits until what is typed is shown, or until it is not.
@@ -133,13 +133,13 @@ impl PseudoTerminal {
     /// As [`PseudoTerminal::end`].
     #[track_caller]
     pub fn finish_with_output(self) -> (ExitStatus, String, bool) {
-        let (shown, code) = self.screen.wait_for("an end", TIMEOUT, |text| {
-            let (shown, rest) = text.split_once(MARK)?;
+        let (output, code) = self.screen.wait_for("an end", TIMEOUT, |text| {
+            let (output, rest) = text.split_once(MARK)?;
             let code: i32 = rest.split_once(MARK)?.0.parse().ok()?;
-            Some((shown.to_owned(), code))
+            Some((output.to_owned(), code))
         });
         let status = if code > 128 { code - 128 } else { code << 8 };
-        (ExitStatus::from_raw(status), shown, self.echoes())
+        (ExitStatus::from_raw(status), output, self.echoes())
     }
 }
 
@@ -162,8 +162,8 @@ mod tests {
             let words = format!("the last words of round {round}");
             command.env("PATH", "/usr/bin:/bin").args(["-c", &format!("echo {words}; kill -HUP $$")]);
             let terminal = PseudoTerminal::start(&command, 80, |mut session| session.spawn());
-            let (status, shown, echoes) = terminal.expect("a terminal").end();
-            assert_eq!((status.signal(), shown, echoes), (Some(1), format!("{words}\n"), true));
+            let (status, output, echoes) = terminal.expect("a terminal").end();
+            assert_eq!((status.signal(), output, echoes), (Some(1), format!("{words}\n"), true));
         }
     }
 }

@@ -24,7 +24,7 @@ struct Shown {
 impl Screen {
     /// Collects everything from `output` until its end. An error counts as the end, as when the
     /// other side of a terminal is closed.
-    pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
+    pub(crate) fn new(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
         thread::spawn(move || shown.show_output(&mut output));
@@ -43,29 +43,29 @@ impl Screen {
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Deadline::after(patience);
-        let mut shown = self.lock();
+        let mut output = self.lock();
         loop {
-            let text = shown.text();
+            let text = output.text();
             if let Some(found) = find(&text) {
                 return found;
             }
-            let is_over = shown.ended || deadline.is_expired();
+            let is_over = output.ended || deadline.is_expired();
             assert!(!is_over, "waited in vain for {what:?}; the screen shows:\n{text}\n---");
-            shown = self.wait(shown, &deadline);
+            output = self.wait(output, &deadline);
         }
     }
 
     /// Waits until nothing more can come; whether that was so before the deadline.
     pub(crate) fn wait_for_end(&self, deadline: &Deadline) -> bool {
-        let mut shown = self.lock();
-        while !shown.ended && !deadline.is_expired() {
-            shown = self.wait(shown, deadline);
+        let mut output = self.lock();
+        while !output.ended && !deadline.is_expired() {
+            output = self.wait(output, deadline);
         }
-        shown.ended
+        output.ended
     }
 
-    fn wait<'a>(&self, shown: MutexGuard<'a, Shown>, deadline: &Deadline) -> MutexGuard<'a, Shown> {
-        let waited = self.changed.wait_timeout(shown, deadline.remaining());
+    fn wait<'a>(&self, output: MutexGuard<'a, Shown>, deadline: &Deadline) -> MutexGuard<'a, Shown> {
+        let waited = self.changed.wait_timeout(output, deadline.remaining());
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn character_received_in_two_parts_is_joined() {
         let (reader, mut writer) = pipe().expect("a pipe");
-        let screen = Screen::of(reader);
+        let screen = Screen::new(reader);
         let [first, second] = *"\u{e9}".as_bytes() else { panic!("two bytes") };
         writer.write_all(&[b'a', first]).expect("written");
         screen.wait_for("a", Duration::from_secs(60), |text| text.starts_with('a').then_some(()));

@@ -59,8 +59,8 @@ fn enroll_is_idempotent_under_any_umask() {
         "chown bob /var/lib/claude-auth-sync/enrolled",
     ] {
         guest.run(&format!("p={PUBLISHED}; m={MARKERS}/alice; {spoiled}")).expect_success(spoiled);
-        let said = guest.enroll("alice");
-        assert!(said.contains("alice is enrolled"), "{spoiled}: {said}");
+        let output = guest.enroll("alice");
+        assert!(output.contains("alice is enrolled"), "{spoiled}: {output}");
         assert_eq!(traces(&guest), as_once, "{spoiled}");
         let ways = guest.run("stat -c '%a %U' /var/lib/claude-auth-sync/published /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text();
         assert_eq!(ways, "755 root\n".repeat(3), "{spoiled}");
@@ -75,8 +75,8 @@ fn enroll_requires_root_and_a_regular_user() {
     for command in ["enroll bob", "unenroll alice", "enroll alice"] {
         let seen = guest.ssh("bob", &format!("cas-sync {command}"));
         assert_eq!(seen.code, Some(1), "{command}");
-        let said = String::from_utf8_lossy(&seen.stderr).into_owned();
-        assert!(said.contains("only root can") && said.contains("sudo"), "{command}: {said}");
+        let output = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert!(output.contains("only root can") && output.contains("sudo"), "{command}: {output}");
     }
     let rows = [
         ("root", "only people"),
@@ -94,11 +94,11 @@ fn enroll_requires_root_and_a_regular_user() {
         ("alice%h", "no such account"),
         ("$(printf 'a%0300d' 1)", "is not a valid user name"),
     ];
-    for (user, said) in rows {
+    for (user, output) in rows {
         let seen = guest.run(&format!("cas-sync enroll {user}"));
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
         assert_eq!(seen.code, Some(1), "{user}: {errors}");
-        assert!(errors.contains(said) && errors.lines().count() == 1, "{user}: {errors}");
+        assert!(errors.contains(output) && errors.lines().count() == 1, "{user}: {errors}");
     }
     for (arguments, code) in [
         ("enroll", 2),
@@ -149,8 +149,8 @@ fn unenrolled_user_keeps_all_files() {
     guest.ssh("alice", "true").expect_success("ssh");
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
     let (before, journal) = (guest.run(all).expect_success("files").text(), guest.product_journal());
-    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(said.contains("no longer enrolled") && said.contains("stay as they are"), "{said}");
+    let output = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
+    assert!(output.contains("no longer enrolled") && output.contains("stay as they are"), "{output}");
     assert_eq!(traces(&guest), "");
 
     assert_eq!(guest.variable_over_ssh("alice"), None);
@@ -181,10 +181,10 @@ fn upgrade_during_a_session_keeps_logins_working() {
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
     open.leave();
     console.leave();
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session|segfault|SIGSEGV'")
         .text();
-    assert_eq!(said, "", "closing the old sessions is nothing special");
+    assert_eq!(output, "", "closing the old sessions is nothing special");
 }
 
 #[test]

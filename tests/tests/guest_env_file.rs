@@ -44,9 +44,9 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
         let command = format!("echo in; printenv {VARIABLE} || true");
         let (seen, logins) = guest.ssh_within(Duration::from_millis(1500), "alice", &command);
         assert_eq!(seen.text(), "in\n", "{row}");
-        let said = said_about(&guest, "alice").split_off(before.len());
-        assert_eq!(said.len(), logins, "{row}: {said:#?}");
-        let line = said.concat();
+        let output = said_about(&guest, "alice").split_off(before.len());
+        assert_eq!(output.len(), logins, "{row}: {output:#?}");
+        let line = output.concat();
         assert!(line.contains("WARN") && line.contains("env file not used"), "{row}: {line}");
         assert!(!line.contains("planted"), "{row}: {line}");
     }
@@ -61,8 +61,8 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
 
 /// Returns what the module and the helper logged about a user.
 fn said_about(guest: &Guest, user: &str) -> Vec<String> {
-    let said = guest
+    let output = guest
         .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))
         .text();
-    said.lines().map(str::to_owned).collect()
+    output.lines().map(str::to_owned).collect()
 }

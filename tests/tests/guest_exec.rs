@@ -70,12 +70,12 @@ fn exec_exits_with_the_status_of_its_command() {
         ("cas-session exec", 2, "the command to run is missing"),
         ("cas-session exec --wait=soon true", 2, "--help"),
     ];
-    for (line, code, said) in rows {
+    for (line, code, output) in rows {
         let seen = guest.ssh("alice", line);
         assert_eq!(seen.code, Some(code), "{line}");
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
-        assert!(errors.contains(said) && !errors.contains("sk-ant"), "{line}: {errors}");
-        assert_eq!(errors.is_empty(), said.is_empty(), "{line}: {errors}");
+        assert!(errors.contains(output) && !errors.contains("sk-ant"), "{line}: {errors}");
+        assert_eq!(errors.is_empty(), output.is_empty(), "{line}: {errors}");
     }
 }
 
@@ -88,7 +88,8 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
     let exec = |wait: &str| guest.ssh("alice", &format!("cas-session exec {wait} -- true"));
     let takes = |wait: &str, at_least: u64| {
         let at_least = Duration::from_secs(at_least);
-        let seen = CommandResult::within(at_least + OWN_OVERHEAD, wait, || exec(wait)).expect_success("exec");
+        let seen =
+            CommandResult::run_within(at_least + OWN_OVERHEAD, wait, || exec(wait)).expect_success("exec");
         assert!(seen.took >= at_least, "{wait}: {:?}", seen.took);
     };
     takes("--wait=20", 0); // nothing to wait for
@@ -96,8 +97,11 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
         guest.hold_lock(&repair, 2);
         exec("--wait=20")
     };
-    let seen =
-        CommandResult::within(Duration::from_secs(2) + OWN_OVERHEAD, "a repair of two seconds", to_its_end);
+    let seen = CommandResult::run_within(
+        Duration::from_secs(2) + OWN_OVERHEAD,
+        "a repair of two seconds",
+        to_its_end,
+    );
     assert!(seen.took > Duration::from_secs(1), "{:?}", seen.took);
     guest.hold_lock(&repair, 60);
     takes("--wait=1", 1);
@@ -118,9 +122,9 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
 
 #[test]
 fn older_tmux_session_gets_and_loses_the_setup_token() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let guest = &vault_guest.guest;
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &host.guest;
+    let alice = host.enroll("alice");
     guest.put_login("alice", &fresh("whole"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let start =

@@ -79,9 +79,9 @@ fn scenario_waits_for_the_bus(suite: Suite) {
 fn cron_runs_a_job_of_alice() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.write("/etc/cron.d/scenario", "root", "644", b"* * * * * alice id -un >/tmp/cron.out\n");
-    let patience = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while guest.read("/tmp/cron.out").as_deref() != Some(b"alice\n") {
-        assert!(Instant::now() < patience, "cron did not run the job");
+        assert!(Instant::now() < deadline, "cron did not run the job");
         thread::sleep(Duration::from_millis(500));
     }
 }
@@ -100,8 +100,8 @@ fn two_guests_run_concurrently() {
 fn guest_ends_when_its_test_is_killed() {
     let mut orphaned =
         Command::new(env!("CARGO_BIN_EXE_orphaned-guest")).stdout(Stdio::piped()).spawn().unwrap();
-    let said = BufReader::new(orphaned.stdout.take().unwrap());
-    let leader = said
+    let output = BufReader::new(orphaned.stdout.take().unwrap());
+    let leader = output
         .lines()
         .map_while(Result::ok)
         .find_map(|line| line.split_once("leader=").map(|(_, number)| number.trim().to_owned()))
@@ -114,9 +114,9 @@ fn guest_ends_when_its_test_is_killed() {
     orphaned.kill().unwrap(); // SIGKILL, as after a time-out
     orphaned.wait().unwrap();
 
-    let patience = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while leader.exists() || !guests_of(orphaned.id()).is_empty() {
-        assert!(Instant::now() < patience, "the guest is still there: {:?}", guests_of(orphaned.id()));
+        assert!(Instant::now() < deadline, "the guest is still there: {:?}", guests_of(orphaned.id()));
         thread::sleep(Duration::from_millis(50));
     }
 }

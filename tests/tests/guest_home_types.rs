@@ -40,13 +40,13 @@ fn is_managed(guest: &Guest, user: &str, home: &str) {
 fn unusual_names_homes_and_groups_are_synced() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.run("install -d /srv/people/staff && groupadd staffers").expect_success("a place for homes");
-    let people = [
+    let users = [
         ("ada.lovelace", "/home/ada.lovelace", "staffers"),
         ("jean-luc", "/srv/people/staff/jean-luc", "users"),
         ("Grace", "/srv/people/Grace Hopper", "staffers"),
         ("_x9", "/home/_x9", "nogroup"),
     ];
-    for (user, home, group) in people {
+    for (user, home, group) in users {
         guest
             .run(&format!(
                 "useradd --badname --create-home --home-dir '{home}' --gid {group} --shell /bin/bash '{user}'"

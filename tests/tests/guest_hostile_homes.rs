@@ -21,10 +21,10 @@ fn check_login(guest: &Guest, with: &str) -> usize {
 
 /// What either part of the product has said about alice.
 fn log_lines_about_alice(guest: &Guest) -> Vec<String> {
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user=alice '")
         .text();
-    said.lines().map(str::to_owned).collect()
+    output.lines().map(str::to_owned).collect()
 }
 
 /// Alice logs in, and one line about her comes into the journal, a warning or a failure.
@@ -32,9 +32,9 @@ fn log_lines_about_alice(guest: &Guest) -> Vec<String> {
 fn login_succeeds_with_one_log_line(guest: &Guest, with: &str) {
     let before = log_lines_about_alice(guest).len();
     let logins = check_login(guest, with);
-    let said = log_lines_about_alice(guest).split_off(before);
-    assert_eq!(said.len(), logins, "{with}: {said:#?}");
-    assert!(!said.concat().contains("RECOVERED"), "{with}: {said:#?}");
+    let output = log_lines_about_alice(guest).split_off(before);
+    assert_eq!(output.len(), logins, "{with}: {output:#?}");
+    assert!(!output.concat().contains("RECOVERED"), "{with}: {output:#?}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn symlinks_to_foreign_files_are_not_followed() {
 fn login_works_with_special_files_in_place_of_files() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let state = "/home/alice/.local/state/claude-auth-sync";
-    let places = [
+    let paths = [
         "/home/alice/.claude/.credentials.json".to_owned(),
         "/home/alice/.config/claude-auth-sync/claude-oauth.env".to_owned(),
         format!("{state}/history.json"),
@@ -143,32 +143,32 @@ fn login_works_with_special_files_in_place_of_files() {
         format!("{state}/lock"),
     ];
     for obstacle in ["mkfifo $p", "mkdir $p", "truncate -s 4G $p", "ln -s /dev/zero $p", "ln -s $p $p"] {
-        for place in &places {
+        for path in &paths {
             guest.back_up_and_clear("alice", &fresh("first"));
             guest
-                .run(&format!("p={place}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
+                .run(&format!("p={path}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success("an obstacle");
-            let with = format!("{obstacle} at {place}");
-            let (before, lines) = (kind_of(&guest, place), log_lines_about_alice(&guest).len());
+            let with = format!("{obstacle} at {path}");
+            let (before, lines) = (kind_of(&guest, path), log_lines_about_alice(&guest).len());
             let logins = check_login(&guest, &with);
             assert_eq!(
-                kind_of(&guest, place),
+                kind_of(&guest, path),
                 before,
                 "{with}: nobody's file is replaced by another kind of file"
             );
-            let said = log_lines_about_alice(&guest).split_off(lines);
-            assert!((1..=logins).contains(&said.len()), "{with}: {said:#?}");
-            if *place != login_path("alice") {
+            let output = log_lines_about_alice(&guest).split_off(lines);
+            assert!((1..=logins).contains(&output.len()), "{with}: {output:#?}");
+            if *path != login_path("alice") {
                 parsed(&guest.login_of("alice")); // mended or as it was, never torn
             }
-            guest.run(&format!("rm -rf '{place}' {state} /home/alice/.claude")).expect_success("clearing up");
+            guest.run(&format!("rm -rf '{path}' {state} /home/alice/.claude")).expect_success("clearing up");
         }
     }
 }
 
 /// Whose it is and what it is; its mode may be made stricter.
-fn kind_of(guest: &Guest, place: &str) -> String {
-    let status = guest.status_of(place);
+fn kind_of(guest: &Guest, path: &str) -> String {
+    let status = guest.status_of(path);
     status.split_once(' ').map_or_else(String::new, |(_mode, rest)| rest.to_owned())
 }
 

@@ -60,7 +60,7 @@ fn assert_no_token_of_bob(guest: &Guest, with: &str) {
 #[test]
 fn symlinks_to_files_of_another_user_have_no_effect() {
     let (guest, bobs) = guest_with_writable_directory();
-    let places = [
+    let paths = [
         ".claude",
         ".claude/.credentials.json",
         ".config",
@@ -77,16 +77,16 @@ fn symlinks_to_files_of_another_user_have_no_effect() {
         &format!("{STATE}/sync.log"),
         &format!("{STATE}/replaced-credentials.json"),
     ];
-    for place in places {
-        for target in [format!("/home/bob/{place}"), "/etc/shadow".to_owned()] {
+    for path in paths {
+        for target in [format!("/home/bob/{path}"), "/etc/shadow".to_owned()] {
             guest.run("cd /home/alice && rm -rf .claude .config .local").expect_success("afresh");
             guest.back_up_and_clear("alice", &fresh("alices"));
-            let with = format!("{place} -> {target}");
+            let with = format!("{path} -> {target}");
             guest
-                .run(&format!("cd /home/alice && rm -rf {place} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {place}) && ln -s {target} {place} && chown -h alice:alice {place}"))
+                .run(&format!("cd /home/alice && rm -rf {path} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {path}) && ln -s {target} {path} && chown -h alice:alice {path}"))
                 .expect_success(&with);
-            CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(&guest));
-            CommandResult::within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
+            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(&guest));
+            CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
             assert_no_token_of_bob(&guest, &with);
             assert_eq!(files_with_metadata(&guest, "/home/bob"), bobs, "{with}");
         }
@@ -120,11 +120,13 @@ fn symlink_race_does_not_leak_a_login_of_another_user() {
             .expect_success("a race");
     }
     for round in 0..25 {
-        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || {
+        CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || {
             guest.ssh("alice", &format!("! printenv {VARIABLE}"))
         })
         .expect_success("a login without bob's token");
-        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || guest.sync("alice"));
+        CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &format!("round {round}"), || {
+            guest.sync("alice")
+        });
     }
     guest
         .run("systemctl is-active swap swap-folders && systemctl stop swap swap-folders")
@@ -152,23 +154,23 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
         (format!("{CONFIG}/claude-oauth.env"), "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-evil\n"),
         (".claude/.credentials.json".to_owned(), planted.as_str()),
     ];
-    for (place, text) in rows {
+    for (path, text) in rows {
         guest
             .run_with_input(
-                &format!("cd /home/bob && cat >/tmp/planted && chmod 644 /tmp/planted && runuser -u alice -- sh -c 'rm -f {place}; cp /tmp/planted {place}; chmod 666 {place}' && stat -c %U {place} | grep -qx alice"),
+                &format!("cd /home/bob && cat >/tmp/planted && chmod 644 /tmp/planted && runuser -u alice -- sh -c 'rm -f {path}; cp /tmp/planted {path}; chmod 666 {path}' && stat -c %U {path} | grep -qx alice"),
                 text.as_bytes(),
             )
-            .expect_success(&place);
-        assert_eq!(guest.variable_over_ssh("bob"), None, "{place}");
-        CommandResult::within(IMMEDIATE_LIMIT, &place, || guest.sync("bob"));
+            .expect_success(&path);
+        assert_eq!(guest.variable_over_ssh("bob"), None, "{path}");
+        CommandResult::run_within(IMMEDIATE_LIMIT, &path, || guest.sync("bob"));
         let believed = guest.run("cd /home/bob; find . -user bob -type f -exec grep -l evil {} +").text();
-        assert_eq!(believed, "", "{place}");
-        guest.run(&format!("cd /home/bob && rm -rf {place} {STATE} && cp -r /tmp/kept {STATE} && chown -R bob:bob {STATE} && chmod 777 {STATE}")).expect_success("clearing up");
+        assert_eq!(believed, "", "{path}");
+        guest.run(&format!("cd /home/bob && rm -rf {path} {STATE} && cp -r /tmp/kept {STATE} && chown -R bob:bob {STATE} && chmod 777 {STATE}")).expect_success("clearing up");
         guest.put_login("bob", &cleared_login(&login));
         guest.run("chmod 777 /home/bob/.claude").expect_success("still careless");
     }
     // Links for bob's programs to write through.
-    for place in [
+    for path in [
         "sync.log",
         "lock",
         "repair.lock",
@@ -178,12 +180,12 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
         "replaced-credentials.json",
     ] {
         guest
-            .run(&format!("cd /home/bob && echo mine >.profile2 && chown bob .profile2 && runuser -u alice -- sh -c 'cd {STATE} && rm -f {place} && ln -s /home/bob/.profile2 {place}'"))
-            .expect_success(place);
-        CommandResult::within(IMMEDIATE_LIMIT, place, || guest.sync("bob"));
-        CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, place, || guest.ssh("bob", "true"));
-        assert_eq!(guest.read("/home/bob/.profile2").as_deref(), Some(&b"mine\n"[..]), "{place}");
-        guest.run(&format!("rm /home/bob/{STATE}/{place}")).expect_success("clearing up");
+            .run(&format!("cd /home/bob && echo mine >.profile2 && chown bob .profile2 && runuser -u alice -- sh -c 'cd {STATE} && rm -f {path} && ln -s /home/bob/.profile2 {path}'"))
+            .expect_success(path);
+        CommandResult::run_within(IMMEDIATE_LIMIT, path, || guest.sync("bob"));
+        CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, path, || guest.ssh("bob", "true"));
+        assert_eq!(guest.read("/home/bob/.profile2").as_deref(), Some(&b"mine\n"[..]), "{path}");
+        guest.run(&format!("rm /home/bob/{STATE}/{path}")).expect_success("clearing up");
     }
 }
 

@@ -36,11 +36,11 @@ fn token_is_kept_from_another_user_by_the_unit(suite: Suite) {
         guest
             .run("for i in $(seq 100); do [ -e /tmp/heard ] && exit; sleep 0.1; done; exit 1")
             .expect_success("heard");
-        let heard = guest.run("cat /tmp/heard").text();
-        assert_eq!(heard.contains("hvs.canary"), is_sent, "{user}: {heard}");
+        let output = guest.run("cat /tmp/heard").text();
+        assert_eq!(output.contains("hvs.canary"), is_sent, "{user}: {output}");
         let journal = guest.product_journal();
         let refusals = journal.matches("listens there, not root or vault.agent_user").count();
         assert!(refusals > 0, "{journal}");
-        assert!(is_sent || heard.is_empty(), "{heard}");
+        assert!(is_sent || output.is_empty(), "{output}");
     }
 }

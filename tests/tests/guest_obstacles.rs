@@ -42,9 +42,9 @@ fn endless_file_in_place_of_any_file_does_not_block() {
 
 #[track_caller]
 fn replace_every_file(obstacles: &[&str]) {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let guest = &vault_guest.guest;
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &host.guest;
+    let alice = host.enroll("alice");
     let login = fresh("alices");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     guest.put_login("alice", &login);
@@ -67,16 +67,16 @@ fn replace_every_file(obstacles: &[&str]) {
         &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
     ));
     places.push(format!("{STATE}/last-request"));
-    for place in &places {
+    for host in &places {
         for obstacle in obstacles {
             guest
-                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={host}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
-            let with = format!("{obstacle} at {place}");
-            CommandResult::within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(guest));
+            let with = format!("{obstacle} at {host}");
+            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(guest));
             // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
-            if !claudes_locks.contains(place) {
-                CommandResult::within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
+            if !claudes_locks.contains(host) {
+                CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
             }
         }
     }
@@ -102,12 +102,12 @@ fn hostile_json_login_file_is_not_changed_in_time() {
         guest
             .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
             .expect_success(bomb);
-        CommandResult::within(IMMEDIATE_LIMIT, bomb, || guest.ssh("alice", "true"));
-        CommandResult::within(IMMEDIATE_LIMIT, bomb, || guest.sync("alice"));
-        let said = guest
+        CommandResult::run_within(IMMEDIATE_LIMIT, bomb, || guest.ssh("alice", "true"));
+        CommandResult::run_within(IMMEDIATE_LIMIT, bomb, || guest.sync("alice"));
+        let output = guest
             .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
             .text();
-        assert_eq!(said, "", "{bomb}");
+        assert_eq!(output, "", "{bomb}");
     }
 }
 

@@ -53,12 +53,12 @@ fn install_hanging_helper(guest: &Guest) {
 fn deadline_option_bounds_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     install_hanging_helper(&guest);
-    for (asked, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
-        guest.module_arguments(&format!("helper=/usr/local/libexec/hangs deadline={asked}"));
+    for (requests, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
+        guest.module_arguments(&format!("helper=/usr/local/libexec/hangs deadline={requests}"));
         let deadline = Duration::from_millis(millis);
         let (login, _) = guest.ssh_within(deadline + OWN_OVERHEAD, "alice", "echo in");
         assert_eq!(login.text(), "in\n");
-        assert!(login.took >= deadline, "deadline={asked}: {:?}", login.took);
+        assert!(login.took >= deadline, "deadline={requests}: {:?}", login.took);
     }
 }
 
@@ -73,20 +73,21 @@ fn unresponsive_name_service_costs_at_most_the_deadline() {
         .expect_success("a PAM service with our module alone");
     let open = "pamtester only-us alice open_session";
     let open_session = || guest.run(open);
-    CommandResult::within(Duration::from_millis(700), "a session", open_session).expect_success("a session");
+    CommandResult::run_within(Duration::from_millis(700), "a session", open_session)
+        .expect_success("a session");
 
     guest
         .run("install -d /run/nscd && systemd-run --quiet --unit=silent --socket-property=ListenStream=/run/nscd/socket sleep infinity")
         .expect_success("a silent name service");
-    let asked = guest.run("getent passwd alice").expect_success("getent");
-    assert!(asked.took > Duration::from_secs(4), "it really is in the way: {:?}", asked.took);
-    let slow = CommandResult::within(Duration::from_secs(1) + OWN_OVERHEAD, "a session", open_session)
+    let requests = guest.run("getent passwd alice").expect_success("getent");
+    assert!(requests.took > Duration::from_secs(4), "it really is in the way: {:?}", requests.took);
+    let slow = CommandResult::run_within(Duration::from_secs(1) + OWN_OVERHEAD, "a session", open_session)
         .expect_success("a session");
     assert!(slow.took > Duration::from_millis(800), "our program did ask: {:?}", slow.took);
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session.*user=alice.*deadline'")
         .text();
-    assert!((1..=3).contains(&said.lines().count()), "one line a login: {said}");
+    assert!((1..=3).contains(&output.lines().count()), "one line a login: {output}");
     assert_eq!(guest.run("pgrep -c cas-session").text(), "0\n", "and nothing of it is left");
 }
 

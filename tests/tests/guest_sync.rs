@@ -83,10 +83,10 @@ fn concurrent_syncs_are_one_sync_and_one_skip() {
 fn log_and_journal_contain_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for text in [login.clone(), cleared_login(&login), "{torn".to_owned()] {
         guest.put_login("alice", &text);
-        said.push(guest.sync("alice").text());
+        output.push(guest.sync("alice").text());
     }
     guest
         .run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json"))
@@ -94,17 +94,17 @@ fn log_and_journal_contain_the_line_that_alerts_match() {
     guest.put_login("alice", &cleared_login(&login));
     let failed = guest.sync("alice");
     assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
-    said.push(failed.text());
-    let words: Vec<_> = said.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{said:?}");
-    assert!(said.last().is_some_and(|line| line.contains("cas-sync login")), "{said:?}");
+    output.push(failed.text());
+    let words: Vec<_> = output.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{output:?}");
+    assert!(output.last().is_some_and(|line| line.contains("cas-sync login")), "{output:?}");
 
-    let journal: String = said.iter().map(|line| format!("user=alice {line}")).collect();
+    let journal: String = output.iter().map(|line| format!("user=alice {line}")).collect();
     assert_eq!(guest.product_journal(), journal);
     let log = String::from_utf8(guest.read(&format!("{STATE}/sync.log")).expect("a log")).expect("text");
     let without_times: String =
         log.lines().filter_map(|line| line.split_once(' ')).map(|(_, rest)| format!("{rest}\n")).collect();
-    assert_eq!(without_times, said.concat());
+    assert_eq!(without_times, output.concat());
     for time in log.lines().filter_map(|line| line.split(' ').next()) {
         let shape: String =
             time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
@@ -131,7 +131,7 @@ fn invalid_configuration_is_named_and_logins_work() {
         ("store = \n", "config.toml: line 1, column 9: "),
         ("\u{feff}store = \"local\u{0}\"\n", "config.toml"),
     ];
-    for (text, said) in rows {
+    for (text, output) in rows {
         guest.forget_configuration();
         guest.back_up_and_clear("alice", &login);
         guest.put_token("bob", "x");
@@ -139,7 +139,7 @@ fn invalid_configuration_is_named_and_logins_work() {
         let seen = guest.sync("alice");
         assert_eq!(seen.code, Some(78), "{text}");
         assert!(
-            errors(&seen).contains("/etc/claude-auth-sync/config.toml") && errors(&seen).contains(said),
+            errors(&seen).contains("/etc/claude-auth-sync/config.toml") && errors(&seen).contains(output),
             "{}",
             errors(&seen)
         );
@@ -148,7 +148,7 @@ fn invalid_configuration_is_named_and_logins_work() {
             journal
                 .lines()
                 .last()
-                .is_some_and(|line| line.contains("user=alice FAIL") && line.contains(said)),
+                .is_some_and(|line| line.contains("user=alice FAIL") && line.contains(output)),
             "{journal}"
         );
         guest.ssh("alice", "true").expect_success("ssh");
@@ -196,20 +196,20 @@ fn unconfigured_store_is_reported_by_syncs_and_logins() {
             "the CA file /nowhere is missing",
         ),
     ];
-    for (text, said) in rows {
+    for (text, output) in rows {
         guest.forget_configuration();
         guest.configure(text);
         guest.put_vault_token("alice", "hvs.not-shown-to-anybody\n");
         guest.put_login("alice", &login);
         let seen = guest.sync("alice");
         assert_eq!(seen.code, Some(78), "{text}: {}", seen.text());
-        assert!(seen.text().starts_with("FAIL ") && seen.text().contains(said), "{}", seen.text());
+        assert!(seen.text().starts_with("FAIL ") && seen.text().contains(output), "{}", seen.text());
         assert!(seen.text().contains("store not configured: "), "{}", seen.text());
         guest.forget_state("alice");
         guest.ssh("alice", "true").expect_success("ssh");
         let journal = guest.product_journal();
         let line = journal.lines().last().unwrap_or_default();
-        assert!(line.contains("store not configured: ") && line.contains(said), "{journal}");
+        assert!(line.contains("store not configured: ") && line.contains(output), "{journal}");
         assert_eq!(guest.login_of("alice"), login);
     }
 }
@@ -247,12 +247,12 @@ fn unknown_configuration_key_is_a_warning() {
     let seen = guest.sync("alice");
     assert_eq!(seen.code, Some(78), "{}", seen.text());
     assert!(seen.text().starts_with("WARN login complete"), "{}", seen.text());
-    for said in [
+    for output in [
         "config.toml: unknown key stor, which is ignored: did you mean store?",
         "did you mean login_refresh_after?",
     ] {
-        assert!(seen.text().contains(said), "{}", seen.text());
-        assert!(guest.product_journal().contains(said), "{}", guest.product_journal());
+        assert!(seen.text().contains(output), "{}", seen.text());
+        assert!(guest.product_journal().contains(output), "{}", guest.product_journal());
     }
 }
 

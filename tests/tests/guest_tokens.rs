@@ -155,8 +155,8 @@ fn env_file_can_set_only_a_well_formed_setup_token() {
     for text in texts {
         guest.put_env_file("alice", text);
         let after = guest.ssh("alice", "env").expect_success("ssh").text();
-        let shown = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
-        assert_eq!(normalize(&after), normalize(&before), "{shown:?}");
+        let output = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
+        assert_eq!(normalize(&after), normalize(&before), "{output:?}");
     }
     guest.put_token("alice", ALICE);
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE), "and a well-formed one is taken");

@@ -60,10 +60,10 @@ fn marker_not_owned_by_root_is_ignored() {
             .expect_success("forging a marker");
         assert_eq!(guest.variable_over_ssh("bob"), None, "{forged}");
     }
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='enrollment marker ignored'")
         .text();
-    assert_eq!(said.lines().count(), 4, "one line a login: {said}");
+    assert_eq!(output.lines().count(), 4, "one line a login: {output}");
 }
 
 #[test]

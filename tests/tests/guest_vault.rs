@@ -17,47 +17,44 @@ const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 #[test]
 fn backup_only_in_vault_is_restored() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = host.enroll("alice");
     let login = fresh("kept");
     alice.put_document(&document_with(&login));
-    vault_guest.guest.put_login("alice", &cleared_login(&login));
+    host.guest.put_login("alice", &cleared_login(&login));
 
-    let seen = vault_guest.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
+    let seen = host.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
 
     assert_eq!(parsed(&seen.text()), parsed(&login));
-    assert_eq!(vault_guest.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(host.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
     assert_eq!(alice.fields(), document_with(&login), "a login writes nothing into the store");
-    let journal = vault_guest.guest.product_journal();
+    let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice RECOVERED"), "{journal}");
     assert!(!journal.contains("refresh-of") && !journal.contains(&alice.token()), "{journal}");
 }
 
 #[test]
 fn backup_in_vault_survives_the_loss_of_the_machine() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = host.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let login = fresh("first");
-    vault_guest.guest.put_login("alice", &login);
-    vault_guest.guest.sync("alice").expect_success("the first backup");
+    host.guest.put_login("alice", &login);
+    host.guest.sync("alice").expect_success("the first backup");
     assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
 
-    vault_guest.guest.forget_state("alice");
-    vault_guest.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(
-        parsed(&vault_guest.guest.login_of("alice"))["claudeAiOauth"],
-        parsed(&login)["claudeAiOauth"]
-    );
+    host.guest.forget_state("alice");
+    host.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
 /// As the runbook says: a home was taken along, and what it needs is what the machine before has
 /// backed up.
 #[test]
 fn new_machine_takes_over_a_backup_on_request() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let (alice, guest) = (vault_guest.enroll("alice"), &vault_guest.guest);
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, guest) = (host.enroll("alice"), &host.guest);
     let login = fresh("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
@@ -83,9 +80,9 @@ fn new_machine_takes_over_a_backup_on_request() {
     assert!(guest.read(&login_path("alice")).is_none(), "another machine's login was taken");
     let by_hand = "systemd-run --quiet --pipe --wait --collect --uid=alice cas-sync restore --dry-run";
     assert!(!guest.run(by_hand).text().contains("Would restore generation"));
-    let asked =
+    let requests =
         guest.run(&format!("{by_hand} --from-other-machine")).expect_success("when it is asked for").text();
-    assert!(asked.contains("Would restore generation"), "{asked}");
+    assert!(requests.contains("Would restore generation"), "{requests}");
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
@@ -96,12 +93,12 @@ fn new_machine_takes_over_a_backup_on_request() {
 
 #[test]
 fn unreachable_store_delays_only_one_login() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    vault_guest.enroll("alice");
-    let guest = &vault_guest.guest;
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    host.enroll("alice");
+    let guest = &host.guest;
     // Packets to this address leave by the loopback, are received by no process, and are dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
-    vault_guest.configure_address("https://10.99.0.2:8200", "0s");
+    host.configure_address("https://10.99.0.2:8200", "0s");
     guest.put_login("alice", &cleared_login(&fresh("lost")));
     let before = guest.identity_of(&login_path("alice"));
 
@@ -116,14 +113,14 @@ fn unreachable_store_delays_only_one_login() {
 
 #[test]
 fn unresponsive_server_delays_only_one_login() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    vault_guest.enroll("alice");
-    let guest = &vault_guest.guest;
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    host.enroll("alice");
+    let guest = &host.guest;
     // The kernel takes connections on behalf of a service that never takes them over.
     guest
         .run("systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8299 sleep infinity")
         .expect_success("a silent server");
-    vault_guest.configure_address("https://127.0.0.1:8299", "0s");
+    host.configure_address("https://127.0.0.1:8299", "0s");
     guest.put_login("alice", &cleared_login(&fresh("lost")));
     let seen = login_duration_with_store_request(guest);
     assert!(seen < DEADLINE + SSHD_OVERHEAD, "{seen:?}");
@@ -143,57 +140,57 @@ fn login_duration_with_store_request(guest: &Guest) -> Duration {
 
 #[test]
 fn sealed_vault_changes_nothing_and_is_logged() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
     let login = fresh("kept");
     alice.put_document(&document_with(&login));
-    vault_guest.guest.put_login("alice", &cleared_login(&login));
-    vault_guest.guest.put_token("alice", "sk-ant-oat01-known");
-    vault_guest.bao.seal();
+    host.guest.put_login("alice", &cleared_login(&login));
+    host.guest.put_token("alice", "sk-ant-oat01-known");
+    host.bao.seal();
 
     assert_eq!(
-        vault_guest.guest.variable_over_ssh("alice").as_deref(),
+        host.guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-known"),
         "the known token stays"
     );
-    vault_guest.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
-    vault_guest.guest.forget_state("alice");
-    let before = vault_guest.guest.identity_of(&login_path("alice"));
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before);
-    let journal = vault_guest.guest.product_journal();
+    host.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
+    host.guest.forget_state("alice");
+    let before = host.guest.identity_of(&login_path("alice"));
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(host.guest.identity_of(&login_path("alice")), before);
+    let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice WARN") && journal.contains("sealed"), "{journal}");
 
-    vault_guest.bao.unseal();
-    vault_guest.guest.forget_state("alice"); // a minute has passed
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&vault_guest.guest.login_of("alice")), parsed(&login));
+    host.bao.unseal();
+    host.guest.forget_state("alice"); // a minute has passed
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.login_of("alice")), parsed(&login));
 }
 
 #[test]
 fn vault_token_of_another_user_is_refused() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let (alice, bob) = (vault_guest.enroll("alice"), vault_guest.enroll("bob"));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, bob) = (host.enroll("alice"), host.enroll("bob"));
     alice.put_document(&document_with(&fresh("alices")));
     bob.put_document(&document_with(&fresh("bobs")));
-    vault_guest.guest.put_vault_token("alice", &bob.token());
-    vault_guest.guest.put_login("alice", &cleared_login(&fresh("alices")));
-    let before = vault_guest.guest.identity_of(&login_path("alice"));
+    host.guest.put_vault_token("alice", &bob.token());
+    host.guest.put_login("alice", &cleared_login(&fresh("alices")));
+    let before = host.guest.identity_of(&login_path("alice"));
 
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    host.guest.ssh("alice", "true").expect_success("ssh");
 
-    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before);
-    let journal = vault_guest.guest.product_journal();
+    assert_eq!(host.guest.identity_of(&login_path("alice")), before);
+    let journal = host.guest.product_journal();
     let line = journal.lines().find(|line| line.contains("user=alice")).unwrap_or_default();
     assert!(line.contains("bob") && !line.contains(&bob.token()), "{journal}");
 }
 
 #[test]
 fn valid_login_is_never_overwritten_from_the_store() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let alice = vault_guest.enroll("alice");
-    vault_guest.guest.put_login("alice", &fresh("in-use"));
-    let before = vault_guest.guest.identity_of(&login_path("alice"));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
+    host.guest.put_login("alice", &fresh("in-use"));
+    let before = host.guest.identity_of(&login_path("alice"));
     let documents = [
         document_with(&healthy("older", now_ms() + HOUR_MS)),
         document_with(&healthy("later", now_ms() + 20 * HOUR_MS)),
@@ -204,43 +201,43 @@ fn valid_login_is_never_overwritten_from_the_store() {
     ];
     for document in documents {
         alice.put_document(&document);
-        vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before, "{document}");
+        host.guest.ssh("alice", "true").expect_success("ssh");
+        assert_eq!(host.guest.identity_of(&login_path("alice")), before, "{document}");
         assert_eq!(alice.fields(), document, "a login writes nothing into the store");
     }
     alice.delete_document();
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(vault_guest.guest.identity_of(&login_path("alice")), before, "a deleted document");
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(host.guest.identity_of(&login_path("alice")), before, "a deleted document");
 }
 
 #[test]
 fn older_generation_in_the_store_is_not_restored() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
     for login in [&older, &newer] {
-        vault_guest.guest.put_login("alice", login);
-        vault_guest.guest.sync("alice").expect_success("a backup");
+        host.guest.put_login("alice", login);
+        host.guest.sync("alice").expect_success("a backup");
     }
     // An old version of the document is written again.
     alice.put_document(&document_with(&older));
-    vault_guest.guest.put_login("alice", &cleared_login(&newer));
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&vault_guest.guest.login_of("alice")), parsed(&newer));
+    host.guest.put_login("alice", &cleared_login(&newer));
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.login_of("alice")), parsed(&newer));
 }
 
 /// A guest's own files contain nothing of the store except what belongs to the user.
 #[test]
 fn fetched_secrets_are_private_to_the_user() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
     let mut document = document_with(&fresh("kept"));
     document["setup_token"] = "sk-ant-oat01-alices".into();
     alice.put_document(&document);
-    vault_guest.guest.sync("alice").expect_success("a sync");
-    vault_guest.guest.ssh("alice", "true").expect_success("ssh");
+    host.guest.sync("alice").expect_success("a sync");
+    host.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
         guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
-    assert_eq!(readable(&vault_guest.guest), "");
+    assert_eq!(readable(&host.guest), "");
 }

@@ -20,8 +20,8 @@ fn setup_token_in_vault_follows_its_document_on_trixie() {
 
 fn check_setup_token_follows_document(suite: Suite) {
     const TOKEN: &str = "sk-ant-oat01-from_Vault-1";
-    let vault_guest = VaultGuest::start(suite, "2s");
-    let (guest, alice) = (&vault_guest.guest, vault_guest.enroll("alice"));
+    let host = VaultGuest::start(suite, "2s");
+    let (guest, alice) = (&host.guest, host.enroll("alice"));
     alice.put_document(&json!({ "setup_token": TOKEN, "vaultwarden_email": "alice@example.org" }));
     let print = format!("printenv {VARIABLE}");
 
@@ -39,10 +39,10 @@ fn check_setup_token_follows_document(suite: Suite) {
     assert_eq!(guest.unit(&format!("su - alice -c '{print}'")).text(), format!("{TOKEN}\n"), "su -");
 
     // Vault is down: the known one stays, however old the last answer is.
-    vault_guest.bao.seal();
+    host.bao.seal();
     thread::sleep(Duration::from_millis(2100));
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(TOKEN));
-    vault_guest.bao.unseal();
+    host.bao.unseal();
 
     // Withdrawn: gone at the next login that asks the store.
     alice.put_document(&json!({ "setup_token": "", "vaultwarden_email": "alice@example.org" }));
@@ -54,26 +54,26 @@ fn check_setup_token_follows_document(suite: Suite) {
 
 #[test]
 fn withdrawn_setup_token_is_removed_after_the_refresh_age() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "3s");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "3s");
+    let alice = host.enroll("alice");
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
-    vault_guest.guest.put_login("alice", &fresh("whole")); // a broken one would be a reason to ask the store at once
-    assert_eq!(vault_guest.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
+    host.guest.put_login("alice", &fresh("whole")); // a broken one would be a reason to ask the store at once
+    assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
     thread::sleep(Duration::from_millis(3100));
-    assert_eq!(vault_guest.guest.variable_over_ssh("alice"), None);
+    assert_eq!(host.guest.variable_over_ssh("alice"), None);
     // Within the age of that answer a new token is not seen yet, because the store is not asked; then it is.
-    vault_guest.configure_address(vault_guest.bao.address(), "1h");
+    host.configure_address(host.bao.address(), "1h");
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
-    assert_eq!(vault_guest.guest.variable_over_ssh("alice"), None);
-    vault_guest.configure_address(vault_guest.bao.address(), "0s");
-    assert_eq!(vault_guest.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-second"));
+    assert_eq!(host.guest.variable_over_ssh("alice"), None);
+    host.configure_address(host.bao.address(), "0s");
+    assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-second"));
 }
 
 #[test]
 fn malformed_setup_token_field_changes_nothing() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "0s");
-    let alice = vault_guest.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
     let megabyte = format!("sk-ant-oat01-{}", "a".repeat(1 << 19));
     let values = [
         json!("sk-ant-oat01-abc\nLD_PRELOAD=/tmp/evil.so"),
@@ -87,20 +87,15 @@ fn malformed_setup_token_field_changes_nothing() {
     ];
     for value in &values {
         alice.put_document(&json!({ "setup_token": value }));
-        let shown: String = value.to_string().chars().take(60).collect();
-        let seen =
-            vault_guest.guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
-        assert_eq!(seen, "in\n", "{shown}");
-        assert_eq!(vault_guest.guest.read(&env_file_path("alice")), None, "{shown}");
+        let output: String = value.to_string().chars().take(60).collect();
+        let seen = host.guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
+        assert_eq!(seen, "in\n", "{output}");
+        assert_eq!(host.guest.read(&env_file_path("alice")), None, "{output}");
     }
-    vault_guest.guest.put_token("alice", "sk-ant-oat01-known");
+    host.guest.put_token("alice", "sk-ant-oat01-known");
     for value in &values {
         alice.put_document(&json!({ "setup_token": value }));
-        let shown: String = value.to_string().chars().take(60).collect();
-        assert_eq!(
-            vault_guest.guest.variable_over_ssh("alice").as_deref(),
-            Some("sk-ant-oat01-known"),
-            "{shown}"
-        );
+        let output: String = value.to_string().chars().take(60).collect();
+        assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-known"), "{output}");
     }
 }

@@ -25,29 +25,29 @@ const HOSTS: &[&[&str]] = &[
     &["kernel-5.2", "thief-thread"],
 ];
 
-fn bed() -> PamFixture {
+fn fixture() -> PamFixture {
     PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 #[test]
 fn login_with_a_stored_token_has_it_in_its_environment() {
-    bed().login("answers").run().assert_token();
+    fixture().login("answers").run().assert_token();
 }
 
 #[test]
 fn login_without_a_token_is_as_without_the_module() {
-    bed().login("answers-without-token").run().assert_nothing_happened();
+    fixture().login("answers-without-token").run().assert_nothing_happened();
 }
 
 #[test]
 fn login_on_an_older_kernel_gets_its_token() {
-    bed().login("answers").host("kernel-6.1").run().assert_token();
-    bed().login("answers").host("kernel-5.2").run().assert_token();
+    fixture().login("answers").host("kernel-6.1").run().assert_token();
+    fixture().login("answers").host("kernel-5.2").run().assert_token();
 }
 
 #[test]
 fn slow_reply_within_the_deadline_is_used() {
-    bed().login("answers-late").run().assert_token();
+    fixture().login("answers-late").run().assert_token();
 }
 
 #[test]
@@ -65,25 +65,25 @@ fn endless_helper_is_killed_with_any_sigchld_disposition() {
 }
 
 fn assert_late(mode: &str, host: &[&str]) {
-    let bed = bed();
-    let login = bed.login(mode).argument("deadline=500ms");
+    let fixture = fixture();
+    let login = fixture.login(mode).argument("deadline=500ms");
     let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
     report.assert_no_token_with_reason(LATE);
     assert!(report.took() >= Duration::from_millis(500), "{mode} {host:?}: {:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{mode} {host:?}: {:?}", report.took());
-    assert!(bed.no_program_is_running(), "{mode} {host:?}");
+    assert!(fixture.no_program_is_running(), "{mode} {host:?}");
 }
 
 #[test]
 fn helper_that_closed_its_output_is_not_waited_for() {
-    let bed = bed();
-    let report = bed.login("answers-closes-and-hangs").argument("deadline=10s").run();
+    let fixture = fixture();
+    let report = fixture.login("answers-closes-and-hangs").argument("deadline=10s").run();
     report.assert_token();
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    let report = bed.login("closes-and-hangs").argument("deadline=10s").run();
+    let report = fixture.login("closes-and-hangs").argument("deadline=10s").run();
     report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.no_program_is_running());
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn reply_of_a_failed_helper_is_not_used() {
         "answers-and-is-killed",
         "crashes",
     ] {
-        bed().login(mode).run().assert_no_token_with_reason(FAILED);
+        fixture().login(mode).run().assert_no_token_with_reason(FAILED);
     }
 }
 
@@ -103,8 +103,8 @@ fn reply_of_a_failed_helper_is_not_used() {
 #[test]
 fn failed_helper_is_detected_in_every_host() {
     for host in HOSTS {
-        let bed = bed();
-        let login = bed.login("answers-and-fails");
+        let fixture = fixture();
+        let login = fixture.login("answers-and-fails");
         let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
         report.assert_no_token_with_reason(FAILED);
     }
@@ -112,29 +112,29 @@ fn failed_helper_is_detected_in_every_host() {
 
 #[test]
 fn killed_host_leaves_no_helper_running() {
-    let bed = bed();
-    let report = bed.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
+    let fixture = fixture();
+    let report = fixture.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
     assert_eq!(report.status.signal(), Some(libc::SIGKILL), "{report:#?}");
-    assert_eq!(bed.programs_started(), 1);
-    assert!(bed.no_program_is_running());
+    assert_eq!(fixture.programs_started(), 1);
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
 fn excess_output_is_cut_off_at_the_reply_limit() {
-    let bed = bed();
-    let report = bed.login("floods").argument("deadline=10s").run();
+    let fixture = fixture();
+    let report = fixture.login("floods").argument("deadline=10s").run();
     report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.no_program_is_running());
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
 fn child_that_keeps_the_pipe_open_is_killed_without_delay() {
     for host in HOSTS {
         for (mode, has_token) in [("leaves-a-child", true), ("leaves-a-child-in-silence", false)] {
-            let bed = bed();
-            let _ = bed.program("hangs");
-            let login = bed.login(mode).argument("deadline=10s");
+            let fixture = fixture();
+            let _ = fixture.program("hangs");
+            let login = fixture.login(mode).argument("deadline=10s");
             let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
             if has_token {
                 report.assert_token();
@@ -142,35 +142,37 @@ fn child_that_keeps_the_pipe_open_is_killed_without_delay() {
                 report.assert_no_token_with_reason(OTHER_FORM);
             }
             assert!(report.took() < Duration::from_secs(5), "{mode} {host:?}: {:?}", report.took());
-            assert_eq!(bed.programs_started(), 2, "{mode} {host:?}");
-            assert!(bed.no_program_is_running(), "{mode} {host:?}");
+            assert_eq!(fixture.programs_started(), 2, "{mode} {host:?}");
+            assert!(fixture.no_program_is_running(), "{mode} {host:?}");
         }
     }
 }
 
 #[test]
 fn child_outside_the_group_does_not_delay_the_login() {
-    let bed = bed();
-    let _ = bed.program("leaves-the-group");
-    let report = bed.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
+    let fixture = fixture();
+    let _ = fixture.program("leaves-the-group");
+    let report = fixture.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
     report.assert_token();
     assert!(report.took() < Duration::from_millis(2500), "it lives three seconds: {:?}", report.took());
 }
 
 #[test]
 fn helper_that_cannot_be_started_is_logged_once() {
-    let bed = bed();
-    let plain = bed.at("plain");
+    let fixture = fixture();
+    let plain = fixture.path("plain");
     fs::write(&plain, "text").expect("a file");
-    let garbage = bed.at("garbage");
+    let garbage = fixture.path("garbage");
     fs::write(&garbage, [0x7f, b'E', b'L', b'F', 0, 0]).expect("a file");
-    let orphan = bed.at("orphan");
+    let orphan = fixture.path("orphan");
     fs::write(&orphan, "#!/nonexistent/shell\n").expect("a file");
     for executable in [&garbage, &orphan] {
         fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
-    for path in [&bed.at("missing"), &plain, &garbage, &orphan, &bed.at("programs"), &plain.join("below")] {
-        let report = bed.login("answers").helper(path).run();
+    for path in
+        [&fixture.path("missing"), &plain, &garbage, &orphan, &fixture.path("programs"), &plain.join("below")]
+    {
+        let report = fixture.login("answers").helper(path).run();
         report.assert_no_token_with_reason(&format!("cannot start {}", path.display()));
         assert!(
             report
@@ -183,7 +185,7 @@ fn helper_that_cannot_be_started_is_logged_once() {
 
 #[test]
 fn only_one_well_formed_line_sets_the_token() {
-    let bed = bed();
+    let fixture = fixture();
     let token = TOKEN.as_bytes();
     let megabyte = vec![b'a'; 1 << 20];
     let line = |parts: &[&[u8]]| parts.concat();
@@ -222,11 +224,11 @@ fn only_one_well_formed_line_sets_the_token() {
         line(&[&[0_u8; 64]]),
     ];
     for answer in rows {
-        fs::create_dir_all(bed.at("programs")).expect("the directory is there");
-        fs::write(bed.at("programs/answer"), answer).expect("the answer is written");
-        let report = bed.login("answers-what-is-written").run();
-        let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
-        assert_eq!(report.environment(), [""; 0], "{shown:?}");
+        fs::create_dir_all(fixture.path("programs")).expect("the directory is there");
+        fs::write(fixture.path("programs/answer"), answer).expect("the answer is written");
+        let report = fixture.login("answers-what-is-written").run();
+        let output = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
+        assert_eq!(report.environment(), [""; 0], "{output:?}");
         report.assert_no_token_with_reason(OTHER_FORM);
         assert!(
             !report.only_line().contains("sk-ant"),
@@ -238,11 +240,11 @@ fn only_one_well_formed_line_sets_the_token() {
 
 #[test]
 fn token_of_maximum_length_is_passed_completely() {
-    let bed = bed();
+    let fixture = fixture();
     let token = format!("sk-ant-oat01-{}", "a".repeat(1024 - 13));
-    let _ = bed.program("answers-what-is-written");
-    fs::write(bed.at("programs/answer"), format!("CAS1 {token}\n")).expect("the answer is written");
-    let report = bed.login("answers-what-is-written").run();
+    let _ = fixture.program("answers-what-is-written");
+    fs::write(fixture.path("programs/answer"), format!("CAS1 {token}\n")).expect("the answer is written");
+    let report = fixture.login("answers-what-is-written").run();
     report.assert_harmless();
     assert_eq!(report.environment(), [format!("CLAUDE_CODE_OAUTH_TOKEN={token}")]);
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use cas_tests::pam::{PamFixture, Report, TOKEN_VARIABLE};
 use serde_json::{Value, json};
 
-fn bed() -> PamFixture {
+fn fixture() -> PamFixture {
     PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 fn login_in(mode: &str) -> Report {
-    bed().login("answers").host(mode).run()
+    fixture().login("answers").host(mode).run()
 }
 
 fn assert_handler_was_not_called(report: &Report) {
@@ -34,7 +34,7 @@ fn sigchld_handler_of_the_host_never_sees_the_helper() {
 
 #[test]
 fn host_is_notified_of_its_own_child_ended_during_login() {
-    let report = bed().login("answers-late").host("sigchld-handler").host("own-child").run();
+    let report = fixture().login("answers-late").host("sigchld-handler").host("own-child").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!(report.environment(), [TOKEN_VARIABLE]);
     assert_eq!(report.answer["handler_calls"], json!(1), "once, for its own child alone");
@@ -52,7 +52,7 @@ fn unusual_process_state_of_the_host_is_preserved() {
 
 #[test]
 fn host_without_standard_streams_gets_the_token() {
-    let report = bed().login("tells-what-it-sees").host("stdio-closed").run();
+    let report = fixture().login("tells-what-it-sees").host("stdio-closed").run();
     report.assert_token();
 }
 
@@ -63,13 +63,14 @@ fn session_opened_in_a_thread_outlives_the_thread() {
 
 #[test]
 fn thread_cancelled_during_a_login_finishes_it_first() {
-    let report = bed().login("answers-late").host("cancelled").run();
+    let report = fixture().login("answers-late").host("cancelled").run();
     report.assert_token();
 }
 
 #[test]
 fn concurrent_sessions_in_two_threads_do_not_interfere() {
-    let report = bed().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
+    let report =
+        fixture().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
     assert!(report.status.success(), "{report:#?}");
     let logins = report.login()["logins"].as_array().expect("two threads logged in").clone();
     assert_eq!(logins.len(), 50);
@@ -85,7 +86,7 @@ fn concurrent_sessions_in_two_threads_do_not_interfere() {
 /// that another thread forks at that moment, permanently.
 #[test]
 fn threads_that_fork_during_logins_keep_their_handler() {
-    let report = bed().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
+    let report = fixture().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
     assert!(report.status.success(), "{report:#?}");
     let login = report.login();
     let logins = login["logins"].as_array().expect("four threads logged in");
@@ -101,9 +102,9 @@ fn threads_that_fork_during_logins_keep_their_handler() {
 
 #[test]
 fn signals_do_not_change_the_deadline() {
-    let bed = bed();
-    bed.login("answers-late").host("eintr-storm").run().assert_token();
-    let report = bed.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
+    let fixture = fixture();
+    fixture.login("answers-late").host("eintr-storm").run().assert_token();
+    let report = fixture.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
     report.assert_no_token_with_reason("did not finish within the deadline");
     assert!(report.took() >= Duration::from_millis(500), "{:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{:?}", report.took());
@@ -121,11 +122,11 @@ fn helper_inherits_only_three_descriptors_and_its_environment() {
     for modes in
         [&[][..], &["dirty"], &["dirty", "sigchld-ignored"], &["stdio-closed"], &["dirty", "stdio-closed"]]
     {
-        let bed = bed();
-        let login = bed.login("tells-what-it-sees").argument("minimum_uid=1234");
+        let fixture = fixture();
+        let login = fixture.login("tells-what-it-sees").argument("minimum_uid=1234");
         modes.iter().fold(login, |login, mode| login.host(mode)).run().assert_token();
-        assert_clean(&bed.seen());
-        let arguments = arguments(&bed.seen());
+        assert_clean(&fixture.helper_report());
+        let arguments = arguments(&fixture.helper_report());
         let (deadline, others): (Vec<_>, Vec<_>) =
             arguments.iter().partition(|argument| argument.starts_with("--deadline-ms="));
         assert_eq!(others, ["cas-session", "login", "--reply=1", "--minimum-uid=1234", "--user=alice"]);
@@ -150,9 +151,9 @@ fn token_is_in_host_memory_only_as_the_copy_of_libpam() {
 
 #[test]
 fn debug_option_is_passed_to_the_helper() {
-    let bed = bed();
-    let _ = bed.login("tells-what-it-sees").argument("debug").run();
-    assert!(arguments(&bed.seen()).contains(&"--debug".to_owned()));
+    let fixture = fixture();
+    let _ = fixture.login("tells-what-it-sees").argument("debug").run();
+    assert!(arguments(&fixture.helper_report()).contains(&"--debug".to_owned()));
 }
 
 fn arguments(seen: &Value) -> Vec<String> {
@@ -182,9 +183,9 @@ fn assert_clean(seen: &Value) {
 
 #[test]
 fn ten_thousand_logins_leak_no_resources() {
-    let bed = bed();
+    let fixture = fixture();
     for (user, times) in [("bob", 10_000), ("alice", 2_000)] {
-        let report = bed.login("answers").user(user).times(times).run();
+        let report = fixture.login("answers").user(user).times(times).run();
         assert!(report.status.success(), "{report:#?}");
         let login = report.login();
         assert_eq!(login["failures"], json!(0));
@@ -208,7 +209,7 @@ fn handle_ended_in_a_forked_child_keeps_the_session() {
 fn close_without_open_or_twice_is_harmless() {
     for calls in [&["close"][..], &["open", "close", "close"], &["open", "open", "close"], &["close", "open"]]
     {
-        let report = bed().login("answers").calls(calls).run();
+        let report = fixture().login("answers").calls(calls).run();
         report.assert_harmless();
         assert_eq!(report.calls().len(), calls.len());
     }
@@ -216,13 +217,13 @@ fn close_without_open_or_twice_is_harmless() {
 
 #[test]
 fn second_session_in_a_handle_gets_the_same_token() {
-    let report = bed().login("answers").calls(&["open", "open", "close"]).run();
+    let report = fixture().login("answers").calls(&["open", "open", "close"]).run();
     report.assert_token();
 }
 
 #[test]
 fn failure_of_any_single_system_call_is_handled() {
-    let report = bed().login("answers").host("faults").host("sigchld-handler").run();
+    let report = fixture().login("answers").host("faults").host("sigchld-handler").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!((report.printed.as_str(), &report.answer["conversations"]), ("", &json!(0)));
     let logins = report.login().as_array().expect("logins with faults");
@@ -258,7 +259,7 @@ fn failure_of_any_single_system_call_is_handled() {
 fn module_panic_is_one_log_line() {
     // The standard library panics when the clock cannot be read; that is a real one, from deep
     // inside.
-    let report = bed().login("answers").host("faults").run();
+    let report = fixture().login("answers").host("faults").run();
     assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
     let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();
     let logins = report.login().as_array().expect("logins with faults");

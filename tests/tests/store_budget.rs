@@ -42,15 +42,15 @@ fn count_instructions(test_user: &TestUser) -> u64 {
 fn tls_read_stays_below_its_instruction_limit() {
     let alice = TestUser::create();
     let bao = alice.bao();
-    let person = alice.use_store(&bao, Policy::Patch);
-    person.put_document(&json!({ "theirs": "y".repeat(1000) }));
+    let vault_user = alice.use_store(&bao, Policy::Patch);
+    vault_user.put_document(&json!({ "theirs": "y".repeat(1000) }));
     // Each login asks the store.
     alice.configure("verify = false\nlogin_refresh_after = \"0s\"\n");
     alice.put(LOGIN, &fresh("one"));
     let asked = |instructions: &mut u64| {
-        let before = bao.asked().len();
+        let before = bao.requests().len();
         *instructions = count_instructions(&alice);
-        let asked = bao.asked().split_off(before);
+        let asked = bao.requests().split_off(before);
         asked.iter().map(|asked| asked.operation.clone()).collect::<Vec<_>>()
     };
     let mut instructions = 0;

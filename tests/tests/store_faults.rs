@@ -28,9 +28,9 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        let bed = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
-        bed.fake.replace("alice", &json!({ "theirs": "x" }));
-        bed
+        let fixture = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
+        fixture.fake.replace("alice", &json!({ "theirs": "x" }));
+        fixture
     }
 
     fn store(&self) -> VaultStore {
@@ -129,28 +129,29 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
 #[test]
 fn failed_read_is_an_error_and_not_an_empty_document() {
     for (fault, expected, words) in faults() {
-        let bed = Bed::new();
-        bed.fake.fail("GET /v1/secret/data/", fault.clone());
+        let fixture = Bed::new();
+        fixture.fake.fail("GET /v1/secret/data/", fault.clone());
         let started = Instant::now();
         let failure =
-            bed.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
+            fixture.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
         check(&failure, started, &fault, expected, words);
-        bed.fake.recover();
-        assert_eq!(bed.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
+        fixture.fake.recover();
+        assert_eq!(fixture.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
     }
 }
 
 #[test]
 fn failed_lookup_prevents_access_to_the_document() {
     for (fault, _, _) in faults() {
-        let bed = Bed::new();
-        bed.fake.fail("lookup-self", fault.clone());
+        let fixture = Bed::new();
+        fixture.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
-        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
+        let failure =
+            fixture.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
         let is_final = matches!(failure, StoreError::Refused { .. });
         assert_in_time(started, &format!("{fault:.200?}"));
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
-        assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
+        assert_eq!(fixture.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
     }
 }
 
@@ -158,11 +159,11 @@ fn failed_lookup_prevents_access_to_the_document() {
 fn failed_write_is_an_error_and_loses_nothing() {
     for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
         for (fault, expected, words) in faults() {
-            let bed = Bed::new();
-            bed.fake.set_policy(may_patch, !may_patch);
-            let mut store = bed.store();
+            let fixture = Bed::new();
+            fixture.fake.set_policy(may_patch, !may_patch);
+            let mut store = fixture.store();
             let version = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
-            bed.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
+            fixture.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
             let changes = fields(&json!({ "ours": "y" }));
             let started = Instant::now();
             let failure = store
@@ -176,12 +177,12 @@ fn failed_write_is_an_error_and_loses_nothing() {
                 expected_write_error(&fault, expected),
                 if other_words { "" } else { words },
             );
-            bed.fake.recover();
+            fixture.fake.recover();
             // The write may have been carried out although its answer was lost: either way the next run gets it right.
-            let mut next = bed.store();
+            let mut next = fixture.store();
             let version = next.read(&Deadline::after(SPAN * 9)).unwrap().version;
             next.merge(&changes, version, &Deadline::after(SPAN * 9)).unwrap();
-            assert_eq!(bed.document(), json!({ "theirs": "x", "ours": "y" }), "{fault:.200?}");
+            assert_eq!(fixture.document(), json!({ "theirs": "x", "ours": "y" }), "{fault:.200?}");
             assert!(next.read(&Deadline::after(SPAN * 9)).unwrap().version <= 2, "it was written once");
         }
     }
@@ -201,12 +202,12 @@ fn expected_write_error<'kind>(fault: &Fault, expected: &'kind str) -> &'kind st
 
 #[test]
 fn retry_after_of_a_busy_server_is_returned() {
-    let bed = Bed::new();
-    bed.fake.fail(
+    let fixture = Bed::new();
+    fixture.fake.fail(
         "GET /v1/secret",
         Fault::Answer(Answer::new(503, r#"{"errors":["x"]}"#).with("Retry-After", "17")),
     );
-    let Err(StoreError::Busy { retry_after, .. }) = bed.store().read(&Deadline::after(SPAN)) else {
+    let Err(StoreError::Busy { retry_after, .. }) = fixture.store().read(&Deadline::after(SPAN)) else {
         panic!()
     };
     assert_eq!(retry_after, Some(Duration::from_secs(17)));
@@ -214,16 +215,16 @@ fn retry_after_of_a_busy_server_is_returned() {
 
 #[test]
 fn version_that_lost_a_race_is_never_read_as_the_newest() {
-    let bed = Bed::new();
-    let mut store = bed.store();
+    let fixture = Bed::new();
+    let mut store = fixture.store();
     let stale = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
-    let old = bed.fake.document("alice").1.to_string();
-    bed.fake.replace("alice", &json!({ "theirs": "z" }));
+    let old = fixture.fake.document("alice").1.to_string();
+    fixture.fake.replace("alice", &json!({ "theirs": "z" }));
     let ours = fields(&json!({ "ours": "y" }));
     assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(StoreError::Conflict));
 
     // As a standby does that has not heard of the newer version.
-    bed.fake.fail("GET /v1/secret/data/", plain(200, &old));
+    fixture.fake.fail("GET /v1/secret/data/", plain(200, &old));
     let failure = store.read(&Deadline::after(SPAN * 9)).unwrap_err();
     assert!(failure.to_string().contains("not caught up"), "{failure}");
     let started = Instant::now();
@@ -232,29 +233,29 @@ fn version_that_lost_a_race_is_never_read_as_the_newest() {
     let version = std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(120));
-            bed.fake.recover();
+            fixture.fake.recover();
         });
         store.read(&Deadline::after(SPAN * 9)).unwrap().version
     });
     assert_eq!(version, stale + 1);
     store.merge(&ours, version, &Deadline::after(SPAN * 9)).unwrap();
-    assert_eq!(bed.document(), json!({ "theirs": "z", "ours": "y" }));
+    assert_eq!(fixture.document(), json!({ "theirs": "z", "ours": "y" }));
 }
 
 #[test]
 fn expired_deadline_sends_no_request() {
-    let bed = Bed::new();
-    let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
+    let fixture = Bed::new();
+    let failure = fixture.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
     assert!(failure.to_string().contains("no time is left"), "{failure}");
-    assert_eq!((bed.fake.requests().len(), bed.fake.connections()), (0, 0));
+    assert_eq!((fixture.fake.requests().len(), fixture.fake.connections()), (0, 0));
 }
 
 #[test]
 fn unused_store_accesses_neither_file_nor_network() {
-    let bed = Bed::new();
-    let mut config = bed.fake.config("alice", bed.folder.path());
+    let fixture = Bed::new();
+    let mut config = fixture.fake.config("alice", fixture.folder.path());
     config.token_file = "/nonexistent".into();
     config.ca_cert = Some("/nonexistent".into());
     let store = VaultStore::new(config);
-    assert_eq!((store.requests(), bed.fake.connections()), (0, 0));
+    assert_eq!((store.requests(), fixture.fake.connections()), (0, 0));
 }

@@ -37,16 +37,16 @@ fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>
         port_sender.send(listener.local_addr().expect("an address").port()).expect("the test waits");
         thread::sleep(delay);
         let (mut stream, _) = listener.accept().expect("a connection");
-        let mut heard = Vec::new();
+        let mut output = Vec::new();
         stream.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
         let mut piece = [0; 4096];
         while let Ok(count) = stream.read(&mut piece) {
-            heard.extend_from_slice(&piece[..count]);
-            if count == 0 || heard.ends_with(b"\r\n\r\n") {
+            output.extend_from_slice(&piece[..count]);
+            if count == 0 || output.ends_with(b"\r\n\r\n") {
                 break;
             }
         }
-        let _ = sender.send(heard);
+        let _ = sender.send(output);
     });
     (port.recv().expect("it listens"), receiver)
 }
@@ -78,13 +78,13 @@ const WAYS: [(&str, &str); 7] = [
 fn token_is_not_sent_to_another_user() {
     for (host, listening) in WAYS {
         for agent in [None, Some(DAEMON)] {
-            let (port, heard) = listen_as(STRANGER, listening, Duration::ZERO);
+            let (port, output) = listen_as(STRANGER, listening, Duration::ZERO);
             let refused = read(&format!("http://{host}:{port}"), agent);
             assert!(matches!(refused, StoreError::Refused { .. }), "{host} {listening}: {refused}");
             let text = refused.to_string();
             assert!(text.contains("a process of user id 54321 listens there"), "{host} {listening}: {text}");
             assert!(text.contains("use https://, or set vault.agent_user"), "{text}");
-            assert_eq!(heard.recv().expect("it was connected to"), b"", "{host} {listening}");
+            assert_eq!(output.recv().expect("it was connected to"), b"", "{host} {listening}");
         }
     }
 }
@@ -94,11 +94,11 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
     let daemon = User::from_name(DAEMON).expect("a user database").expect("Debian has it").uid.as_raw();
     for (host, listening) in WAYS {
         for (uid, agent) in [(0, None), (0, Some(DAEMON)), (daemon, Some(DAEMON))] {
-            let (port, heard) = listen_as(uid, listening, Duration::ZERO);
+            let (port, output) = listen_as(uid, listening, Duration::ZERO);
             let url = format!("http://{host}:{port}");
             let failed = thread::spawn(move || read(&url, agent));
-            let heard = String::from_utf8(heard.recv().expect("it was connected to")).expect("text");
-            assert!(heard.contains("x-vault-token: "), "{host} {listening} {uid}: {heard}");
+            let output = String::from_utf8(output.recv().expect("it was connected to")).expect("text");
+            assert!(output.contains("x-vault-token: "), "{host} {listening} {uid}: {output}");
             assert!(matches!(failed.join().expect("it ended"), StoreError::Unreachable { .. }));
         }
     }
@@ -107,15 +107,15 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
 /// Until a process accepts a connection, its socket has no user.
 #[test]
 fn token_is_not_sent_before_the_connection_is_accepted() {
-    let (port, heard) = listen_as(STRANGER, "127.0.0.1", Duration::from_millis(500));
+    let (port, output) = listen_as(STRANGER, "127.0.0.1", Duration::from_millis(500));
     let refused = read(&format!("http://127.0.0.1:{port}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");
-    assert_eq!(heard.recv().expect("it was connected to"), b"");
+    assert_eq!(output.recv().expect("it was connected to"), b"");
 
-    let (port, heard) = listen_as(STRANGER, "127.0.0.1", Duration::from_secs(3));
+    let (port, output) = listen_as(STRANGER, "127.0.0.1", Duration::from_secs(3));
     let never = read(&format!("http://127.0.0.1:{port}"), None);
     assert!(matches!(never, StoreError::Unreachable { .. }), "{never}");
-    assert_eq!(heard.recv().expect("it was connected to"), b"");
+    assert_eq!(output.recv().expect("it was connected to"), b"");
 }
 
 /// The listener that is there at a look is not always the one that a connection was made to.
@@ -134,9 +134,9 @@ fn listener_of_root_does_not_authorize_another_connection() {
         drop(listener);
         nix::unistd::setfsuid(Uid::from_raw(0));
         let _of_root = TcpListener::bind(address).expect("the port is free again");
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).expect("the end");
-        heard
+        let mut output = Vec::new();
+        stream.read_to_end(&mut output).expect("the end");
+        output
     });
     let refused = read(&format!("http://{address}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");

@@ -40,7 +40,7 @@ impl Drop for Network {
 fn server_in_another_namespace_is_reachable_only_there() {
     let network = Network::new();
     for bao in [Bao::dev_behind(&network.prefix()), Bao::tls_behind(&network.prefix())] {
-        let alice = bao.person("alice", Policy::Patch);
+        let alice = bao.create_user("alice", Policy::Patch);
         alice.put_document(&json!({ "theirs": 1 }));
         assert_eq!(alice.document().body["data"]["data"], json!({ "theirs": 1 }));
         let authority = bao.address().rsplit_once("//").unwrap().1;

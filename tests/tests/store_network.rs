@@ -81,11 +81,11 @@ fn read_once(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 #[test]
 fn proxies_in_the_environment_are_not_used() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let fake_token = fake.config("alice", folder.path()).token_file;
-    let (proxy, asked) = listening();
+    let (proxy, requests) = listening();
     let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
     let environment: Vec<(&str, &str)> = names.iter().map(|name| (*name, proxy.as_str())).collect();
     for (address, ca, token_file) in [
@@ -98,13 +98,13 @@ fn proxies_in_the_environment_are_not_used() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.starts_with("version=0 requests=2"), "{text}{output:?}");
     }
-    assert!(asked.try_recv().is_err());
+    assert!(requests.try_recv().is_err());
 }
 
 #[test]
 fn ca_in_the_environment_is_not_trusted() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let folder = tempfile::tempdir().unwrap();
     let (memory, token_file) = (folder.path().join("memory"), alice.token_file());
     let paths = [token_file.to_str().unwrap(), memory.to_str().unwrap()];
@@ -118,11 +118,11 @@ fn ca_in_the_environment_is_not_trusted() {
 #[test]
 fn configured_proxy_gets_connect_and_sees_no_token() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
-    let (proxy, asked) = listening();
+    let alice = bao.create_user("alice", Policy::Patch);
+    let (proxy, requests) = listening();
     let config = VaultConfig { proxy: Some(ProxyAddress::parse(&proxy).unwrap()), ..alice.config() };
     let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN)));
-    let request = asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    let request = requests.recv_timeout(Duration::from_secs(5)).unwrap();
     let host = bao.address().trim_start_matches("https://");
     assert!(request.starts_with(&format!("CONNECT {host} ")), "{request}");
     assert!(!request.contains(&alice.token()) && !failure.contains(&alice.token()), "{request}{failure}");
@@ -132,7 +132,7 @@ fn configured_proxy_gets_connect_and_sees_no_token() {
 fn server_with_an_untrusted_certificate_gets_no_token() {
     let bao = Bao::tls();
     let other = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     for ca_cert in [other.ca_cert().map(Path::to_owned), None] {
         let config = VaultConfig { ca_cert, ..alice.config() };
         let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN * 4)));
@@ -165,7 +165,7 @@ fn server_without_tls_gets_no_token() {
     let folder = tempfile::tempdir().unwrap();
     let config =
         VaultConfig { address: ServerUrl::parse(&address).unwrap(), ..fake.config("alice", folder.path()) };
-    let heard = thread::spawn(move || {
+    let output = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = vec![0; 4096];
         let length = stream.read(&mut bytes).unwrap();
@@ -173,8 +173,8 @@ fn server_without_tls_gets_no_token() {
         bytes
     });
     unreachable(VaultStore::new(config).read(&Deadline::after(SPAN)));
-    let heard = String::from_utf8_lossy(&heard.join().unwrap()).into_owned();
-    assert!(!heard.contains("canary") && !heard.contains("GET"), "{heard:?}");
+    let output = String::from_utf8_lossy(&output.join().unwrap()).into_owned();
+    assert!(!output.contains("canary") && !output.contains("GET"), "{output:?}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn standby_shows_the_conflicting_version_after_a_conflict() {
         let mut conflicts = 0;
         for round in 1..=30 {
             let theirs = json!({ "data": { "theirs": round, "ours": round - 1 } });
-            raft.active().done("PUT", &alice.path("data"), &theirs);
+            raft.active().send_ok("PUT", &alice.path("data"), &theirs);
             let ours = fields(&json!({ "ours": round }));
             version = loop {
                 match store.merge(&ours, version, &soon()) {
@@ -93,7 +93,7 @@ fn loss_of_the_active_node_allows_reads_and_delays_writes() {
     let mut failures = Vec::new();
     let written = loop {
         assert!(started.elapsed() < Duration::from_secs(60), "no new active node: {:?}", failures.last());
-        let asked = Instant::now();
+        let requests = Instant::now();
         match other_run.merge(&changes, version, &Deadline::after(Duration::from_secs(2))) {
             Ok(written) => break written,
             Err(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
@@ -102,7 +102,7 @@ fn loss_of_the_active_node_allows_reads_and_delays_writes() {
             Err(failure) => panic!("{failure}"),
         }
         let (took, limit) =
-            (asked.elapsed(), Duration::from_secs(2) + Duration::from_millis(300).mul_f64(slowdown()));
+            (requests.elapsed(), Duration::from_secs(2) + Duration::from_millis(300).mul_f64(slowdown()));
         assert!(took < limit, "a write outlived its deadline: {took:?}");
         std::thread::sleep(Duration::from_millis(200));
     };

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 #[test]
 fn token_of_another_user_accesses_no_document() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
-    let bob = bao.person("bob", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
+    let bob = bao.create_user("bob", Policy::Update);
     bob.put_document(&json!({ "setup_token": "bob's" }));
     alice.put_document(&json!({ "setup_token": "alice's" }));
     let bobs_token = bob.token();
@@ -40,7 +40,7 @@ fn token_of_another_user_accesses_no_document() {
 #[test]
 fn root_token_is_refused() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     alice.use_token("root");
     let text = refusal(alice.store().read(&soon()));
     assert!(text.contains("it is a root token"), "{text}");
@@ -50,18 +50,18 @@ fn root_token_is_refused() {
 fn token_without_meta_user_is_identified_by_its_policy() {
     let bao = Bao::dev();
     for user in ["alice", "J.Doe_x-", "müller"] {
-        let person = bao.person(user, Policy::Patch);
-        person.use_token(&person.mint(&Value::Null));
-        let mut store = person.store();
+        let vault_user = bao.create_user(user, Policy::Patch);
+        vault_user.use_token(&vault_user.mint(&Value::Null));
+        let mut store = vault_user.store();
         let version = store.merge(&fields(&json!({ "ours": user })), 0, &soon()).unwrap();
-        assert_eq!(person.store().read(&soon()).unwrap().version, version, "{user}");
+        assert_eq!(vault_user.store().read(&soon()).unwrap().version, version, "{user}");
     }
 }
 
 #[test]
 fn expired_token_is_distinguished_from_a_denied_one() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let mut store = alice.store();
     store.read(&soon()).unwrap();
 
@@ -83,7 +83,7 @@ fn expired_token_is_distinguished_from_a_denied_one() {
     assert!(text.contains("does not permit"), "{text}");
 
     alice.set_policy(Policy::Patch);
-    bao.admin().done("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
+    bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
     assert!(text.contains("expired, revoked, or may not look itself up"), "{text}");
@@ -93,9 +93,9 @@ fn expired_token_is_distinguished_from_a_denied_one() {
 #[test]
 fn expired_token_is_reported_as_expired() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let short = json!({ "policies": ["workstation-claude-alice"], "ttl": "1s", "no_default_policy": true });
-    let answer = bao.admin().done("POST", "auth/token/create-orphan", &short);
+    let answer = bao.admin().send_ok("POST", "auth/token/create-orphan", &short);
     alice.use_token(answer["auth"]["client_token"].as_str().unwrap());
     let mut store = alice.store();
     store.read(&soon()).unwrap();

@@ -4,7 +4,7 @@
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
-use cas_tests::openbao::{Asked, Bao, Policy};
+use cas_tests::openbao::{AuditEntry, Bao, Policy};
 use cas_tests::test_user::{LOGIN, TestUser};
 use serde_json::json;
 
@@ -32,16 +32,16 @@ impl Metered {
     fn new(policy: Policy) -> Self {
         let test_user = TestUser::create();
         let bao = test_user.bao();
-        let (person, relay) = test_user.use_store_through_relay(&bao, policy);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let (vault_user, relay) = test_user.use_store_through_relay(&bao, policy);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
         Self { bao, relay, test_user }
     }
 
     fn sync(&self) -> Cost {
-        let (asked, connections) = (self.bao.asked().len(), self.relay.connections());
+        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
         let output = self.test_user.sync();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        let asked = self.bao.asked().split_off(asked);
+        let asked = self.bao.requests().split_off(asked);
         Cost {
             requests: asked.iter().map(in_short).collect(),
             connections: self.relay.connections() - connections,
@@ -50,8 +50,8 @@ impl Metered {
     }
 }
 
-fn in_short(asked: &Asked) -> &'static str {
-    match (asked.operation.as_str(), asked.path.as_str()) {
+fn in_short(requests: &AuditEntry) -> &'static str {
+    match (requests.operation.as_str(), requests.path.as_str()) {
         ("read", "auth/token/lookup-self") => "look the token up",
         ("read", "secret/data/workstation/claude-users/alice") => "read",
         ("patch", "secret/data/workstation/claude-users/alice") => "merge",

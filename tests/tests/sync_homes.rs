@@ -23,8 +23,8 @@ fn nothing_is_created_in_a_possible_mountpoint() {
         chown(test_user.home(), Some(owner), None).expect("given");
         let before = fs::read_dir(test_user.home()).expect("a home").count();
         let ended = test_user.sync();
-        let said = String::from_utf8_lossy(&ended.stdout);
-        assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
+        let output = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!((ended.status.code(), output.starts_with("SKIP ")), (Some(0), true), "{output}");
         assert_eq!(fs::read_dir(test_user.home()).expect("a home").count(), before);
     }
 }
@@ -35,8 +35,8 @@ fn missing_home_is_not_created_and_raises_no_alert() {
     let test_user = TestUser::create();
     fs::rename(test_user.home(), test_user.folder().join("elsewhere")).expect("moved away");
     let ended = test_user.sync();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
+    let output = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!((ended.status.code(), output.starts_with("SKIP ")), (Some(0), true), "{output}");
     assert!(!test_user.home().exists() && test_user.journal().is_empty(), "{}", test_user.journal());
 }
 
@@ -53,15 +53,15 @@ fn login(number: u64, account: Option<&str>) -> String {
 fn login_without_owner_never_replaces_another_accounts_backup() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
-    person.put_document(&json!({ "tracker_token": "of somebody else" }));
+    let user = test_user.use_store(&bao, Policy::Patch);
+    user.put_document(&json!({ "tracker_token": "of somebody else" }));
     let run = |number, account| {
         test_user.put(LOGIN, &login(number, account));
         let ended = test_user.sync();
         String::from_utf8_lossy(&ended.stdout).into_owned()
     };
     let kept = || {
-        let fields: Value = person.fields();
+        let fields: Value = user.fields();
         let generation = (1..=5).find(|number| {
             fields["claude_ai_oauth_json"]
                 .as_str()
@@ -76,9 +76,9 @@ fn login_without_owner_never_replaces_another_accounts_backup() {
     run(2, None);
     assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
     for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {
-        let said = run(number, account);
-        assert!(said.contains("the login of another account or organization"), "{number}: {said}");
-        assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{said}");
+        let output = run(number, account);
+        assert!(output.contains("the login of another account or organization"), "{number}: {output}");
+        assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{output}");
     }
-    assert_eq!(person.fields()["tracker_token"], "of somebody else");
+    assert_eq!(user.fields()["tracker_token"], "of somebody else");
 }

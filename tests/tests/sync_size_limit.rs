@@ -10,7 +10,7 @@ use cas_tests::test_user::{LOGIN, NAME, STATE, TestUser};
 const LIMITS: [&str; 2] = ["0", "1"];
 
 /// Runs a program of ours below a shell that first does this.
-fn under(test_user: &TestUser, first: &str, program: &str, arguments: &[&str]) -> Output {
+fn run_under(test_user: &TestUser, first: &str, program: &str, arguments: &[&str]) -> Output {
     let program = test_user.program(program);
     let script = format!("{first}; exec \"$0\" \"$@\"");
     let words = [&["-c", script.as_str(), program.to_str().expect("UTF-8")], arguments].concat();
@@ -37,7 +37,7 @@ fn assert_harmless(test_user: &TestUser, what: &str, output: &Output) {
 fn login(test_user: &TestUser, limit: &str) -> Output {
     let arguments =
         ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &format!("--user={NAME}")];
-    under(test_user, limit, "cas-session", &arguments)
+    run_under(test_user, limit, "cas-session", &arguments)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn sync_under_a_size_limit_reports_it_and_tears_no_file() {
         let (test_user, limit) = (TestUser::create(), format!("ulimit -f {limit}"));
         let file = fresh("alice");
         test_user.put(LOGIN, &file);
-        let ended = under(&test_user, &limit, "cas-sync", &["run"]);
+        let ended = run_under(&test_user, &limit, "cas-sync", &["run"]);
         assert_harmless(&test_user, &limit, &ended);
         assert!(
             text(&ended).contains("the file size limit is reached; raise it (ulimit -f)"),
@@ -69,7 +69,7 @@ fn restore_under_a_size_limit_does_not_change_the_file() {
         test_user.put(LOGIN, &lost);
         for program in ["cas-sync", "cas-session"] {
             let ended = match program {
-                "cas-sync" => under(&test_user, &limit, program, &["restore"]),
+                "cas-sync" => run_under(&test_user, &limit, program, &["restore"]),
                 _ => login(&test_user, &limit),
             };
             assert_harmless(&test_user, &format!("{program} {limit}"), &ended);
@@ -91,12 +91,12 @@ fn commands_under_a_size_limit_end_without_a_signal() {
             ["run", "run --no-verify", "backup", "restore", "check", "status", "doctor", "token clear"]
         {
             let arguments: Vec<_> = words.split(' ').collect();
-            let ended = under(&test_user, &limit, "cas-sync", &arguments);
+            let ended = run_under(&test_user, &limit, "cas-sync", &arguments);
             assert_harmless(&test_user, &format!("cas-sync {words}, {limit}"), &ended);
         }
         for words in ["environment", "notice", "exec -- true"] {
             let arguments: Vec<_> = words.split(' ').collect();
-            let ended = under(&test_user, &limit, "cas-session", &arguments);
+            let ended = run_under(&test_user, &limit, "cas-session", &arguments);
             assert_harmless(&test_user, &format!("cas-session {words}, {limit}"), &ended);
         }
         assert_harmless(&test_user, &limit, &login(&test_user, &limit));
@@ -107,7 +107,7 @@ fn commands_under_a_size_limit_end_without_a_signal() {
 fn launched_program_has_the_disposition_of_the_caller() {
     let test_user = TestUser::create();
     let ignored = |first: &str| {
-        let ended = under(&test_user, first, "cas-session", &["exec", "--", "cat", "/proc/self/status"]);
+        let ended = run_under(&test_user, first, "cas-session", &["exec", "--", "cat", "/proc/self/status"]);
         let status = text(&ended);
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask").trim();
         u64::from_str_radix(mask, 16).expect("hexadecimal") & 1 << 24 != 0

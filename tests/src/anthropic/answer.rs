@@ -112,7 +112,7 @@ pub(super) enum Reaction {
 
 impl MessageAnswer {
     /// What the server says by itself about a token of this standing.
-    pub(super) fn of(standing: Standing) -> Self {
+    pub(super) fn for_standing(standing: Standing) -> Self {
         match standing {
             Standing::Valid => Self::Ok,
             Standing::Expired => Self::Expired,

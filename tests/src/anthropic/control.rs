@@ -19,7 +19,7 @@ pub enum Command {
     /// [`FakeAnthropic::sign_in`]; answered by a [`super::Login`].
     SignIn {
         /// A name of `[A-Za-z0-9_-]`.
-        person: String,
+        user: String,
         /// Seconds for which an access token is accepted.
         lifetime: u64,
     },
@@ -70,15 +70,15 @@ pub enum Command {
 ///
 /// # Errors
 /// The connection's, or [`io::ErrorKind::InvalidInput`] with the stand-in's own words.
-pub fn say(socket: &Path, command: &Command) -> io::Result<Value> {
-    say_line(socket, &serde_json::to_string(command)?)
+pub fn send_command(socket: &Path, command: &Command) -> io::Result<Value> {
+    send_line(socket, &serde_json::to_string(command)?)
 }
 
 /// The same for a command that is text already.
 ///
 /// # Errors
 /// As [`say`].
-pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
+pub fn send_line(socket: &Path, line: &str) -> io::Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     writeln!(stream, "{}", line.trim())?;
@@ -119,8 +119,8 @@ fn execute_line(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result
 
 fn perform(command: Command, anthropic: &FakeAnthropic) -> Value {
     match command {
-        Command::SignIn { person, lifetime } => {
-            json!(anthropic.sign_in(&person, Duration::from_secs(lifetime)))
+        Command::SignIn { user, lifetime } => {
+            json!(anthropic.sign_in(&user, Duration::from_secs(lifetime)))
         }
         Command::AcceptSetupToken { token } => json!(anthropic.accept_setup_token(&token)),
         Command::Expire { family } => json!(anthropic.expire(&family)),
@@ -149,17 +149,23 @@ mod tests {
             let authority = crate::tls_authority::TlsAuthority::new("test");
             execute(&listener, &FakeAnthropic::start(Vec::new(), &authority))
         });
-        let sign_in = Command::SignIn { person: "alice".to_owned(), lifetime: 60 };
-        let login = say(&socket, &sign_in).expect("a login");
+        let sign_in = Command::SignIn { user: "alice".to_owned(), lifetime: 60 };
+        let login = send_command(&socket, &sign_in).expect("a login");
         assert_eq!(login["family"], "alice-1");
-        assert_eq!(say(&socket, &Command::Revoke { family: "alice-1".into() }).expect("revoked"), true);
-        assert_eq!(say(&socket, &Command::Revoke { family: "bob-1".into() }).expect("nobody"), false);
+        assert_eq!(
+            send_command(&socket, &Command::Revoke { family: "alice-1".into() }).expect("revoked"),
+            true
+        );
+        assert_eq!(
+            send_command(&socket, &Command::Revoke { family: "bob-1".into() }).expect("nobody"),
+            false
+        );
         let answer =
             r#"{"do": "answer_messages", "token": "t", "answer": {"rate_limited": {"retry_after": 2}}}"#;
-        assert_eq!(say_line(&socket, answer).expect("obeyed"), Value::Null);
-        assert_eq!(say(&socket, &Command::Requests).expect("the log"), json!([]));
+        assert_eq!(send_line(&socket, answer).expect("obeyed"), Value::Null);
+        assert_eq!(send_command(&socket, &Command::Requests).expect("the log"), json!([]));
         for line in ["", "{}", r#"{"do": "dance"}"#, r#"{"do": "expire", "family": "bob-1", "of": "bob"}"#] {
-            assert_eq!(say_line(&socket, line).expect_err(line).kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(send_line(&socket, line).expect_err(line).kind(), io::ErrorKind::InvalidInput);
         }
     }
 }

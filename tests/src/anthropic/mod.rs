@@ -72,8 +72,8 @@ impl FakeAnthropic {
 
     /// Signs in `person` with a new family of tokens. Each of its access tokens is accepted for
     /// `lifetime`.
-    pub fn sign_in(&self, person: &str, lifetime: Duration) -> Login {
-        self.state.change(|state| state.tokens.sign_in(person, lifetime, Instant::now()))
+    pub fn sign_in(&self, user: &str, lifetime: Duration) -> Login {
+        self.state.change(|state| state.tokens.sign_in(user, lifetime, Instant::now()))
     }
 
     /// Simulates a sign-in to `account` in a browser, which displays `code` (a text without `#`).

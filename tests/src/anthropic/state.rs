@@ -88,7 +88,7 @@ impl Inner {
         let Some(token) = request.bearer() else {
             return Reaction::Answer(error(401, "authentication_error", "x-api-key header is required"));
         };
-        let own = || MessageAnswer::of(self.tokens.standing(token, now));
+        let own = || MessageAnswer::for_standing(self.tokens.standing(token, now));
         self.answers.get(token).cloned().unwrap_or_else(own).reaction(&request.json())
     }
 

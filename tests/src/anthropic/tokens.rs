@@ -111,13 +111,13 @@ struct Family {
 
 impl Tokens {
     /// Signs in `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
-    pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
-        self.sign_in_to(Account::personal(), person, lifetime, now)
+    pub(super) fn sign_in(&mut self, user: &str, lifetime: Duration, now: Instant) -> Login {
+        self.sign_in_to(Account::personal(), user, lifetime, now)
     }
 
-    fn sign_in_to(&mut self, account: Account, person: &str, lifetime: Duration, now: Instant) -> Login {
-        let number = (1..).find(|number| !self.families.contains_key(&format!("{person}-{number}")));
-        let name = format!("{person}-{}", number.unwrap_or_default());
+    fn sign_in_to(&mut self, account: Account, user: &str, lifetime: Duration, now: Instant) -> Login {
+        let number = (1..).find(|number| !self.families.contains_key(&format!("{user}-{number}")));
+        let name = format!("{user}-{}", number.unwrap_or_default());
         let family = self.families.entry(name.clone()).or_insert(Family {
             account,
             lifetime,
@@ -138,8 +138,8 @@ impl Tokens {
     /// Exchanges a code for a new family, once.
     pub(super) fn redeem(&mut self, code: &str, now: Instant) -> Result<(Login, Account), InvalidGrant> {
         let account = self.codes.remove(code).ok_or(InvalidGrant)?;
-        let person = account.email.split('@').next().unwrap_or_default().to_owned();
-        Ok((self.sign_in_to(account.clone(), &person, SIGN_IN_LIFETIME, now), account))
+        let user = account.email.split('@').next().unwrap_or_default().to_owned();
+        Ok((self.sign_in_to(account.clone(), &user, SIGN_IN_LIFETIME, now), account))
     }
 
     /// Whose an access token is, if it was given out here.

@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(lexopt::Parser::from_env())?;
     match arguments.verb.as_deref() {
         Some("serve") => serve(&arguments),
-        Some("say") => say(&arguments),
+        Some("say") => send_command(&arguments),
         _ => bail!("say what to do: serve --listen … --authority … --control …, or say --control … JSON"),
     }
 }
@@ -52,11 +52,11 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     control::execute(&listener, &anthropic).context("the control socket")
 }
 
-fn say(arguments: &Arguments) -> anyhow::Result<()> {
+fn send_command(arguments: &Arguments) -> anyhow::Result<()> {
     let socket = arguments.control.as_ref().context("--control SOCKET is missing")?;
     let command = arguments.command.as_deref().context("the command, a JSON object, is missing")?;
     let answer =
-        control::say_line(socket, command).with_context(|| format!("asking {}", socket.display()))?;
+        control::send_line(socket, command).with_context(|| format!("asking {}", socket.display()))?;
     println!("{answer}");
     Ok(())
 }

@@ -23,20 +23,22 @@ fn main() {
     let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
     note_pid(&beside);
     match mode.as_str() {
-        "answers" => say(REPLY),
-        "answers-without-token" => say(b"CAS1\n"),
-        "answers-what-is-written" => say(&fs::read(beside.join("answer")).expect("an answer is written")),
+        "answers" => write_stdout(REPLY),
+        "answers-without-token" => write_stdout(b"CAS1\n"),
+        "answers-what-is-written" => {
+            write_stdout(&fs::read(beside.join("answer")).expect("an answer is written"))
+        }
         "tells-what-it-sees" => {
-            fs::write(beside.join("seen"), seen().to_string()).expect("what was seen is written");
-            say(REPLY);
+            fs::write(beside.join("seen"), process_report().to_string()).expect("what was seen is written");
+            write_stdout(REPLY);
         }
         "answers-late" => {
             std::thread::sleep(Duration::from_millis(400));
-            say(REPLY);
+            write_stdout(REPLY);
         }
         "hangs" => hang(),
         "answers-and-hangs" => {
-            say(REPLY);
+            write_stdout(REPLY);
             hang();
         }
         "closes-and-hangs" => {
@@ -44,26 +46,26 @@ fn main() {
             hang();
         }
         "answers-closes-and-hangs" => {
-            say(REPLY);
+            write_stdout(REPLY);
             close_output();
             hang();
         }
         "answers-closes-and-fails" => {
-            say(REPLY);
+            write_stdout(REPLY);
             close_output();
             std::thread::sleep(Duration::from_millis(5));
             std::process::exit(3);
         }
         "answers-and-fails" => {
-            say(REPLY);
+            write_stdout(REPLY);
             std::process::exit(3);
         }
         "answers-and-crashes" => {
-            say(REPLY);
+            write_stdout(REPLY);
             signal_self(libc::SIGSEGV);
         }
         "answers-and-is-killed" => {
-            say(REPLY);
+            write_stdout(REPLY);
             signal_self(libc::SIGKILL);
         }
         "crashes" => signal_self(libc::SIGSEGV),
@@ -79,20 +81,20 @@ fn main() {
             hang();
         }
         "floods" => loop {
-            say(&[b'A'; 65536]);
+            write_stdout(&[b'A'; 65536]);
         },
         "drips" => loop {
-            say(b"C");
+            write_stdout(b"C");
             std::thread::sleep(Duration::from_millis(20));
         },
         "leaves-a-child" => {
             start_beside(&beside, "hangs");
-            say(REPLY);
+            write_stdout(REPLY);
         }
         "leaves-a-child-in-silence" => start_beside(&beside, "hangs"),
         "leaves-a-child-elsewhere" => {
             start_beside(&beside, "leaves-the-group");
-            say(REPLY);
+            write_stdout(REPLY);
         }
         "leaves-the-group" => {
             // SAFETY: the call takes nothing.
@@ -118,7 +120,7 @@ fn note_pid(beside: &Path) {
     }
 }
 
-fn say(bytes: &[u8]) {
+fn write_stdout(bytes: &[u8]) {
     let _ = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
 }
 
@@ -153,7 +155,7 @@ fn start_beside(beside: &Path, mode: &str) {
 }
 
 /// What of its surroundings a program can tell.
-fn seen() -> Value {
+fn process_report() -> Value {
     // First of all, before anything else is opened.
     let descriptors: Map<String, Value> = (0..256)
         .filter_map(|number: i32| {

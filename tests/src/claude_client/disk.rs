@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use super::{ClaudeFixture, Person, furnish};
+use super::{ClaudeFixture, ClaudeUser, furnish};
 
 /// How large the disk is; more than the client and the sync keep in a home.
 const SIZE_KIB: u64 = 16 << 10;
@@ -18,21 +18,21 @@ impl ClaudeFixture {
     ///
     /// # Errors
     /// Those of creating and mounting the home.
-    pub fn user_with_own_disk(&self, name: &str) -> io::Result<Person<'_>> {
-        let mut person = self.person(name)?;
-        let home = person.own_view.clone();
+    pub fn user_with_own_disk(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
+        let mut user = self.create_user(name)?;
+        let home = user.own_view.clone();
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         let options = format!("size={SIZE_KIB}k,mode=700");
         self.namespaces.run(move || {
             mount(Some("none"), &home, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
         })?;
-        person.home = self.namespaces.from_outside(&person.own_view);
-        furnish(&person.home, person.uid)?;
-        Ok(person)
+        user.home = self.namespaces.from_outside(&user.own_view);
+        furnish(&user.home, user.uid)?;
+        Ok(user)
     }
 }
 
-impl Person<'_> {
+impl ClaudeUser<'_> {
     /// Fills the disk of the home until so many KiB are left.
     ///
     /// # Errors

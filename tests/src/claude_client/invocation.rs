@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-use super::{ClaudeFixture, ClientError, ClientOutput, Person, Running};
+use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Running};
 
 /// How often a child is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A run that has not begun.
 #[derive(Clone)]
-pub struct Invocation<'bed> {
-    bed: &'bed ClaudeFixture,
+pub struct Invocation<'fixture> {
+    fixture: &'fixture ClaudeFixture,
     program: &'static str,
     uid: u32,
     home: PathBuf,
@@ -27,19 +27,19 @@ pub struct Invocation<'bed> {
     arguments: Vec<String>,
 }
 
-impl<'bed> Invocation<'bed> {
+impl<'fixture> Invocation<'fixture> {
     /// One short question, answered as a stream of JSON events; nothing of the session is kept.
-    pub(super) fn new(person: &Person<'bed>) -> Self {
-        let bed = person.bed;
-        let home = person.own_view.display().to_string();
+    pub(super) fn new(user: &ClaudeUser<'fixture>) -> Self {
+        let fixture = user.fixture;
+        let home = user.own_view.display().to_string();
         let temporary = format!("{home}/tmp");
-        let authority = bed.path("ca.pem").display().to_string();
+        let authority = fixture.path("ca.pem").display().to_string();
         let variables = [
             ("PATH", "/usr/bin:/bin"),
             ("LANG", "C.UTF-8"),
             ("HOME", &home),
-            ("USER", &person.name),
-            ("LOGNAME", &person.name),
+            ("USER", &user.name),
+            ("LOGNAME", &user.name),
             ("SHELL", "/bin/sh"),
             ("TMPDIR", &temporary),
             ("CLAUDE_CODE_TMPDIR", &temporary),
@@ -69,24 +69,24 @@ impl<'bed> Invocation<'bed> {
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            bed,
+            fixture,
             program: "claude",
-            uid: person.uid,
-            home: person.own_view.clone(),
+            uid: user.uid,
+            home: user.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: arguments.map(str::to_owned).into(),
         }
     }
 
     /// `cas-sync run`, with no more of an environment than a service has.
-    pub(super) fn for_sync(person: &Person<'bed>) -> Self {
+    pub(super) fn for_sync(user: &ClaudeUser<'fixture>) -> Self {
         let variables = [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            bed: person.bed,
+            fixture: user.fixture,
             program: "cas-sync",
-            uid: person.uid,
-            home: person.own_view.clone(),
+            uid: user.uid,
+            home: user.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: vec!["run".to_owned()],
         }
@@ -148,11 +148,11 @@ impl<'bed> Invocation<'bed> {
     }
 
     fn start_with_stdin(&self, stdin: Stdio) -> Result<Started, ClientError> {
-        let directory = tempfile::tempdir_in(self.bed.scratch.path())?;
+        let directory = tempfile::tempdir_in(self.fixture.scratch.path())?;
         let mut command = self.command();
         command.stdin(stdin).stdout(File::create(directory.path().join("stdout"))?);
         command.stderr(File::create(directory.path().join("stderr"))?);
-        let child = self.bed.namespaces.run(move || command.spawn())?;
+        let child = self.fixture.namespaces.run(move || command.spawn())?;
         Ok(Started { child, directory })
     }
 
@@ -168,13 +168,13 @@ impl<'bed> Invocation<'bed> {
         self.arguments.extend(["--input-format".to_owned(), "stream-json".to_owned()]);
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Running::new(self.bed.namespaces.run(move || command.spawn())?))
+        Ok(Running::new(self.fixture.namespaces.run(move || command.spawn())?))
     }
 
     /// Returns the command without its output. With a new user id the standard library drops the
     /// supplementary groups.
     fn command(&self) -> Command {
-        let mut command = Command::new(self.bed.path(self.program));
+        let mut command = Command::new(self.fixture.path(self.program));
         command.env_clear().envs(&self.variables).args(&self.arguments);
         command.current_dir(&self.home).uid(self.uid).gid(self.uid).stdin(Stdio::null());
         command
@@ -209,7 +209,7 @@ impl Started {
     }
 
     /// What it has said on its standard output so far.
-    pub fn said(&self) -> String {
+    pub fn stdout(&self) -> String {
         fs::read_to_string(self.directory.path().join("stdout")).unwrap_or_default()
     }
 
@@ -217,7 +217,7 @@ impl Started {
     ///
     /// # Errors
     /// Those of the pipe; when it has none.
-    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+    pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let pipe = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(pipe, "{line}")
     }

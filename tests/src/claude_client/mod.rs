@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub use self::invocation::{Invocation, Started};
 pub use self::result::{ClientError, ClientOutput};
 pub use self::running::Running;
-pub use self::user::{Person, in_hours};
+pub use self::user::{ClaudeUser, in_hours};
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
 use crate::namespaces::{Mount, Namespaces};
 use crate::tls_authority::TlsAuthority;
@@ -118,7 +118,7 @@ impl ClaudeFixture {
     ///
     /// # Errors
     /// Those of creating the home.
-    pub fn person(&self, name: &str) -> io::Result<Person<'_>> {
+    pub fn create_user(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
         let taken = fs::read_to_string(self.path("passwd"))?.lines().count();
         let free = |uid: &u32| !matches!(User::from_uid(Uid::from_raw(*uid)), Ok(Some(_)));
         let uid = (FIRST_UID..).filter(free).nth(taken).unwrap_or(FIRST_UID);
@@ -132,7 +132,7 @@ impl ClaudeFixture {
         append("passwd", format!("{name}:x:{uid}:{uid}::{}:/bin/sh\n", home.display()))?;
         append("group", format!("{name}:x:{uid}:\n"))?;
         fs::write(self.path("markers").join(name), "")?;
-        Ok(Person::new(self, name, uid, home))
+        Ok(ClaudeUser::new(self, name, uid, home))
     }
 
     /// Resolves the names of Anthropic's servers to another loopback address, where no server

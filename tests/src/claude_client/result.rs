@@ -52,18 +52,18 @@ impl ClientOutput {
 
 impl fmt::Debug for ClientOutput {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = formatter.debug_struct("Said");
-        shown
+        let mut output = formatter.debug_struct("Said");
+        output
             .field("exit_code", &self.exit_code)
             .field("answered", &self.answered())
             .field("text", &self.text());
         for name in ["is_error", "api_error_status"] {
-            shown.field(name, self.result(name));
+            output.field(name, self.result(name));
         }
         for name in ["error", "api_error_type", "api_error"] {
-            shown.field(name, self.failure(name));
+            output.field(name, self.failure(name));
         }
-        shown.field("stderr", &self.stderr).finish_non_exhaustive()
+        output.field("stderr", &self.stderr).finish_non_exhaustive()
     }
 }
 

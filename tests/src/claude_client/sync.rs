@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{CONFIGURATION, ClaudeFixture, Invocation, Person};
+use super::{CONFIGURATION, ClaudeFixture, ClaudeUser, Invocation};
 use crate::programs::release_folder;
 
 impl ClaudeFixture {
@@ -19,14 +19,14 @@ impl ClaudeFixture {
     /// # Panics
     /// If there is no release build.
     pub fn with_sync(version: &str) -> io::Result<Self> {
-        let bed = Self::with_version(version)?;
+        let fixture = Self::with_version(version)?;
         // The build directory may not be accessible to the users here.
         for name in ["cas-sync", "cas-session"] {
-            fs::copy(release_folder().join(name), bed.path(name))?;
-            fs::set_permissions(bed.path(name), Permissions::from_mode(0o755))?;
+            fs::copy(release_folder().join(name), fixture.path(name))?;
+            fs::set_permissions(fixture.path(name), Permissions::from_mode(0o755))?;
         }
-        bed.configure(&bed.client(), true)?;
-        Ok(bed)
+        fixture.configure(&fixture.client(), true)?;
+        Ok(fixture)
     }
 
     /// The client of this bed.
@@ -74,20 +74,20 @@ impl ClaudeFixture {
     }
 }
 
-impl<'bed> Person<'bed> {
+impl<'fixture> ClaudeUser<'fixture> {
     /// Prepares `cas-sync run` to be run by this user.
-    pub fn sync(&self) -> Invocation<'bed> {
+    pub fn sync(&self) -> Invocation<'fixture> {
         Invocation::for_sync(self)
     }
 
     /// Prepares `cas-sync watch` to be run by this user.
-    pub fn watch(&self) -> Invocation<'bed> {
+    pub fn watch(&self) -> Invocation<'fixture> {
         self.sync().arguments(&["watch"])
     }
 
     /// Prepares what the PAM module starts at a login of this user: as root, with only its own
     /// environment.
-    pub fn login(&self) -> Invocation<'bed> {
+    pub fn login(&self) -> Invocation<'fixture> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
         let invocation = self.sync().program("cas-session").arguments(&arguments).as_root_user();

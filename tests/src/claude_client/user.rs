@@ -12,8 +12,8 @@ use super::{ClaudeFixture, Invocation, now_in_milliseconds};
 use crate::anthropic::Login;
 
 /// A user of a [`ClaudeFixture`].
-pub struct Person<'bed> {
-    pub(super) bed: &'bed ClaudeFixture,
+pub struct ClaudeUser<'fixture> {
+    pub(super) fixture: &'fixture ClaudeFixture,
     pub(super) name: String,
     pub(super) uid: u32,
     /// As the test reaches it.
@@ -23,9 +23,9 @@ pub struct Person<'bed> {
     pub(super) own_view: PathBuf,
 }
 
-impl<'bed> Person<'bed> {
-    pub(super) fn new(bed: &'bed ClaudeFixture, name: &str, uid: u32, home: PathBuf) -> Self {
-        Self { bed, name: name.to_owned(), uid, own_view: home.clone(), home }
+impl<'fixture> ClaudeUser<'fixture> {
+    pub(super) fn new(fixture: &'fixture ClaudeFixture, name: &str, uid: u32, home: PathBuf) -> Self {
+        Self { fixture, name: name.to_owned(), uid, own_view: home.clone(), home }
     }
 
     /// The user id, which is the group id too.
@@ -49,7 +49,7 @@ impl<'bed> Person<'bed> {
     /// # Errors
     /// Those of writing the file.
     pub fn sign_in(&self) -> io::Result<Login> {
-        let login = self.bed.anthropic().sign_in(&self.name, Duration::from_secs(8 * 3600));
+        let login = self.fixture.anthropic().sign_in(&self.name, Duration::from_secs(8 * 3600));
         let object = login.oauth_object(in_hours(8));
         self.write_credentials(&json!({"claudeAiOauth": object}))?;
         Ok(login)
@@ -125,13 +125,13 @@ impl<'bed> Person<'bed> {
     }
 
     /// Prepares the client to be run by this user.
-    pub fn claude(&self) -> Invocation<'bed> {
+    pub fn claude(&self) -> Invocation<'fixture> {
         Invocation::new(self)
     }
 
     /// Prepares the client of version [`super::OLDER`], which must be installed, to be run by this
     /// user.
-    pub fn older_claude(&self) -> Invocation<'bed> {
+    pub fn older_claude(&self) -> Invocation<'fixture> {
         Invocation::new(self).program("claude-older")
     }
 }

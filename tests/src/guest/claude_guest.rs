@@ -15,7 +15,7 @@ use crate::{
     anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST, Reuse},
     claude_client::{self, ClientOutput, NEWEST, Running, in_hours},
     claude_login::parsed,
-    openbao::{Bao, Person, Policy, Prefix},
+    openbao::{Bao, Policy, Prefix, VaultUser},
     tls_authority::TlsAuthority,
 };
 
@@ -62,16 +62,16 @@ impl ClaudeGuest {
     /// # Panics
     /// As [`ClaudeGuest::with_product`].
     #[track_caller]
-    pub fn with_store(suite: Suite, enrolled: &[&str]) -> (Self, Bao, Vec<Person>) {
+    pub fn with_store(suite: Suite, enrolled: &[&str]) -> (Self, Bao, Vec<VaultUser>) {
         let own = Self::with_product(suite, enrolled);
         let bao = own.start_store();
-        let person = |user: &&str| {
-            let person = bao.person(user, Policy::Patch);
-            own.guest.put_vault_token(user, &format!("{}\n", person.token()));
-            person
+        let vault_user = |user: &&str| {
+            let vault_user = bao.create_user(user, Policy::Patch);
+            own.guest.put_vault_token(user, &format!("{}\n", vault_user.token()));
+            vault_user
         };
-        let people = enrolled.iter().map(person).collect();
-        (own, bao, people)
+        let users = enrolled.iter().map(vault_user).collect();
+        (own, bao, users)
     }
 
     /// Starts a server and configures the product for it.
@@ -195,8 +195,8 @@ impl ClaudeGuest {
     pub fn lose_login_with(&self, user: &str, mut ask: impl FnMut() -> ClientOutput) -> Value {
         self.sign_in_yesterday(user);
         let yesterday = self.guest.login_of(user);
-        let said = ask();
-        assert!(said.answered(), "{said:?}");
+        let output = ask();
+        assert!(output.answered(), "{output:?}");
         self.guest.sync(user).expect_success("the first backup");
         let good = parsed(&self.guest.login_of(user));
 
@@ -204,11 +204,11 @@ impl ClaudeGuest {
         let marker = format!("/var/lib/claude-auth-sync/enrolled/{user}");
         let is_enrolled = self.guest.run(&format!("mv {marker} /root/enrolled-{user}")).code == Some(0);
         self.guest.put_login(user, &yesterday);
-        let said = ask();
+        let output = ask();
         if is_enrolled {
             self.guest.run(&format!("mv /root/enrolled-{user} {marker}")).expect_success("enrolled again");
         }
-        assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
+        assert!(output.text().starts_with(SESSION_EXPIRED), "{output:?}");
         assert!(is_cleared(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
         self.anthropic.forget_requests();
         good

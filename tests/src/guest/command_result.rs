@@ -26,7 +26,7 @@ pub struct CommandResult {
 impl CommandResult {
     /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard
     /// input.
-    pub(super) fn of(command: Command, input: &[u8]) -> Self {
+    pub(super) fn run(command: Command, input: &[u8]) -> Self {
         let mut bounded = Command::new("timeout");
         bounded.arg("--kill-after=5").arg(COMMAND_LIMIT.as_secs().to_string());
         bounded.arg(command.get_program()).args(command.get_args());
@@ -56,7 +56,7 @@ impl CommandResult {
     /// # Panics
     /// If three runs take longer, or one is ended by a signal, a panic or [`COMMAND_LIMIT`].
     #[track_caller]
-    pub fn within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
+    pub fn run_within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
         Self::within_limit_attempts(limit, doing, attempt).0
     }
 

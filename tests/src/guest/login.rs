@@ -7,7 +7,7 @@ use super::{CommandResult, Guest, Terminal};
 impl Guest {
     /// `ssh USER@guest COMMAND`: a real login, without a terminal.
     pub fn ssh(&self, user: &str, command: &str) -> CommandResult {
-        CommandResult::of(self.ssh_command(user, &["-T"], command), b"")
+        CommandResult::run(self.ssh_command(user, &["-T"], command), b"")
     }
 
     /// As [`Guest::ssh`], for a login that must end within this time, as in [`Finished::within`].
@@ -25,7 +25,7 @@ impl Guest {
 
     /// Opens an interactive ssh session with a terminal and waits for nothing yet.
     pub fn ssh_terminal(&self, user: &str) -> Terminal {
-        Terminal::of(self.ssh_command(user, &["-tt"], ""))
+        Terminal::spawn(self.ssh_command(user, &["-tt"], ""))
     }
 
     /// Sits down at a console: a real getty that asks for the name, and a real login that asks for
@@ -38,7 +38,7 @@ impl Guest {
         let mut command = self.inside();
         command.args(["systemd-run", "--quiet", "--pty", "--wait", "--collect"]);
         command.args(["/sbin/agetty", "--noclear", "-", "dumb"]);
-        let mut terminal = Terminal::of(command);
+        let mut terminal = Terminal::spawn(command);
         terminal.wait_for("login: ");
         terminal.type_line(user);
         terminal.wait_for("Password: ");
@@ -62,7 +62,7 @@ impl Guest {
     pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> CommandResult {
         let mut client = self.guest_network_command(tool);
         client.args(self.client_options()).args(arguments);
-        CommandResult::of(client, input)
+        CommandResult::run(client, input)
     }
 
     fn guest_network_command(&self, program: &str) -> Command {

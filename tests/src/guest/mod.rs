@@ -124,9 +124,9 @@ impl Guest {
             .process_group(0) // the test runner's signals are for the test; the pipe is for the supervisor
             .spawn()?;
         let lifeline = supervisor.stdin.take();
-        let said = BufReader::new(supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?);
+        let output = BufReader::new(supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?);
         let (mut folder, mut leader) = (None, None);
-        for line in said.lines().take(2) {
+        for line in output.lines().take(2) {
             match line?.split_once(' ') {
                 Some(("folder", path)) => folder = Some(PathBuf::from(path)),
                 Some(("leader", number)) => leader = number.parse().ok(),
@@ -154,7 +154,7 @@ impl Guest {
     pub fn run_with_input(&self, script: &str, input: &[u8]) -> CommandResult {
         let mut command = self.inside();
         command.args(["sh", "-c", script]);
-        CommandResult::of(command, input)
+        CommandResult::run(command, input)
     }
 
     /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's
@@ -165,7 +165,7 @@ impl Guest {
         // systemd replaces `${NAME}` by its own idea of it; the script's variables are the
         // script's.
         command.arg(script.replace('$', "$$"));
-        CommandResult::of(command, b"")
+        CommandResult::run(command, b"")
     }
 
     /// What the guest's journal holds of one syslog identifier, one message a line, oldest first.
@@ -212,7 +212,7 @@ impl Guest {
         let inside = format!("/proc/{}/root{path}", self.leader);
         let mut install = Command::new("install");
         install.args(["-D", "-m", "644"]).arg(file).arg(inside);
-        CommandResult::of(install, b"").expect_success("copying a file into the guest");
+        CommandResult::run(install, b"").expect_success("copying a file into the guest");
     }
 
     /// What stands before a command of this machine to give it the guest's network: how a server
@@ -237,10 +237,10 @@ impl Guest {
 
     fn wait_until_running(&self) -> io::Result<()> {
         let mut state = String::new();
-        let patience = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < patience {
-            let asked = self.run("systemctl is-system-running --wait");
-            state = asked.text();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            let requests = self.run("systemctl is-system-running --wait");
+            state = requests.text();
             match state.trim() {
                 "running" => return Ok(()),
                 "degraded" => {
@@ -290,24 +290,24 @@ fn is_root() -> bool {
 }
 
 fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
-    let asked = Command::new(setup_script("rootfs.sh")).args(["--where", suite.name()]).output()?;
-    if !asked.status.success() {
+    let requests = Command::new(setup_script("rootfs.sh")).args(["--where", suite.name()]).output()?;
+    if !requests.status.success() {
         return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+    Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
 }
 
 /// Makes the layer when it is missing, which takes some seconds.
 fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
-    let asked = Command::new(setup_script("product-layer.sh"))
+    let requests = Command::new(setup_script("product-layer.sh"))
         .arg(suite.name())
         .arg(package)
         .stderr(Stdio::inherit())
         .output()?;
-    if !asked.status.success() {
+    if !requests.status.success() {
         return Err(io::Error::other("the package could not be installed in it; the reason is above"));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+    Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
 }
 
 fn unused_name() -> String {

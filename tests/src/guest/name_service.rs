@@ -21,13 +21,13 @@ const ERANGE: c_int = 34;
 unsafe fn look_up(
     lookup: Lookup, name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, error: *mut c_int,
 ) -> c_int {
-    let asked = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
-    let plain = asked.trim().to_lowercase();
+    let requests = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
+    let plain = requests.trim().to_lowercase();
     let plain = plain.strip_prefix("corp\\").unwrap_or(&plain);
     let plain = plain.strip_suffix("@corp").unwrap_or(plain);
     let own = if plain == "al" { "alice" } else { plain };
     let mut found = std::ptr::null_mut();
-    if own != asked && let Ok(own) = CString::new(own) {
+    if own != requests && let Ok(own) = CString::new(own) {
         let result = unsafe { lookup(own.as_ptr(), entry, buffer, length, &mut found) };
         if result == ERANGE {
             unsafe { *error = ERANGE };
@@ -70,7 +70,7 @@ impl Guest {
         std::fs::write(&source, SOURCE).expect("the source is written");
         let mut rustc = Command::new("rustc");
         rustc.args(FLAGS).arg("-o").args([&module, &source]);
-        CommandResult::of(rustc, b"").expect_success("building the NSS module");
+        CommandResult::run(rustc, b"").expect_success("building the NSS module");
         let folder = self.run("dirname \"$(ls /usr/lib/*/libnss_systemd.so.2 /lib/*/libnss_systemd.so.2 2>/dev/null | head -1)\"");
         self.copy_in(&module, &format!("{}/libnss_spellings.so.2", folder.text().trim()));
         self.run("sed -i 's/^passwd:.*/passwd: files spellings systemd/; s/^shadow:.*/shadow: files spellings/' /etc/nsswitch.conf && systemctl restart ssh systemd-logind")

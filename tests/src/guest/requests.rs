@@ -60,9 +60,9 @@ impl Guest {
     #[track_caller]
     pub fn forget_request_limits(&self) {
         let dispatcher = || {
-            let shown =
+            let output =
                 self.run("systemctl show --property=MainPID --value claude-auth-request.service").text();
-            shown.trim().to_owned()
+            output.trim().to_owned()
         };
         let before = dispatcher();
         if before != "0" {

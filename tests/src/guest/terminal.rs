@@ -26,13 +26,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn of(mut command: Command) -> Self {
+    pub(super) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let keyboard = child.stdin.take();
         let screen = match child.stdout.take() {
-            Some(output) => Screen::of(output),
-            None => Screen::of(io::empty()),
+            Some(output) => Screen::new(output),
+            None => Screen::new(io::empty()),
         };
         Self { child, keyboard, screen, read_up_to: 0 }
     }
@@ -46,8 +46,8 @@ impl Terminal {
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let read_up_to = self.read_up_to;
-        let seen = self.screen.wait_for(text, TIMEOUT, |shown| {
-            let unread = shown.get(read_up_to..)?;
+        let seen = self.screen.wait_for(text, TIMEOUT, |output| {
+            let unread = output.get(read_up_to..)?;
             Some(unread.get(..unread.find(text)? + text.len())?.to_owned())
         });
         self.read_up_to += seen.len();
@@ -94,9 +94,9 @@ impl Terminal {
     pub fn leave(mut self) -> String {
         self.type_line("exit");
         let has_ended = self.screen.wait_for_end(&Deadline::after(TIMEOUT));
-        let shown = self.screen.text();
-        assert!(has_ended, "the session does not end:\n{shown}");
-        shown.get(self.read_up_to..).unwrap_or_default().to_owned()
+        let output = self.screen.text();
+        assert!(has_ended, "the session does not end:\n{output}");
+        output.get(self.read_up_to..).unwrap_or_default().to_owned()
     }
 }
 

@@ -48,10 +48,10 @@ impl Guest {
         drop(command);
         // A program that does not read its input closes the pipe; the test decides about that.
         drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
-        let mut shown = Vec::new();
-        reader.read_to_end(&mut shown).expect("what it says");
+        let mut output = Vec::new();
+        reader.read_to_end(&mut output).expect("what it says");
         let status = child.wait().expect("its end");
-        (status.code(), String::from_utf8_lossy(&shown).into_owned())
+        (status.code(), String::from_utf8_lossy(&output).into_owned())
     }
 
     fn as_user(&self, user: &str, variables: &[(&str, &str)], words: &[&str]) -> Command {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Guest, Suite};
 use crate::claude_login::parsed;
-use crate::openbao::{Bao, Person, Policy, Prefix};
+use crate::openbao::{Bao, Policy, Prefix, VaultUser};
 
 /// A workstation and its store. The server ends before the guest does.
 pub struct VaultGuest {
@@ -21,11 +21,11 @@ impl VaultGuest {
     pub fn start(suite: Suite, login_refresh_after: &str) -> Self {
         let guest = Guest::boot_with_product(suite);
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
-        let vault_guest = Self { bao, guest };
-        let ca = std::fs::read(vault_guest.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
-        vault_guest.configure_address(vault_guest.bao.address(), login_refresh_after);
-        vault_guest.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
-        vault_guest
+        let host = Self { bao, guest };
+        let ca = std::fs::read(host.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
+        host.configure_address(host.bao.address(), login_refresh_after);
+        host.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
+        host
     }
 
     /// Points the product at this address.
@@ -39,11 +39,11 @@ impl VaultGuest {
 
     /// Enrolls a user and creates a Vault token under the packaged policy.
     #[track_caller]
-    pub fn enroll(&self, user: &str) -> Person {
+    pub fn enroll(&self, user: &str) -> VaultUser {
         self.guest.enroll(user);
-        let person = self.bao.person(user, Policy::Patch);
-        self.guest.put_vault_token(user, &format!("{}\n", person.token()));
-        person
+        let vault_user = self.bao.create_user(user, Policy::Patch);
+        self.guest.put_vault_token(user, &format!("{}\n", vault_user.token()));
+        vault_user
     }
 }
 

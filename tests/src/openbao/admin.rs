@@ -54,7 +54,7 @@ impl Admin {
     }
 
     /// Sends one request that has to succeed; returns the body.
-    pub fn done(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn send_ok(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = (!body.is_null()).then_some(body);
         let reply = self.ask(method, path, body);
         assert!((200..300).contains(&reply.status), "{method} {path}: {reply:?}");

@@ -10,14 +10,14 @@ pub(super) const FILE: &str = "audit.log";
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AuditEntry {
     /// `read`, `create`, `update`, `patch`, …
     pub operation: String,
     /// The path without `v1/`.
     pub path: String,
 }
 
-impl Asked {
+impl AuditEntry {
     /// Whether the server has to write to its storage for it.
     pub fn is_write(&self) -> bool {
         !matches!(self.operation.as_str(), "read" | "list" | "help" | "header")
@@ -35,13 +35,13 @@ pub(super) fn configure(folder: &Path) -> String {
 }
 
 /// All requests in the log, in their order.
-pub(super) fn read(log: &Path) -> Vec<Asked> {
+pub(super) fn read(log: &Path) -> Vec<AuditEntry> {
     let text = fs::read_to_string(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
     let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     entries
         .filter(|entry| entry["type"] == "request")
-        .map(|entry| Asked {
+        .map(|entry| AuditEntry {
             operation: word(&entry["request"]["operation"]),
             path: word(&entry["request"]["path"]),
         })

@@ -19,11 +19,11 @@ use self::process::{Process, free_ports};
 use crate::cache;
 
 pub use self::admin::{Admin, Reply};
-pub use self::audit::Asked;
+pub use self::audit::AuditEntry;
 pub use self::process::Prefix;
 pub use self::raft::Raft;
 pub use self::socket::Socket;
-pub use self::user::{Person, Policy};
+pub use self::user::{Policy, VaultUser};
 
 /// The server binary; a test without it fails with the way to get it.
 pub fn binary() -> PathBuf {
@@ -133,18 +133,18 @@ impl Bao {
     }
 
     /// A new user with this policy and a token.
-    pub fn person(&self, user: &str, policy: Policy) -> Person {
-        Person::provision(&self.admin, user, policy)
+    pub fn create_user(&self, user: &str, policy: Policy) -> VaultUser {
+        VaultUser::provision(&self.admin, user, policy)
     }
 
     /// Returns all requests to the server, from its audit log (only with TLS).
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<AuditEntry> {
         audit::read(&self.folder.path().join(audit::FILE))
     }
 
     /// Seals the server: nothing works until it is unsealed.
     pub fn seal(&self) {
-        self.admin.done("PUT", "sys/seal", &json!({}));
+        self.admin.send_ok("PUT", "sys/seal", &json!({}));
     }
 
     /// Unseals it again (a server with TLS only).
@@ -175,7 +175,7 @@ fn start_configured(prefix: &Prefix, config: &Value, folder: &Path, name: &str, 
 
 /// Initialises a new server and makes `admin` its root; returns the key that unseals it.
 fn initialise(admin: &mut Admin) -> String {
-    let answer = admin.done("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
+    let answer = admin.send_ok("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
     admin.token = answer["root_token"].as_str().expect("a root token").to_owned();
     answer["keys_base64"][0].as_str().expect("an unseal key").to_owned()
 }

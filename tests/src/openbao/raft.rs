@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::process::{Process, free_ports};
 use super::{
-    Admin, Person, Policy, Prefix, certificates, initialise, listener, mount, scratch, start_configured,
+    Admin, Policy, Prefix, VaultUser, certificates, initialise, listener, mount, scratch, start_configured,
     unseal,
 };
 
@@ -63,7 +63,7 @@ impl Raft {
         mount(&self.nodes[0].admin);
         let leader = self.nodes[0].admin.clone();
         let autopilot = json!({ "server_stabilization_time": "500ms" });
-        leader.done("POST", "sys/storage/raft/autopilot/configuration", &autopilot);
+        leader.send_ok("POST", "sys/storage/raft/autopilot/configuration", &autopilot);
         let Admin { address, token, .. } = leader;
         for node in &mut self.nodes[1..] {
             node.admin.token.clone_from(&token);
@@ -90,14 +90,15 @@ impl Raft {
     }
 
     /// A new user with this policy and a token, who talks to a standby.
-    pub fn user_at_standby(&self, user: &str, policy: Policy) -> Person {
-        let person = Person::provision(self.standby(), user, policy);
+    pub fn user_at_standby(&self, user: &str, policy: Policy) -> VaultUser {
+        let vault_user = VaultUser::provision(self.standby(), user, policy);
         // The policy and the token have to arrive at the standby first.
         self.wait_for(Duration::from_secs(10), || {
-            let lookup = person.by_hand().ask("GET", "auth/token/lookup-self", None);
-            lookup.status == 200 && person.by_hand().ask("GET", &person.path("data"), None).status == 404
+            let lookup = vault_user.by_hand().ask("GET", "auth/token/lookup-self", None);
+            lookup.status == 200
+                && vault_user.by_hand().ask("GET", &vault_user.path("data"), None).status == 404
         });
-        person
+        vault_user
     }
 
     /// Kills the active node, as a power failure would, once the others can elect a new one (which takes a quarter of a

@@ -20,7 +20,7 @@ pub struct Socket {
 
 impl Socket {
     pub(super) fn new(folder: &Path, token: &str) -> Self {
-        Self { path: place(folder), token: token.to_owned() }
+        Self { path: socket_path(folder), token: token.to_owned() }
     }
 
     /// Sends one request; whatever is answered is a reply.
@@ -46,11 +46,11 @@ impl Socket {
 /// Writes the configuration of the socket into the server's folder; returns the argument that names it.
 pub(super) fn configure(folder: &Path) -> String {
     let file = folder.join("socket.hcl");
-    let text = format!("listener \"unix\" {{ address = {:?} }}\n", place(folder).display().to_string());
+    let text = format!("listener \"unix\" {{ address = {:?} }}\n", socket_path(folder).display().to_string());
     fs::write(&file, text).expect("writing the server's configuration");
     format!("-config={}", file.display())
 }
 
-fn place(folder: &Path) -> PathBuf {
+fn socket_path(folder: &Path) -> PathBuf {
     folder.join("socket")
 }

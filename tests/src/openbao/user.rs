@@ -32,19 +32,19 @@ impl Policy {
 }
 
 /// A user who has a token.
-pub struct Person {
+pub struct VaultUser {
     admin: Admin,
     folder: TempDir,
     user: String,
 }
 
-impl Person {
+impl VaultUser {
     pub(super) fn provision(admin: &Admin, user: &str, policy: Policy) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the token");
-        let person = Self { admin: admin.clone(), folder, user: user.to_owned() };
-        person.set_policy(policy);
-        person.use_token(&person.mint(&json!({ "user": user, "purpose": "claude-auth-sync" })));
-        person
+        let vault_user = Self { admin: admin.clone(), folder, user: user.to_owned() };
+        vault_user.set_policy(policy);
+        vault_user.use_token(&vault_user.mint(&json!({ "user": user, "purpose": "claude-auth-sync" })));
+        vault_user
     }
 
     /// Returns a client with all permissions.
@@ -65,7 +65,7 @@ impl Person {
     /// Gives the user a policy of these words.
     pub fn set_policy_text(&self, text: &str) {
         let path = format!("sys/policies/acl/workstation-claude-{}", self.user.to_lowercase());
-        self.admin.done("PUT", &path, &json!({ "policy": text }));
+        self.admin.send_ok("PUT", &path, &json!({ "policy": text }));
     }
 
     /// Mints another scoped token: orphan, periodic, without the default policy.
@@ -75,7 +75,7 @@ impl Person {
             "display_name": format!("devvm-claude-auth-{}", self.user),
             "meta": meta,
         });
-        let answer = self.admin.done("POST", "auth/token/create/workstation-claude", &body);
+        let answer = self.admin.send_ok("POST", "auth/token/create/workstation-claude", &body);
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
@@ -87,7 +87,7 @@ impl Person {
             "display_name": format!("devvm-claude-auth-{}", self.user),
             "period": "768h",
         });
-        let answer = self.admin.done("POST", "auth/token/create-orphan", &body);
+        let answer = self.admin.send_ok("POST", "auth/token/create-orphan", &body);
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
@@ -125,7 +125,7 @@ impl Person {
 
     /// Replaces the whole document, as an admin can.
     pub fn put_document(&self, fields: &Value) {
-        self.admin.done("PUT", &self.path("data"), &json!({ "data": fields }));
+        self.admin.send_ok("PUT", &self.path("data"), &json!({ "data": fields }));
     }
 
     /// The document as an admin reads it.
@@ -140,12 +140,12 @@ impl Person {
 
     /// Deletes the newest version; it can be undeleted.
     pub fn delete_document(&self) {
-        self.admin.done("DELETE", &self.path("data"), &Value::Null);
+        self.admin.send_ok("DELETE", &self.path("data"), &Value::Null);
     }
 
     /// Destroys a version; it cannot be undeleted.
     pub fn destroy_document(&self, version: u64) {
-        self.admin.done("PUT", &self.path("destroy"), &json!({ "versions": [version] }));
+        self.admin.send_ok("PUT", &self.path("destroy"), &json!({ "versions": [version] }));
     }
 
     /// The path of the document's `data`, `metadata`, `destroy`, …
@@ -158,5 +158,5 @@ impl Person {
 pub(super) fn create_role(admin: &Admin) {
     let role = include_str!("../../../packaging/vault/token-role.json");
     let role = serde_json::from_str(role).expect("the packaged role is JSON");
-    admin.done("POST", "auth/token/roles/workstation-claude", &role);
+    admin.send_ok("POST", "auth/token/roles/workstation-claude", &role);
 }

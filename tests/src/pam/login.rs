@@ -11,7 +11,7 @@ use super::{PamFixture, Report};
 
 /// One run of the host.
 pub struct Login<'a> {
-    pub(super) bed: &'a PamFixture,
+    pub(super) fixture: &'a PamFixture,
     pub(super) service: String,
     pub(super) user: Option<Vec<u8>>,
     pub(super) helper: Option<PathBuf>,
@@ -97,18 +97,19 @@ impl Login<'_> {
     /// Runs the host and gathers what came of it.
     #[must_use]
     pub fn run(self) -> Report {
-        let bed = self.bed;
+        let fixture = self.fixture;
         self.write_stack();
-        let report = bed.at("report");
+        let report = fixture.path("report");
         let _ = fs::remove_file(&report);
         let scenario = json!({
-            "confdir": bed.at("pam.d"), "service": self.service, "user": self.user, "modes": self.modes,
+            "confdir": fixture.path("pam.d"), "service": self.service, "user": self.user, "modes": self.modes,
             "calls": self.calls, "silent": self.silent, "times": self.times, "report": report,
-            "module": bed.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
+            "module": fixture.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
         });
-        let (output, lines) = bed.log.while_listening(|| {
-            bed.stage()
-                .arg(&bed.host)
+        let (output, lines) = fixture.log.while_listening(|| {
+            fixture
+                .stage()
+                .arg(&fixture.host)
                 .arg(scenario.to_string())
                 // A module that lets the standard library print its panics would print much more.
                 .env("RUST_BACKTRACE", "full")
@@ -126,14 +127,14 @@ impl Login<'_> {
     }
 
     fn write_stack(&self) {
-        let mut module = self.bed.module().into_os_string().into_encoded_bytes();
+        let mut module = self.fixture.module().into_os_string().into_encoded_bytes();
         for argument in self.line() {
             module.push(b' ');
             module.extend_from_slice(&argument);
         }
         let stack = self.stack.as_deref().unwrap_or("session required MODULE\n");
         let pieces: Vec<&[u8]> = stack.split("MODULE").map(str::as_bytes).collect();
-        let file = self.bed.at("pam.d").join(&self.service);
+        let file = self.fixture.path("pam.d").join(&self.service);
         fs::write(file, pieces.join(&module[..])).expect("the PAM configuration is written");
     }
 }

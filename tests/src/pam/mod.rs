@@ -65,27 +65,27 @@ impl PamFixture {
         fs::write(at("pam.d/other"), "session required pam_deny.so\n")
             .expect("the PAM configuration is written");
         let log = LogSocket::bind(&at("log"));
-        let bed = Self { host: host.into(), hostile: hostile.into(), log, scratch };
-        bed.enrol("alice");
-        bed
+        let fixture = Self { host: host.into(), hostile: hostile.into(), log, scratch };
+        fixture.enrol("alice");
+        fixture
     }
 
     /// The scratch directory's own place for a name.
     #[must_use]
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
     /// The module in this bed.
     #[must_use]
     pub fn module(&self) -> PathBuf {
-        self.at("pam_cas_session.so")
+        self.path("pam_cas_session.so")
     }
 
     /// Where the user's marker lies.
     #[must_use]
     pub fn marker(&self, user: &[u8]) -> PathBuf {
-        self.at("state/enrolled").join(OsStr::from_bytes(user))
+        self.path("state/enrolled").join(OsStr::from_bytes(user))
     }
 
     /// Leaves a marker as `cas-sync enroll` does.
@@ -98,7 +98,7 @@ impl PamFixture {
     /// The program that behaves as the mode says (`tests/src/bin/hostile-helper.rs`).
     #[must_use]
     pub fn program(&self, mode: &str) -> PathBuf {
-        let link = self.at("programs").join(mode);
+        let link = self.path("programs").join(mode);
         if !link.exists() {
             symlink(&self.hostile, &link).expect("a link to the program");
         }
@@ -108,14 +108,14 @@ impl PamFixture {
     /// How many of the programs have been started so far.
     #[must_use]
     pub fn programs_started(&self) -> usize {
-        fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
+        fs::read_to_string(self.path("programs/pids")).unwrap_or_default().lines().count()
     }
 
     /// Waits until none of the programs runs any more, at most two seconds: a process that was
     /// killed takes a moment to go.
     #[must_use]
     pub fn no_program_is_running(&self) -> bool {
-        let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
+        let pids = fs::read_to_string(self.path("programs/pids")).unwrap_or_default();
         // A process that has ended, or has not been reaped yet, has no file any more.
         let runs =
             |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == self.hostile);
@@ -130,8 +130,8 @@ impl PamFixture {
 
     /// Returns what the program "tells-what-it-sees" reported.
     #[must_use]
-    pub fn seen(&self) -> Value {
-        let seen = fs::read(self.at("programs/seen")).expect("the program ran");
+    pub fn helper_report(&self) -> Value {
+        let seen = fs::read(self.path("programs/seen")).expect("the program ran");
         serde_json::from_slice(&seen).expect("the program told in JSON")
     }
 
@@ -140,7 +140,7 @@ impl PamFixture {
     pub fn stage(&self) -> Command {
         let mut stage = Command::new("unshare");
         stage.args(["--mount", "--propagation", "private", "sh", "-e"]);
-        stage.args([&self.at("stage.sh"), self.scratch.path()]);
+        stage.args([&self.path("stage.sh"), self.scratch.path()]);
         stage
     }
 
@@ -149,7 +149,7 @@ impl PamFixture {
     pub fn login(&self, mode: &str) -> Login<'_> {
         let helper = self.program(mode);
         Login {
-            bed: self,
+            fixture: self,
             service: "sshd".into(),
             user: Some(b"alice".to_vec()),
             helper: Some(helper),

@@ -25,7 +25,7 @@ use crate::claude_client::{NEWEST, in_hours, installed};
 use crate::claude_login::{fresh, parsed};
 use crate::counting_relay::CountingRelay;
 use crate::namespaces::{Mount, Namespaces};
-use crate::openbao::{Bao, Person, Policy};
+use crate::openbao::{Bao, Policy, VaultUser};
 use crate::pseudo_terminal::PseudoTerminal;
 use crate::tls_authority::TlsAuthority;
 
@@ -164,25 +164,25 @@ impl TestUser {
     ///
     /// # Panics
     /// When the server refuses, or a file cannot be written.
-    pub fn use_store(&self, bao: &Bao, policy: Policy) -> Person {
-        let person = bao.person(NAME, policy);
+    pub fn use_store(&self, bao: &Bao, policy: Policy) -> VaultUser {
+        let vault_user = bao.create_user(NAME, policy);
         let ca = bao.ca_cert().expect("it is behind TLS");
         fs::copy(ca, self.folder.path().join("etc/claude-auth-sync/ca.pem")).expect("the CA is copied");
         self.set_store_url(bao.address());
-        self.put(VAULT_TOKEN, &format!("{}\n", person.token()));
-        person
+        self.put(VAULT_TOKEN, &format!("{}\n", vault_user.token()));
+        vault_user
     }
 
     /// As [`TestUser::use_store`], through a relay that counts the connections.
     ///
     /// # Panics
     /// As [`TestUser::use_store`].
-    pub fn use_store_through_relay(&self, bao: &Bao, policy: Policy) -> (Person, CountingRelay) {
-        let person = self.use_store(bao, policy);
+    pub fn use_store_through_relay(&self, bao: &Bao, policy: Policy) -> (VaultUser, CountingRelay) {
+        let vault_user = self.use_store(bao, policy);
         let server = bao.address().trim_start_matches("https://").parse().expect("address and port");
         let relay = self.inside(move || CountingRelay::start(server)).expect("a relay of our own");
         self.set_store_url(&format!("https://{}", relay.address()));
-        (person, relay)
+        (vault_user, relay)
     }
 
     /// Points the product at this address.

@@ -43,8 +43,8 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
         copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
     }
-    let people = format!("root:x:0:0:root:/root:/bin/sh\n{NAME}:x:{UID}:{UID}::{}:/bin/sh\n", home.display());
-    fs::write(etc.join("passwd"), people)?;
+    let users = format!("root:x:0:0:root:/root:/bin/sh\n{NAME}:x:{UID}:{UID}::{}:/bin/sh\n", home.display());
+    fs::write(etc.join("passwd"), users)?;
     fs::write(etc.join("group"), format!("root:x:0:\n{NAME}:x:{UID}:\n"))?;
     fs::write(etc.join("hosts"), "127.0.0.1 localhost\n")?;
     fs::write(etc.join("machine-id"), "0badc0de0badc0de0badc0de0badc0de\n")?;

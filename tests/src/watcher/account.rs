@@ -25,7 +25,7 @@ pub struct Account {
 
 impl Account {
     /// Of this process; zero where it has ended.
-    pub(super) fn of(pid: u32) -> Self {
+    pub(super) fn read(pid: u32) -> Self {
         let process = Path::new("/proc").join(pid.to_string());
         let whole = fs::read_to_string(process.join("status")).unwrap_or_default();
         let threads = || fs::read_dir(process.join("task")).into_iter().flatten().flatten();

@@ -77,7 +77,7 @@ impl Watcher {
 
     /// The process.
     pub fn process(&self) -> Process {
-        Process::of(self.child.id())
+        Process::from_pid(self.child.id())
     }
 
     /// Sends it a signal.

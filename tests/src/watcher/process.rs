@@ -16,7 +16,7 @@ pub struct Process {
 
 impl Process {
     /// The one with this number.
-    pub fn of(pid: u32) -> Self {
+    pub fn from_pid(pid: u32) -> Self {
         Self { pid }
     }
 
@@ -52,7 +52,7 @@ impl Process {
 
     /// What the kernel has counted so far.
     pub fn account(&self) -> Account {
-        Account::of(self.pid)
+        Account::read(self.pid)
     }
 
     /// Its open files: the path, and what the kernel says of it.

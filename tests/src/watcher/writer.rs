@@ -40,7 +40,7 @@ pub struct Writer {
 
 impl Writer {
     /// A writer of the resident's login file.
-    pub fn of(test_user: &TestUser) -> Self {
+    pub fn new(test_user: &TestUser) -> Self {
         let file = test_user.path(LOGIN);
         let (acts, inbox) = channel::<Vec<Act>>();
         let (reply, done) = channel();

@@ -13,12 +13,12 @@ fn login_is_backed_up_to_both_stores_beside_other_fields() {
     for policy in [Policy::Patch, Policy::Update] {
         let test_user = TestUser::create();
         let bao = test_user.bao();
-        let person = test_user.use_store(&bao, policy);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let vault_user = test_user.use_store(&bao, policy);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
         let file = fresh("first");
         test_user.put(LOGIN, &file);
-        let said = by_hand(&test_user, "backup");
-        said.expect(
+        let output = by_hand(&test_user, "backup");
+        output.expect(
             0,
             &[
                 "OK login complete",
@@ -29,7 +29,7 @@ fn login_is_backed_up_to_both_stores_beside_other_fields() {
                 "https://",
             ],
         );
-        let fields = person.fields();
+        let fields = vault_user.fields();
         let kept = fields["claude_ai_oauth_json"].as_str().expect("a login");
         assert_eq!(parsed(kept), parsed(&file)["claudeAiOauth"]);
         assert_eq!(fields["vaultwarden_email"], "alice@example.org");
@@ -43,14 +43,16 @@ fn login_is_backed_up_to_both_stores_beside_other_fields() {
 fn backup_reports_the_age_of_the_previous_backup() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
     let old = parsed(&healthy("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
     let at = Timestamp::from_millis(now_ms() - 5 * HOUR_MS - 60_000);
-    person.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
+    vault_user.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
     test_user.put(LOGIN, &fresh("new"));
-    let told = by_hand(&test_user, "backup --json").expect(0, &[]).json();
-    assert_eq!(told["finding"], "login");
-    let [history, store] = told["places"].as_array().expect("places").as_slice() else { panic!("{told}") };
+    let report = by_hand(&test_user, "backup --json").expect(0, &[]).json();
+    assert_eq!(report["finding"], "login");
+    let [history, store] = report["places"].as_array().expect("places").as_slice() else {
+        panic!("{report}")
+    };
     assert_eq!(
         (&history["place"], &history["done"], &history["before"]),
         (&json!("history"), &json!("added"), &json!(null))
@@ -66,29 +68,30 @@ fn backup_reports_the_age_of_the_previous_backup() {
 fn backup_that_is_refused_names_cause_and_remedy() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
     by_hand(&test_user, "backup").expect(79, &["there is no login", "cas-sync login"]);
 
     let file = fresh("first");
     test_user.put(LOGIN, &cleared_login(&file));
     by_hand(&test_user, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
-    assert_eq!(person.fields(), json!(null), "a tombstone goes nowhere");
+    assert_eq!(vault_user.fields(), json!(null), "a tombstone goes nowhere");
 
     test_user.put(LOGIN, &file);
     test_user.remove(VAULT_TOKEN);
-    let said = by_hand(&test_user, "backup");
-    said.expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
+    let output = by_hand(&test_user, "backup");
+    output
+        .expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
 
-    test_user.put(VAULT_TOKEN, &format!("{}\n", person.token()));
+    test_user.put(VAULT_TOKEN, &format!("{}\n", vault_user.token()));
     let theirs = parsed(&healthy("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
     let document = json!({ "claude_ai_oauth_json": theirs, "claude_account_uuid": "another" });
-    person.put_document(&document);
+    vault_user.put_document(&document);
     let mut own = parsed(&file);
     own["claudeAiOauth"]["accountUuid"] = json!("hers");
     test_user.put(LOGIN, &own.to_string());
     by_hand(&test_user, "backup")
         .expect(1, &["the login of another account or organization", "  store    not added; has "]);
-    assert_eq!(person.fields(), document);
+    assert_eq!(vault_user.fields(), document);
 
     drop(bao);
     by_hand(&test_user, "backup")

@@ -16,16 +16,17 @@ fn check_reports_the_remaining_time_and_writes_nothing() {
     let before = home(&test_user);
     by_hand(&test_user, "check").expect(0, &["The login is valid for 25 days, until 20"]);
     by_hand(&test_user, "check --min-remaining 3d").expect(0, &[]);
-    let said = by_hand(&test_user, "check --min-remaining 30d");
-    said.expect(79, &["The login expires in 25 days, 20", ": run `cas-sync login`."]);
+    let output = by_hand(&test_user, "check --min-remaining 30d");
+    output.expect(79, &["The login expires in 25 days, 20", ": run `cas-sync login`."]);
     let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
     test_user.put(".claude.json", &account.to_string());
     by_hand(&test_user, "check --min-remaining 30d")
         .expect(79, &[": run `cas-sync login --email alice@example.org`."]);
     test_user.remove(".claude.json");
     for (demand, code) in [("3d", 0), ("30d", 79)] {
-        let said = by_hand(&test_user, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
-        assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+        let output =
+            by_hand(&test_user, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
+        assert_eq!((output.out.as_str(), output.err.as_str()), ("", ""));
     }
     assert_eq!(home(&test_user), before);
 }
@@ -35,12 +36,12 @@ fn check_json_has_the_documented_members() {
     let test_user = TestUser::create();
     let file = fresh("first");
     test_user.put(LOGIN, &file);
-    let mut told = by_hand(&test_user, "check --json --min-remaining 30d").expect(79, &[]).json();
+    let mut report = by_hand(&test_user, "check --json --min-remaining 30d").expect(79, &[]).json();
     let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
-    let remaining = told["remaining_s"].take().as_u64().expect("seconds");
+    let remaining = report["remaining_s"].take().as_u64().expect("seconds");
     assert!((25 * 86_400..26 * 86_400).contains(&remaining), "{remaining}");
     assert!(
-        told["text"].take().as_str().is_some_and(|text| text.starts_with("the login expires in 25 days"))
+        report["text"].take().as_str().is_some_and(|text| text.starts_with("the login expires in 25 days"))
     );
     let credential = json!({
         "kind": "login",
@@ -63,7 +64,7 @@ fn check_json_has_the_documented_members() {
         "verified_at_ms": null,
         "verified_within_s": null,
     });
-    assert_eq!(told, expected);
+    assert_eq!(report, expected);
 }
 
 /// The document says until when the token lasts; a sync has read it, and from then on no server is asked.
@@ -71,13 +72,13 @@ fn check_json_has_the_documented_members() {
 fn setup_token_expiry_uses_the_last_known_dates() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let (person, relay) = test_user.use_store_through_relay(&bao, Policy::Patch);
+    let (vault_user, relay) = test_user.use_store_through_relay(&bao, Policy::Patch);
     test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     by_hand(&test_user, "check").expect(75, &["not known yet", "`cas-sync run`"]);
     let in_ten_days =
         cas_core::time::timestamp::Timestamp::from_millis(now_ms() + 10 * 24 * HOUR_MS + HOUR_MS);
     let document = json!({ "setup_token": TOKEN, "setup_token_expires_at": in_ten_days.to_string() });
-    person.put_document(&document);
+    vault_user.put_document(&document);
     assert_eq!(test_user.sync().status.code(), Some(0));
     let connections = relay.connections();
     assert!(connections > 0);
@@ -94,8 +95,8 @@ fn undated_setup_token_expires_a_year_after_first_sight() {
     let test_user = TestUser::create();
     test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     test_user.sync();
-    let said = by_hand(&test_user, "check --min-remaining 300d");
-    said.expect(
+    let output = by_hand(&test_user, "check --min-remaining 300d");
+    output.expect(
         0,
         &["The setup token is valid for 364 days", "at the latest (a year after it was first seen here)"],
     );

@@ -32,9 +32,9 @@ fn usage_error_names_the_valid_arguments() {
         ("restore --dry-run --no-verify", "cannot be used with"),
         ("restore --force", "--force"),
     ] {
-        let said = by_hand(&test_user, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words}: {}", said.err);
-        assert!(said.err.contains(says), "{words}: {}", said.err);
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{words}: {}", output.err);
+        assert!(output.err.contains(says), "{words}: {}", output.err);
     }
     assert_eq!(home(&test_user), before);
 }
@@ -58,12 +58,12 @@ fn unusable_configuration_is_named() {
     test_user.configure("store = \"valt\"\n");
     let before = home(&test_user);
     for words in COMMANDS {
-        let said = by_hand(&test_user, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(78), ""), "{words}: {}", said.err);
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(78), ""), "{words}: {}", output.err);
         assert!(
-            said.err.contains("config.toml") && said.err.contains("\"local\" or \"vault\""),
+            output.err.contains("config.toml") && output.err.contains("\"local\" or \"vault\""),
             "{}",
-            said.err
+            output.err
         );
     }
     assert_eq!(home(&test_user), before);
@@ -74,9 +74,9 @@ fn missing_home_is_reported_as_temporary() {
     let test_user = TestUser::create();
     fs::rename(test_user.home(), test_user.folder().join("elsewhere")).expect("moved away");
     for words in COMMANDS {
-        let said = by_hand(&test_user, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(75), ""), "{words}: {}", said.err);
-        assert!(said.err.contains("is missing"), "{words}: {}", said.err);
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(75), ""), "{words}: {}", output.err);
+        assert!(output.err.contains("is missing"), "{words}: {}", output.err);
         assert!(!test_user.home().exists(), "{words}");
     }
 }

@@ -23,9 +23,9 @@ fn dry_run_names_the_restore_that_follows() {
     let before = home(&test_user);
     let words = format!("Would restore generation {}, access token until 20", generation(&file));
     by_hand(&test_user, "restore --dry-run").expect(0, &[&words]);
-    let told = by_hand(&test_user, "restore --dry-run --json").expect(0, &[]).json();
+    let report = by_hand(&test_user, "restore --dry-run --json").expect(0, &[]).json();
     assert_eq!(
-        (&told["dry_run"], &told["restored"]["generation"]),
+        (&report["dry_run"], &report["restored"]["generation"]),
         (&json!(true), &json!(generation(&file)))
     );
     assert_eq!(home(&test_user), before, "nothing is written");
@@ -57,18 +57,18 @@ fn backup_is_restored_from_the_store_under_both_policies() {
     for policy in [Policy::Patch, Policy::Update] {
         let test_user = TestUser::create();
         let bao = test_user.bao();
-        let person = test_user.use_store(&bao, policy);
+        let vault_user = test_user.use_store(&bao, policy);
         let file = fresh("first");
         test_user.put(LOGIN, &file);
         by_hand(&test_user, "backup").expect(0, &[]);
-        let document = person.fields();
+        let document = vault_user.fields();
         test_user.remove(&format!("{STATE}/history.json"));
         test_user.put(LOGIN, &cleared_login(&file));
         by_hand(&test_user, "restore --from history")
             .expect(1, &["no backup in the local history can be restored", "without options restores"]);
         by_hand(&test_user, "restore --from store").expect(0, &["RECOVERED login restored from the store"]);
         assert_eq!(login(&test_user), parsed(&file));
-        assert_eq!(person.fields(), document, "nothing is written there");
+        assert_eq!(vault_user.fields(), document, "nothing is written there");
     }
 }
 
@@ -87,8 +87,8 @@ fn backups_are_listed_with_their_state() {
         by_hand(&test_user, "backup").expect(0, &[]);
     }
     let before = home(&test_user);
-    let said = by_hand(&test_user, "restore --list").expect(0, &[]);
-    let lines: Vec<Vec<&str>> = said
+    let output = by_hand(&test_user, "restore --list").expect(0, &[]);
+    let lines: Vec<Vec<&str>> = output
         .out
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
@@ -100,13 +100,13 @@ fn backups_are_listed_with_their_state() {
     assert_eq!(cells(1, columns), [&two, "history", "5h left", "in use"].map(str::to_owned));
     assert_eq!(cells(2, columns), [&one, "history", "3h left", "superseded"].map(str::to_owned));
     assert_eq!(cells(3, columns), [&two, "store", "5h left", "in use"].map(str::to_owned));
-    assert_eq!(lines.len(), 4, "{}", said.out);
-    assert!(lines[1][3].ends_with("s ago"), "{}", said.out);
-    assert!(said.out.is_ascii() && said.out.lines().all(|line| line.len() <= 80), "{}", said.out);
+    assert_eq!(lines.len(), 4, "{}", output.out);
+    assert!(lines[1][3].ends_with("s ago"), "{}", output.out);
+    assert!(output.out.is_ascii() && output.out.lines().all(|line| line.len() <= 80), "{}", output.out);
 
-    let told = by_hand(&test_user, "restore --list --json --from store").expect(0, &[]).json();
-    let row = &told["copies"][0];
-    assert_eq!((&told["login"], told["copies"].as_array().map(Vec::len)), (&json!("whole"), Some(1)));
+    let report = by_hand(&test_user, "restore --list --json --from store").expect(0, &[]).json();
+    let row = &report["copies"][0];
+    assert_eq!((&report["login"], report["copies"].as_array().map(Vec::len)), (&json!("whole"), Some(1)));
     assert_eq!(
         (&row["generation"], &row["state"], &row["restorable"]),
         (&json!(two), &json!("in use"), &json!(false))
@@ -127,8 +127,8 @@ fn backups_are_listed_with_their_state() {
     assert_eq!(home(&test_user), before, "nothing is written");
 
     drop(bao);
-    let said = by_hand(&test_user, "restore --list").expect(75, &["store unreachable", &two, "superseded"]);
-    assert_eq!(said.err, "");
+    let output = by_hand(&test_user, "restore --list").expect(75, &["store unreachable", &two, "superseded"]);
+    assert_eq!(output.err, "");
 }
 
 #[test]
@@ -176,8 +176,8 @@ fn rejected_restore_is_rolled_back_and_not_repeated() {
     by_hand(&test_user, "backup").expect(0, &[]);
     test_user.put(LOGIN, &cleared_login(&file));
     test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
-    let said = by_hand(&test_user, "restore");
-    said.expect(79, &["rejected by the Anthropic API", "restore rolled back", "cas-sync login"]);
+    let output = by_hand(&test_user, "restore");
+    output.expect(79, &["rejected by the Anthropic API", "restore rolled back", "cas-sync login"]);
     assert_eq!(login(&test_user), parsed(&cleared_login(&file)));
     by_hand(&test_user, "restore --list").expect(0, &["rejected"]);
     by_hand(&test_user, &format!("restore --generation {}", generation(&file)))

@@ -41,11 +41,11 @@ fn valid_login_is_reported_and_recorded() {
     assert_eq!(without_ledger(&test_user), before);
     assert_eq!(refreshes(&test_user), 0);
 
-    let told = by_hand(&test_user, "verify --json").expect(0, &[]).json();
-    assert_eq!((told["verdict"].as_str(), told["finding"].as_str()), (Some("ok"), Some("login")));
-    assert_eq!(told["login"]["generation"], generation(&file));
+    let report = by_hand(&test_user, "verify --json").expect(0, &[]).json();
+    assert_eq!((report["verdict"].as_str(), report["finding"].as_str()), (Some("ok"), Some("login")));
+    assert_eq!(report["login"]["generation"], generation(&file));
     for word in ["accessToken", "sk-ant"] {
-        assert!(!told.to_string().contains(word), "{told}");
+        assert!(!report.to_string().contains(word), "{report}");
     }
 }
 
@@ -57,8 +57,8 @@ fn rejected_login_is_reported_and_not_changed() {
     test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     let before = without_ledger(&test_user);
 
-    let said = by_hand(&test_user, "verify");
-    said.expect(79, &["FAIL login complete", "rejected by the Anthropic API", "cas-sync login"]);
+    let output = by_hand(&test_user, "verify");
+    output.expect(79, &["FAIL login complete", "rejected by the Anthropic API", "cas-sync login"]);
 
     assert_eq!(without_ledger(&test_user), before, "neither a refresh nor a restore");
     assert_eq!(refreshes(&test_user), 0);
@@ -93,8 +93,8 @@ fn verify_does_not_refresh_an_expired_login() {
     let test_user = TestUser::create_with_claude();
     test_user.sign_in_as("alice", -1);
     let before = test_user.read(LOGIN);
-    let said = by_hand(&test_user, "verify");
-    said.expect(
+    let output = by_hand(&test_user, "verify");
+    output.expect(
         75,
         &["Claude Code refreshes it at its next start", "Nothing was verified", "`cas-sync run`"],
     );
@@ -161,13 +161,13 @@ fn verify_waits_for_a_running_sync_up_to_a_limit() {
         by_hand(&test_user, "verify").expect(0, &[]);
     });
     let held = lock();
-    let said = by_hand(&test_user, "verify").expect(75, &[]);
-    let lines: Vec<_> = said.err.lines().collect();
+    let output = by_hand(&test_user, "verify").expect(75, &[]);
+    let lines: Vec<_> = output.err.lines().collect();
     assert!(
         matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is running; waiting")
             && late.starts_with("cas-sync: another run is still active")),
         "{}",
-        said.err
+        output.err
     );
     drop(held);
 }

@@ -12,7 +12,7 @@ mod sign_in;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, ClientOutput, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -22,14 +22,14 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 const NOT_LOGGED_IN: &str = "Not logged in";
 
-fn bed() -> ClaudeFixture {
+fn fixture() -> ClaudeFixture {
     ClaudeFixture::start().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
-fn sign_in_stale(person: &Person<'_>, bed: &ClaudeFixture) -> Login {
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
-    person.write_credentials(&document(&login, -1)).expect("the login is written");
+fn sign_in_stale(user: &ClaudeUser<'_>, fixture: &ClaudeFixture) -> Login {
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+    user.write_credentials(&document(&login, -1)).expect("the login is written");
     login
 }
 
@@ -38,8 +38,8 @@ fn document(login: &Login, hours: i64) -> Value {
 }
 
 /// Returns the `claudeAiOauth` object of a user's file.
-fn oauth(person: &Person<'_>) -> Value {
-    person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
+fn oauth(user: &ClaudeUser<'_>) -> Value {
+    user.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }
 
 fn cleared_login() -> Value {
@@ -50,12 +50,12 @@ fn is_cleared_login(object: &Value) -> bool {
     object["accessToken"] == "" && object["refreshToken"] == "" && object["expiresAt"] == 0
 }
 
-fn run(person: &Person<'_>) -> ClientOutput {
-    person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+fn run(user: &ClaudeUser<'_>) -> ClientOutput {
+    user.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn refreshes(bed: &ClaudeFixture) -> usize {
-    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+fn refreshes(fixture: &ClaudeFixture) -> usize {
+    fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
 /// Whether inference was asked for with this token.

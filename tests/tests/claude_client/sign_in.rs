@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
-use cas_tests::claude_client::{ClaudeFixture, Invocation, Person, Started, now_in_milliseconds};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, Started, now_in_milliseconds};
 use cas_tests::claude_login::parsed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::{LIMIT, bed};
+use super::{LIMIT, fixture};
 
 const CODE: &str = "the-code-of-the-browser";
 const DAY_MS: i64 = 86_400_000;
 
 /// Returns each client of this user, prepared to sign in with its own files in a directory, and the
 /// directory.
-fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
-    let with_directory = |(client, name): (Invocation<'bed>, &str)| {
-        let directory = person.make_directory(name).expect("a directory");
+fn clients<'fixture>(user: &ClaudeUser<'fixture>) -> Vec<(Invocation<'fixture>, PathBuf)> {
+    let with_directory = |(client, name): (Invocation<'fixture>, &str)| {
+        let directory = user.make_directory(name).expect("a directory");
         let arguments = ["auth", "login", "--claudeai", "--sso", "--email=alice@example.org"];
         let variable = directory.to_str().expect("text").to_owned();
         let client = client.arguments(&arguments).variable("CLAUDE_CONFIG_DIR", &variable);
         (client.variable("BROWSER", "/bin/true"), directory)
     };
-    [(person.claude(), "newest"), (person.older_claude(), "older")].map(with_directory).into()
+    [(user.claude(), "newest"), (user.older_claude(), "older")].map(with_directory).into()
 }
 
 /// Waits until it has said where to sign in, in a line of its own.
@@ -36,13 +36,13 @@ fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
 fn address_of(started: &Started) -> String {
     let deadline = Deadline::after(LIMIT);
     loop {
-        let said = started.said();
+        let output = started.stdout();
         if let Some(line) =
-            said.split_inclusive('\n').find(|line| line.contains("https://") && line.ends_with('\n'))
+            output.split_inclusive('\n').find(|line| line.contains("https://") && line.ends_with('\n'))
         {
             return line[line.find("https://").expect("it is there")..].trim_end().to_owned();
         }
-        assert!(!deadline.is_expired(), "no address: {said}");
+        assert!(!deadline.is_expired(), "no address: {output}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -53,13 +53,13 @@ fn state_in(address: &str) -> &str {
 }
 
 /// Signs in; what it said.
-fn signed_in(bed: &ClaudeFixture, client: &Invocation<'_>) -> String {
-    bed.anthropic().show_code(CODE, Account::personal());
+fn signed_in(fixture: &ClaudeFixture, client: &Invocation<'_>) -> String {
+    fixture.anthropic().show_code(CODE, Account::personal());
     let mut started = client.start_with_input().expect("started");
     let address = address_of(&started);
-    started.tell(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
-    let said = started.end(LIMIT).expect("an end");
-    assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+    started.write_line(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
+    let output = started.end(LIMIT).expect("an end");
+    assert_eq!(output.exit_code, Some(0), "{}{}", output.stdout, output.stderr);
     address
 }
 
@@ -69,10 +69,10 @@ fn read(path: PathBuf) -> Value {
 
 #[test]
 fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        let address = signed_in(&bed, &client);
+        let address = signed_in(&fixture, &client);
         assert!(!address.contains(' ') && address.contains("login_hint=alice%40example.org"), "{address}");
         assert!(address.contains("login_method=sso"), "{address}");
         let login = read(directory.join(".credentials.json"))["claudeAiOauth"].take();
@@ -100,23 +100,23 @@ fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
 
 #[test]
 fn refused_code_leaves_no_login() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
         let mut started = client.start_with_input().expect("started");
         let address = address_of(&started);
-        started.tell(&format!("nonsense#{}", state_in(&address))).expect("it listens");
-        let said = started.end(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, Some(1), "{}", said.stdout);
-        assert!(!said.stderr.trim().is_empty(), "{}", said.stdout);
+        started.write_line(&format!("nonsense#{}", state_in(&address))).expect("it listens");
+        let output = started.end(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, Some(1), "{}", output.stdout);
+        assert!(!output.stderr.trim().is_empty(), "{}", output.stdout);
         assert!(!directory.join(".credentials.json").exists());
     }
 }
 
 #[test]
 fn sign_in_that_is_interrupted_exits_with_success() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, _) in clients(&alice) {
         let mut started = client.start_with_input().expect("started");
         address_of(&started);
@@ -129,15 +129,15 @@ fn sign_in_that_is_interrupted_exits_with_success() {
 
 #[test]
 fn sign_out_revokes_the_login_at_the_server() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        signed_in(&bed, &client);
+        signed_in(&fixture, &client);
         let token = read(directory.join(".credentials.json"))["claudeAiOauth"]["accessToken"].take();
         let with_token = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", token.as_str().expect("a token"));
         assert!(with_token.run(LIMIT).expect("an end").answered());
-        let said = client.arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+        let output = client.arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, Some(0), "{}{}", output.stdout, output.stderr);
         assert!(!directory.join(".credentials.json").exists());
         assert!(!with_token.run(LIMIT).expect("an end").answered(), "the server takes it no more");
     }

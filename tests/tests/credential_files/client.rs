@@ -37,9 +37,9 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     thread::scope(|scope| {
         for _ in 0..WORKERS.min(cases.len()) {
             scope.spawn(|| {
-                let bed = ClaudeFixture::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+                let fixture = ClaudeFixture::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
                 while let Some(index) = { next.lock().expect("no worker panics").next() } {
-                    let answer = answer(&bed, version, &cases[index], index);
+                    let answer = answer(&fixture, version, &cases[index], index);
                     found.lock().expect("no worker panics")[index] = answer;
                 }
             });
@@ -48,16 +48,16 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     found.into_inner().expect("no worker panics")
 }
 
-fn answer(bed: &ClaudeFixture, version: &str, case: &Case, index: usize) -> String {
-    let person = bed.person(&format!("user{index}")).expect("a user");
-    let login = bed.anthropic().sign_in(&format!("user{index}"), Duration::from_secs(8 * 3600));
+fn answer(fixture: &ClaudeFixture, version: &str, case: &Case, index: usize) -> String {
+    let user = fixture.create_user(&format!("user{index}")).expect("a user");
+    let login = fixture.anthropic().sign_in(&format!("user{index}"), Duration::from_secs(8 * 3600));
     let now = now_in_milliseconds();
     let values = Values { access_token: &login.access_token, refresh_token: &login.refresh_token, now };
-    person.write_credentials_bytes(&case.content(&values)).expect("written");
-    bed.anthropic().forget_requests();
-    let client = if version == OLDER { person.older_claude() } else { person.claude() };
-    let said = client.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    let requests = bed.anthropic().essential_requests();
+    user.write_credentials_bytes(&case.content(&values)).expect("written");
+    fixture.anthropic().forget_requests();
+    let client = if version == OLDER { user.older_claude() } else { user.claude() };
+    let output = client.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let requests = fixture.anthropic().essential_requests();
     match requests.first() {
         Some(first) if first.is_refresh() && first.token == Some(fingerprint(&login.refresh_token)) => {
             REFRESHES.to_owned()
@@ -66,7 +66,7 @@ fn answer(bed: &ClaudeFixture, version: &str, case: &Case, index: usize) -> Stri
         Some(first) if first.token == Some(fingerprint(&login.access_token)) => USES_ACCESS_TOKEN.to_owned(),
         Some(first) if first.is_message() => USES_ANOTHER_TOKEN.to_owned(),
         Some(first) => format!("asks for {}", first.path),
-        None => without_request(said.text(), &said.stderr),
+        None => without_request(output.text(), &output.stderr),
     }
 }
 

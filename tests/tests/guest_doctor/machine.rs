@@ -5,7 +5,7 @@ use cas_tests::{
     guest::{Guest, Suite},
 };
 
-use super::row::{self, Row, Who, asked, diagnosis, finding, row};
+use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 
 /// Restores the PAM stack. No command of doctor overwrites edits in it.
 const RESTORE_STATE: &str = "cp /root/stack /etc/pam.d/common-session";
@@ -40,7 +40,7 @@ pub(crate) const ROWS: [Row; 22] = [
 ];
 
 /// Everything runs, for alice, as on a machine at work.
-fn desk() -> Guest {
+fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &claude_login::fresh("one"));
     guest.resume();
@@ -53,22 +53,22 @@ fn desk() -> Guest {
 
 #[test]
 fn machine_problem_is_fixed_by_the_printed_remedy() {
-    row::all(&desk(), &ROWS, "");
+    row::check_rows(&fixture(), &ROWS, "");
 }
 
 #[test]
 fn fix_as_root_repairs_units_and_enrollments() {
-    let guest = desk();
+    let guest = fixture();
     let broken =
         "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
     guest.run(broken).expect_success("breaking it");
-    let dry = asked(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
+    let dry = run_as(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");
     assert!(finding(&diagnosis(&guest, Who::Root), "units-resting").is_some());
 
-    let said = asked(&guest, Who::Root, "cas-sync doctor --fix");
+    let output = run_as(&guest, Who::Root, "cas-sync doctor --fix");
 
-    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(output.code, Some(0), "{output:?}");
     let after = diagnosis(&guest, Who::Root);
     assert!(
         finding(&after, "units-resting").is_none() && finding(&after, "units-disabled").is_none(),
@@ -76,15 +76,18 @@ fn fix_as_root_repairs_units_and_enrollments() {
     );
     // Alice may not, and says so by the remedy alone.
     guest.run("systemctl stop claude-auth-sync@alice.timer").expect_success("stopping it");
-    let said = asked(&guest, Who::Alice, "cas-sync doctor --fix");
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
+    let output = run_as(&guest, Who::Alice, "cas-sync doctor --fix");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(
+        output.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"),
+        "{output:?}"
+    );
 }
 
 /// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
 #[test]
 fn fix_as_root_runs_the_syncs_of_all_users() {
-    let guest = desk();
+    let guest = fixture();
     guest.enroll("bob");
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";
     guest.write("/usr/local/bin/meet", "root", "755", meet.as_bytes());
@@ -96,7 +99,7 @@ fn fix_as_root_runs_the_syncs_of_all_users() {
     guest
         .run("mkdir -p /etc/systemd/system/claude-auth-sync@.service.d && printf '[Service]\\nExecStartPre=+/usr/local/bin/meet %%i\\n' >/etc/systemd/system/claude-auth-sync@.service.d/meet.conf && systemctl daemon-reload")
         .expect_success("syncs that meet");
-    let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
+    let output = run_as(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
     let after = diagnosis(&guest, Who::Root);
-    assert!(finding(&after, "login-cleared").is_none(), "{said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "{output:?} {after}");
 }

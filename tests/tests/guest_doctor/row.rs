@@ -51,12 +51,13 @@ impl Row {
 /// Goes through the rows in their order, in one guest. `environment` is what stands before each
 /// command of the remedies.
 #[track_caller]
-pub(crate) fn all(guest: &Guest, rows: &[Row], environment: &str) {
-    let failed: Vec<String> = rows.iter().filter_map(|row| one(guest, row, environment).err()).collect();
+pub(crate) fn check_rows(guest: &Guest, rows: &[Row], environment: &str) {
+    let failed: Vec<String> =
+        rows.iter().filter_map(|row| check_row(guest, row, environment).err()).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-fn one(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
+fn check_row(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
     let script = |script: &str| guest.run(&format!("cd /home/alice && {{ {script}\n}}"));
     case(
         guest,
@@ -100,39 +101,41 @@ pub(crate) fn case(
         return Err(format!("{id}: found before anything was broken: {before}"));
     }
     broken();
-    let told = diagnosis(guest, who);
-    let Some(found) = finding(&told, id) else { return Err(format!("{id}: not found: {told}")) };
+    let report = diagnosis(guest, who);
+    let Some(found) = finding(&report, id) else { return Err(format!("{id}: not found: {report}")) };
     let command = found["command"].as_str();
-    let shown = text_report(guest, who);
-    if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
-        return Err(format!("{id}: people are not shown {command:?}: {shown}"));
+    let output = text_report(guest, who);
+    if !output.contains(&format!("[{id}]")) || command.is_some_and(|command| !output.contains(command)) {
+        return Err(format!("{id}: people are not shown {command:?}: {output}"));
     }
     // A user's command is run as the user, also if root runs doctor.
     let fixer = if found["run_as"] == "alice" { Who::Alice } else { who };
     let done = fixed(command, fixer).map_err(|why| format!("{id}: {why}: {found}"))?;
     if !done.succeeded() {
-        return Err(format!("{id}: the remedy {command:?} failed: {}", all_of(&done)));
+        return Err(format!("{id}: the remedy {command:?} failed: {}", code_and_output(&done)));
     }
     let after = diagnosis(guest, who);
     match finding(&after, id) {
-        Some(left) => Err(format!("{id}: still there after {command:?} ({}): {left}", all_of(&done))),
+        Some(left) => {
+            Err(format!("{id}: still there after {command:?} ({}): {left}", code_and_output(&done)))
+        }
         None => Ok(()),
     }
 }
 
 /// What doctor says, for programs. Its exit status says the same.
 pub(crate) fn diagnosis(guest: &Guest, who: Who) -> Value {
-    let said = asked(guest, who, "cas-sync doctor --json");
-    let json: Value =
-        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", all_of(&said)));
-    assert_eq!(json["exit_code"].as_i64(), said.code.map(i64::from), "{json}");
+    let output = run_as(guest, who, "cas-sync doctor --json");
+    let json: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", code_and_output(&output)));
+    assert_eq!(json["exit_code"].as_i64(), output.code.map(i64::from), "{json}");
     json
 }
 
 fn text_report(guest: &Guest, who: Who) -> String {
-    let said = asked(guest, who, "cas-sync doctor");
-    let text = said.text();
-    assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+    let output = run_as(guest, who, "cas-sync doctor");
+    let text = output.text();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(text.is_ascii(), "a guest has the C locale: {text}");
     // Lines of text fit on a terminal. Commands are not wrapped, and begin with six spaces.
     for line in text.lines().filter(|line| !line.starts_with("      ")) {
@@ -148,7 +151,7 @@ pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
 }
 
 /// Runs a shell command outside of any login, because a login would repair things.
-pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> CommandResult {
+pub(crate) fn run_as(guest: &Guest, who: Who, command: &str) -> CommandResult {
     match who {
         Who::Root => guest.run_with_input("cd / && sh -s", command.as_bytes()),
         Who::Alice => guest.run_with_input(
@@ -162,16 +165,16 @@ pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> CommandResult {
 pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> CommandResult {
     match command.strip_prefix("sudo ") {
         // The environment stays as it is here anyway.
-        Some(command) => asked(
+        Some(command) => run_as(
             guest,
             Who::Root,
             &format!("{environment} {}", command.trim_start_matches("--preserve-env=VAULT_TOKEN ")),
         ),
-        None => asked(guest, who, &format!("{environment} {command}")),
+        None => run_as(guest, who, &format!("{environment} {command}")),
     }
 }
 
 /// All that was printed.
-pub(crate) fn all_of(finished: &CommandResult) -> String {
+pub(crate) fn code_and_output(finished: &CommandResult) -> String {
     format!("{:?} {}{}", finished.code, finished.text(), String::from_utf8_lossy(&finished.stderr))
 }

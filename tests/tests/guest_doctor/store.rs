@@ -2,7 +2,7 @@
 
 use cas_tests::claude_login;
 use cas_tests::guest::{CommandResult, Suite, VaultGuest};
-use cas_tests::openbao::{Person, Policy, binary};
+use cas_tests::openbao::{Policy, VaultUser, binary};
 use serde_json::{Value, json};
 
 use super::row::{self, Row, Who, by_remedy, case, row};
@@ -45,12 +45,12 @@ pub(crate) const AT_SERVER: [&str; 9] = [
     "store-busy",
 ];
 
-struct Desk {
+struct StoreFixture {
     vault_guest: VaultGuest,
-    alice: Person,
+    alice: VaultUser,
 }
 
-impl Desk {
+impl StoreFixture {
     fn start() -> Self {
         let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
         let alice = vault_guest.enroll("alice");
@@ -58,7 +58,7 @@ impl Desk {
         guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
         guest.put_login("alice", &claude_login::fresh("one"));
         guest.sync("alice").expect_success("the first backup");
-        let bob = vault_guest.bao.person("bob", Policy::Patch);
+        let bob = vault_guest.bao.create_user("bob", Policy::Patch);
         guest.write("/root/bobs", "root", "600", format!("{}\n", bob.token()).as_bytes());
         let other = cas_tests::tls_authority::TlsAuthority::new("another one");
         guest.write("/root/other-ca.pem", "root", "644", other.certificate_pem().as_bytes());
@@ -102,7 +102,7 @@ impl Desk {
     }
 
     fn admin(&self, method: &str, path: &str, body: &Value) {
-        self.vault_guest.bao.admin().done(method, path, body);
+        self.vault_guest.bao.admin().send_ok(method, path, body);
     }
 
     /// A token of alice's that is made like none that provisioning makes.
@@ -114,65 +114,69 @@ impl Desk {
         });
         let members = body.as_object_mut().expect("an object");
         members.extend(more.as_object().expect("an object").clone());
-        let answer = self.vault_guest.bao.admin().done("POST", "auth/token/create-orphan", &body);
+        let answer = self.vault_guest.bao.admin().send_ok("POST", "auth/token/create-orphan", &body);
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 }
 
 #[test]
 fn token_file_problem_is_fixed_by_the_printed_remedy() {
-    let desk = Desk::start();
-    row::all(&desk.vault_guest.guest, &ROWS, &desk.environment());
+    let fixture = StoreFixture::start();
+    row::check_rows(&fixture.vault_guest.guest, &ROWS, &fixture.environment());
 }
 
 #[test]
 fn server_problem_is_fixed_by_the_printed_remedy() {
-    let desk = Desk::start();
-    let policy = |text: String| desk.alice.set_policy_text(&text);
+    let fixture = StoreFixture::start();
+    let policy = |text: String| fixture.alice.set_policy_text(&text);
     let own = Policy::Patch.text("alice");
 
     let token = String::from_utf8(
-        desk.vault_guest.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
+        fixture.vault_guest.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
     )
     .expect("text");
-    desk.check_problem("vault-token-ended", || {
-        desk.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
+    fixture.check_problem("vault-token-ended", || {
+        fixture.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
     });
-    desk.check_problem("vault-token-ending", || desk.use_token(&desk.mint(&json!({ "period": "24h" }))));
-    desk.check_problem("vault-token-unrenewable", || {
-        desk.use_token(&desk.mint(&json!({ "ttl": "700h", "renewable": false })));
+    fixture.check_problem("vault-token-ending", || {
+        fixture.use_token(&fixture.mint(&json!({ "period": "24h" })))
+    });
+    fixture.check_problem("vault-token-unrenewable", || {
+        fixture.use_token(&fixture.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
     // The role is deleted: its tokens are never renewed again. It comes back with the next
     // provisioning.
-    desk.check_problem("vault-token-unrenewable", || {
-        desk.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
+    fixture.check_problem("vault-token-unrenewable", || {
+        fixture.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
     });
-    desk.check_problem("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
-    desk.check_problem("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
-    desk.check_problem("document-deleted", || desk.alice.delete_document());
-    desk.check_problem("document-offboarded", || {
-        let mut fields = desk.alice.fields();
+    fixture
+        .check_problem("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
+    fixture
+        .check_problem("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
+    fixture.check_problem("document-deleted", || fixture.alice.delete_document());
+    fixture.check_problem("document-offboarded", || {
+        let mut fields = fixture.alice.fields();
         fields["claude_offboarded_at"] = json!("2026-11-30T00:00:00Z");
-        desk.alice.put_document(&fields);
+        fixture.alice.put_document(&fields);
     });
 
     // The printed text is for administrators with keys or other knowledge; this is what they do.
-    desk.check_problem_with_fix(
+    fixture.check_problem_with_fix(
         "store-sealed",
-        || desk.vault_guest.bao.seal(),
-        || desk.vault_guest.bao.unseal(),
+        || fixture.vault_guest.bao.seal(),
+        || fixture.vault_guest.bao.unseal(),
     );
-    let fields = desk.alice.fields();
-    let version = desk.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
-    desk.check_problem_with_fix(
+    let fields = fixture.alice.fields();
+    let version = fixture.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
+    fixture.check_problem_with_fix(
         "document-deleted",
-        || desk.alice.destroy_document(version),
-        || desk.alice.put_document(&fields),
+        || fixture.alice.destroy_document(version),
+        || fixture.alice.put_document(&fields),
     );
     let quota = "sys/quotas/rate-limit/all";
-    desk.check_problem_with_fix(
+    fixture.check_problem_with_fix(
         "store-busy",
-        || desk.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
-        || desk.admin("DELETE", quota, &Value::Null),
+        || fixture.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
+        || fixture.admin("DELETE", quota, &Value::Null),
     );
 }

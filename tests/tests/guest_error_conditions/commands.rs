@@ -8,7 +8,7 @@ use cas_tests::guest::{Guest, Suite};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// A user, about the own account.
-    Person,
+    User,
     /// An admin.
     Root,
     /// Both: root about others.
@@ -38,27 +38,27 @@ const fn command(words: &'static str, whose: For, operands: Operands) -> Command
 }
 
 pub(crate) const COMMANDS: [Command; 21] = [
-    command("cas-sync run", For::Person, Operands::None),
-    command("cas-sync check", For::Person, Operands::None),
-    command("cas-sync verify", For::Person, Operands::None),
-    command("cas-sync backup", For::Person, Operands::None),
-    command("cas-sync restore", For::Person, Operands::None),
-    command("cas-sync watch", For::Person, Operands::None),
+    command("cas-sync run", For::User, Operands::None),
+    command("cas-sync check", For::User, Operands::None),
+    command("cas-sync verify", For::User, Operands::None),
+    command("cas-sync backup", For::User, Operands::None),
+    command("cas-sync restore", For::User, Operands::None),
+    command("cas-sync watch", For::User, Operands::None),
     command("cas-sync enroll", For::Root, Operands::One),
     command("cas-sync unenroll", For::Root, Operands::One),
     command("cas-sync provision", For::Root, Operands::None),
     command("cas-sync status", For::Both, Operands::Any),
     command("cas-sync metrics", For::Root, Operands::None),
-    command("cas-sync login", For::Person, Operands::None),
-    command("cas-sync token set", For::Person, Operands::None),
-    command("cas-sync token show", For::Person, Operands::None),
-    command("cas-sync token clear", For::Person, Operands::None),
-    command("cas-sync token import", For::Person, Operands::None),
+    command("cas-sync login", For::User, Operands::None),
+    command("cas-sync token set", For::User, Operands::None),
+    command("cas-sync token show", For::User, Operands::None),
+    command("cas-sync token clear", For::User, Operands::None),
+    command("cas-sync token import", For::User, Operands::None),
     command("cas-sync doctor", For::Both, Operands::Any),
     command("cas-sync sessions", For::Both, Operands::Any),
     command("cas-session login", For::Root, Operands::None),
-    command("cas-session environment", For::Person, Operands::None),
-    command("cas-session notice", For::Person, Operands::None),
+    command("cas-session environment", For::User, Operands::None),
+    command("cas-session notice", For::User, Operands::None),
 ];
 
 /// Its operand is a command, and all that follows is that one's.

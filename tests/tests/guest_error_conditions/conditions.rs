@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::COMMANDS;
-use super::disk_state::{Kept, Who, World, difference};
+use super::disk_state::{Host, Kept, Who, difference};
 
 /// How a command ends.
 struct Row {
@@ -14,7 +14,7 @@ struct Row {
     says: &'static str,
 }
 
-const fn person(words: &'static str, code: i32, says: &'static str) -> Row {
+const fn user(words: &'static str, code: i32, says: &'static str) -> Row {
     Row { words, who: Who::Alice, code, says }
 }
 
@@ -28,7 +28,7 @@ const CONTINUES: [(&str, &str); 1] =
 
 /// Runs the rows; every other command has to be in `without`, with the reason.
 #[track_caller]
-fn all(world: &World, kept: Kept, rows: &[Row], without: &[(&str, &str)]) {
+fn check_rows(host: &Host, kept: Kept, rows: &[Row], without: &[(&str, &str)]) {
     let rows_of: BTreeSet<&str> = COMMANDS
         .iter()
         .map(|command| command.words)
@@ -37,21 +37,21 @@ fn all(world: &World, kept: Kept, rows: &[Row], without: &[(&str, &str)]) {
     let unasked: BTreeSet<&str> = without.iter().map(|(words, _)| *words).collect();
     let known: BTreeSet<&str> = COMMANDS.iter().map(|command| command.words).collect();
     assert_eq!(rows_of.union(&unasked).copied().collect::<BTreeSet<_>>(), known);
-    let before = world.looks(kept);
+    let before = host.snapshot(kept);
     let mut faults = Vec::new();
     for row in rows {
-        let said = world.typed(row.who, row.words, "sk-ant-oat01-handed-in-0123456789");
-        let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
+        let output = host.run(row.who, row.words, "sk-ant-oat01-handed-in-0123456789");
+        let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
         let is_run = row.words.starts_with("cas-sync run");
         let is_told = format!("{error}{out}").contains(row.says);
         let is_short = row.code == 0 || is_run || error.lines().count() <= 3;
         let is_json = !row.words.contains("--json")
             || out.is_empty()
             || serde_json::from_str::<serde_json::Value>(&out).is_ok();
-        if said.code != Some(row.code) || !is_told || !is_short || !is_json {
-            faults.push(format!("{}: {:?}, not {}: {out}{error}", row.words, said.code, row.code));
+        if output.code != Some(row.code) || !is_told || !is_short || !is_json {
+            faults.push(format!("{}: {:?}, not {}: {out}{error}", row.words, output.code, row.code));
         }
-        let after = difference(&before, &world.looks(kept));
+        let after = difference(&before, &host.snapshot(kept));
         if !after.is_empty() {
             faults.push(format!("{} changed {after:?}", row.words));
         }
@@ -77,25 +77,25 @@ const ALWAYS_ANSWERS: [(&str, &str); 4] = [
 
 #[test]
 fn invalid_configuration_is_named_and_nothing_is_done() {
-    let world = World::start();
+    let host = Host::start();
     let rows = [
-        person("cas-sync run", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync check", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync check --json", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync verify", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync backup", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync restore", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync restore --dry-run --json", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync login", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync token set", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync token show", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync token show --json", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync token clear --yes", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync token import", 78, "/etc/claude-auth-sync/config.toml"),
-        person("cas-sync doctor", 1, "[configuration-broken]"),
-        person("cas-sync doctor --json", 1, "configuration-broken"),
+        user("cas-sync run", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync check", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync check --json", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync verify", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync backup", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync restore", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync restore --dry-run --json", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync login", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync token set", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync token show", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync token show --json", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync token clear --yes", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync token import", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync doctor", 1, "[configuration-broken]"),
+        user("cas-sync doctor --json", 1, "configuration-broken"),
         // That of the last sync.
-        person("cas-sync status", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync status", 78, "/etc/claude-auth-sync/config.toml"),
         root("cas-sync provision", 78, "/etc/claude-auth-sync/config.toml"),
         root("cas-sync provision --dry-run --json", 78, "/etc/claude-auth-sync/config.toml"),
         root("cas-sync provision --print-policy", 78, "/etc/claude-auth-sync/config.toml"),
@@ -104,44 +104,43 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
     for text in
         ["store = 7\n", "store = \"vault\n", "store = \"valt\"\n", "[vault]\nadress = 7\nmount = false\n"]
     {
-        world.vault_guest.guest.configure(text);
-        all(&world, Kept::AllButOwnNotes, &rows, &without);
+        host.vault_guest.guest.configure(text);
+        check_rows(&host, Kept::AllButOwnNotes, &rows, &without);
     }
     // Root can read files of any mode, but not a directory.
-    world
-        .vault_guest
+    host.vault_guest
         .guest
         .run("rm /etc/claude-auth-sync/config.toml; mkdir /etc/claude-auth-sync/config.toml")
         .expect_success("a folder");
-    all(&world, Kept::AllButOwnNotes, &rows, &without);
-    world.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
-    world.vault_guest.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
+    check_rows(&host, Kept::AllButOwnNotes, &rows, &without);
+    host.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
+    host.vault_guest.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
     let provision = [("cas-sync provision", "root reads it")];
     let (rows, _): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.who == Who::Alice);
-    all(&world, Kept::AllButOwnNotes, &rows, &[&without[..], &provision].concat());
+    check_rows(&host, Kept::AllButOwnNotes, &rows, &[&without[..], &provision].concat());
 }
 
 #[test]
 fn missing_home_is_named_and_not_created() {
-    let world = World::start();
-    world.vault_guest.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
+    let host = Host::start();
+    host.vault_guest.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
     let rows = [
-        person("cas-sync run", 0, "SKIP the home is missing"),
-        person("cas-sync check", 75, "is missing"),
-        person("cas-sync verify --json", 75, "is missing"),
-        person("cas-sync backup", 75, "is missing"),
-        person("cas-sync restore", 75, "is missing"),
-        person("cas-sync restore --list --json", 75, "is missing"),
-        person("cas-sync login", 75, "is missing"),
-        person("cas-sync token set", 75, "is missing"),
-        person("cas-sync token show", 75, "is missing"),
-        person("cas-sync token clear --yes", 75, "is missing"),
-        person("cas-sync token import", 75, "is missing"),
-        person("cas-sync doctor --json", 1, "login-absent"),
-        person("cas-sync status", 79, "there is no login"),
-        person("cas-sync sessions --json", 0, ""),
-        person("cas-session environment", 0, ""),
-        person("cas-session notice", 0, ""),
+        user("cas-sync run", 0, "SKIP the home is missing"),
+        user("cas-sync check", 75, "is missing"),
+        user("cas-sync verify --json", 75, "is missing"),
+        user("cas-sync backup", 75, "is missing"),
+        user("cas-sync restore", 75, "is missing"),
+        user("cas-sync restore --list --json", 75, "is missing"),
+        user("cas-sync login", 75, "is missing"),
+        user("cas-sync token set", 75, "is missing"),
+        user("cas-sync token show", 75, "is missing"),
+        user("cas-sync token clear --yes", 75, "is missing"),
+        user("cas-sync token import", 75, "is missing"),
+        user("cas-sync doctor --json", 1, "login-absent"),
+        user("cas-sync status", 79, "there is no login"),
+        user("cas-sync sessions --json", 0, ""),
+        user("cas-session environment", 0, ""),
+        user("cas-session notice", 0, ""),
         root("cas-session login --user=alice", 0, ""),
         root("cas-sync doctor alice --json", 1, "login-absent"),
         root("cas-sync sessions", 0, ""),
@@ -152,23 +151,23 @@ fn missing_home_is_named_and_not_created() {
         ("cas-sync unenroll", "as above"),
         ("cas-sync provision", "guest_provision::homes shows it"),
     ];
-    all(&world, Kept::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
+    check_rows(&host, Kept::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
 }
 
 /// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
 /// what is said of it.
 fn rows_of_a_store(code: i32, says: &'static str) -> [Row; 10] {
     [
-        person("cas-sync run", code, says),
-        person("cas-sync backup", code, says),
-        person("cas-sync backup --json", code, says),
-        person("cas-sync restore --list", code, says),
-        person("cas-sync restore --list --json", code, says),
-        person("cas-sync token set --unverified", code, says),
-        person("cas-sync token show", code, says),
-        person("cas-sync token show --json", code, says),
-        person("cas-sync token clear --yes", code, says),
-        person("cas-sync token import --unverified", code, says),
+        user("cas-sync run", code, says),
+        user("cas-sync backup", code, says),
+        user("cas-sync backup --json", code, says),
+        user("cas-sync restore --list", code, says),
+        user("cas-sync restore --list --json", code, says),
+        user("cas-sync token set --unverified", code, says),
+        user("cas-sync token show", code, says),
+        user("cas-sync token show --json", code, says),
+        user("cas-sync token clear --yes", code, says),
+        user("cas-sync token import --unverified", code, says),
     ]
 }
 
@@ -185,12 +184,12 @@ const BY_HAND: &str = "sk-ant-oat01-by-hand-0123456789";
 
 #[test]
 fn unreachable_store_leaves_no_partial_changes() {
-    let world = World::start();
-    let guest = &world.vault_guest.guest;
+    let host = Host::start();
+    let guest = &host.vault_guest.guest;
     let without = [&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS, &WITHOUT_SERVER].concat();
     let provisioned = [("cas-sync provision", "waits for an admin's token, whatever else is missing")];
     guest.put_token("alice", BY_HAND);
-    let before = world.alice.fields();
+    let before = host.alice.fields();
 
     guest.configure("store = \"vault\"\n");
     let rows = rows_of_a_store(78, "vault.address is not set");
@@ -198,35 +197,35 @@ fn unreachable_store_leaves_no_partial_changes() {
         root("cas-sync provision", 78, "vault.address is not set"),
         root("cas-sync provision --dry-run --json", 78, "vault.address is not set"),
     ];
-    all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
 
-    world.vault_guest.configure_address("https://127.0.0.1:9", "15min");
+    host.vault_guest.configure_address("https://127.0.0.1:9", "15min");
     let rows = rows_of_a_store(75, "127.0.0.1:9");
     let provision = [root("cas-sync provision --json", 75, "127.0.0.1:9")];
-    all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
 
-    world.vault_guest.configure_address(world.vault_guest.bao.address(), "15min");
+    host.vault_guest.configure_address(host.vault_guest.bao.address(), "15min");
     let path = "/home/alice/.config/claude-auth-sync/vault-token";
     guest.run(&format!("mv {path} /root/vault-token")).expect_success("no token");
-    all(
-        &world,
+    check_rows(
+        &host,
         Kept::AllButOwnNotes,
         &rows_of_a_store(77, "vault-token"),
         &[&without[..], &provisioned].concat(),
     );
     guest.run(&format!("mv /root/vault-token {path}")).expect_success("the token");
 
-    world.vault_guest.bao.seal();
+    host.vault_guest.bao.seal();
     let rows = rows_of_a_store(75, "sealed");
     let provision = [root("cas-sync provision --json", 75, "sealed")];
-    all(&world, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
-    world.vault_guest.bao.unseal();
-    assert_eq!(world.alice.fields(), before, "the document is as it was");
+    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    host.vault_guest.bao.unseal();
+    assert_eq!(host.alice.fields(), before, "the document is as it was");
 }
 
 #[test]
 fn missing_client_accepts_no_unverified_credential() {
-    let world = World::start();
+    let host = Host::start();
     let without = [
         ("cas-sync check", "asks no `claude`"),
         ("cas-sync status", "as above"),
@@ -235,27 +234,27 @@ fn missing_client_accepts_no_unverified_credential() {
         ("cas-sync token clear", "as above"),
         ("cas-sync doctor", "guest_doctor::sign_in has no claude, and one that is too old"),
     ];
-    let before = world.alice.fields();
+    let before = host.alice.fields();
     for program in ["/nowhere/claude", "/etc/passwd", "/bin/true"] {
         let verify = format!("verify = true\n[claude]\nprogram = {program:?}\n");
-        let guest = &world.vault_guest.guest;
+        let guest = &host.vault_guest.guest;
         guest.write("/etc/claude-auth-sync/conf.d/95-verify.toml", "root", "644", verify.as_bytes());
         let rows = [
-            person("cas-sync run", 69, "claude"),
-            person("cas-sync verify", 69, "claude"),
-            person("cas-sync verify --json", 69, "claude"),
-            person("cas-sync backup --verify", 69, "claude"),
-            person("cas-sync restore", 69, "claude"),
-            person("cas-sync login --email alice@example.org", 69, "claude"),
-            person("cas-sync token set", 69, "claude"),
-            person("cas-sync token import", 1, "cas-sync token set"),
+            user("cas-sync run", 69, "claude"),
+            user("cas-sync verify", 69, "claude"),
+            user("cas-sync verify --json", 69, "claude"),
+            user("cas-sync backup --verify", 69, "claude"),
+            user("cas-sync restore", 69, "claude"),
+            user("cas-sync login --email alice@example.org", 69, "claude"),
+            user("cas-sync token set", 69, "claude"),
+            user("cas-sync token import", 1, "cas-sync token set"),
         ];
-        all(
-            &world,
+        check_rows(
+            &host,
             Kept::AllButOwnNotes,
             &rows,
             &[&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS, &without].concat(),
         );
     }
-    assert_eq!(world.alice.fields(), before, "the document is as it was");
+    assert_eq!(host.alice.fields(), before, "the document is as it was");
 }

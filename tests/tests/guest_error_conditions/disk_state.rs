@@ -1,12 +1,12 @@
 //! A workstation with a store, of which every byte is compared.
 
 use cas_tests::guest::{CommandResult, Suite, VaultGuest};
-use cas_tests::{claude_login, openbao::Person};
+use cas_tests::{claude_login, openbao::VaultUser};
 
 /// The workstation, and the user at the server.
-pub(crate) struct World {
+pub(crate) struct Host {
     pub(crate) vault_guest: VaultGuest,
-    pub(crate) alice: Person,
+    pub(crate) alice: VaultUser,
 }
 
 /// Who types.
@@ -25,7 +25,7 @@ pub(crate) enum Kept {
     AllButOwnNotes,
 }
 
-impl World {
+impl Host {
     /// Creates the workstation: alice is enrolled and has a backed-up login and a Vault token; bob
     /// is another user.
     #[track_caller]
@@ -39,7 +39,7 @@ impl World {
     }
 
     /// A command line of the shell, with this on its standard input.
-    pub(crate) fn typed(&self, who: Who, words: &str, input: &str) -> CommandResult {
+    pub(crate) fn run(&self, who: Who, words: &str, input: &str) -> CommandResult {
         // A command that does not end has failed too.
         let words = format!("timeout 60 {words}");
         match who {
@@ -56,7 +56,7 @@ impl World {
     /// Returns the content of every file of users, the configuration and the product, and of the
     /// server.
     #[track_caller]
-    pub(crate) fn looks(&self, kept: Kept) -> Vec<String> {
+    pub(crate) fn snapshot(&self, kept: Kept) -> Vec<String> {
         let without = match kept {
             Kept::Everything => "",
             Kept::AllButOwnNotes => {
@@ -84,10 +84,10 @@ pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
 
 /// Whether this is an error as it should be: short, on the standard error alone, and with these
 /// words in it.
-pub(crate) fn fault(said: &CommandResult, code: i32, says: &str) -> Option<String> {
-    let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
+pub(crate) fn fault(output: &CommandResult, code: i32, says: &str) -> Option<String> {
+    let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
     let why = match () {
-        () if said.code != Some(code) => format!("ended with {:?}, not {code}", said.code),
+        () if output.code != Some(code) => format!("ended with {:?}, not {code}", output.code),
         () if !out.is_empty() => "says something on the standard output".to_owned(),
         () if error.lines().count() != 1 => "says more, or less, than one line".to_owned(),
         () if !(error.starts_with("cas-sync: ") || error.starts_with("cas-session: ")) => {

@@ -1,7 +1,7 @@
 //! Invalid command lines, and commands that another user must run.
 
 use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
-use super::disk_state::{Kept, Who, World, difference, fault};
+use super::disk_state::{Host, Kept, Who, difference, fault};
 
 /// Values that cannot be meant, and what is said of them.
 const VALUES: [(&str, &str); 13] = [
@@ -38,44 +38,44 @@ const MISSING: [(&str, &str); 13] = [
     ("cas-session exec", "the command to run is missing"),
 ];
 
-fn who(command: &Command) -> Who {
+fn allowed_caller(command: &Command) -> Who {
     if command.whose == For::Root { Who::Root } else { Who::Alice }
 }
 
 /// Ends with 2, and says which word it is about, with how to go on.
-fn usage_fault(world: &World, who: Who, words: &str, says: &str) -> Option<String> {
-    let said = world.typed(who, words, "");
-    let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
-    let is_usage = said.code == Some(2) && out.is_empty() && error.contains(says);
+fn usage_fault(host: &Host, who: Who, words: &str, says: &str) -> Option<String> {
+    let output = host.run(who, words, "");
+    let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
+    let is_usage = output.code == Some(2) && out.is_empty() && error.contains(says);
     let is_short = (1..=16).contains(&error.lines().count());
     let has_remedy = error.contains("--help") || error.starts_with("cas-sync: ");
-    (!is_usage || !is_short || !has_remedy).then(|| format!("{words}: {:?} {out}{error}", said.code))
+    (!is_usage || !is_short || !has_remedy).then(|| format!("{words}: {:?} {out}{error}", output.code))
 }
 
 #[test]
 fn usage_error_exits_with_2_and_changes_nothing() {
-    let world = World::start();
-    let before = world.looks(Kept::Everything);
+    let host = Host::start();
+    let before = host.snapshot(Kept::Everything);
     let mut faults = Vec::new();
     for command in &COMMANDS {
-        let by = who(command);
+        let by = allowed_caller(command);
         let user = match command.words {
             "cas-session login" => " --user=alice",
             _ if command.operands == Operands::One => " alice",
             _ => "",
         };
         let given = format!("{}{user}", command.words);
-        faults.extend(usage_fault(&world, by, &format!("{given} --no-such-option"), "--no-such-option"));
+        faults.extend(usage_fault(&host, by, &format!("{given} --no-such-option"), "--no-such-option"));
         // Those that take any number of names have none too many.
         if command.operands != Operands::Any {
             // What stands there may have been a token, which is not repeated.
             let may_be_a_token = ["cas-sync token set", "cas-sync token import"].contains(&command.words);
             let says = if may_be_a_token { "cannot be an argument" } else { "superfluous" };
-            faults.extend(usage_fault(&world, by, &format!("{given} superfluous"), says));
+            faults.extend(usage_fault(&host, by, &format!("{given} superfluous"), says));
         }
     }
     faults.extend(usage_fault(
-        &world,
+        &host,
         Who::Alice,
         &format!("{LAUNCHER} --no-such-option"),
         "--no-such-option",
@@ -83,16 +83,16 @@ fn usage_error_exits_with_2_and_changes_nothing() {
     for (words, says) in VALUES.iter().chain(&MISSING) {
         let by =
             if words.contains("enroll") || words.contains("session login") { Who::Root } else { Who::Alice };
-        faults.extend(usage_fault(&world, by, words, says));
+        faults.extend(usage_fault(&host, by, words, says));
     }
-    assert_eq!(difference(&before, &world.looks(Kept::Everything)), Vec::<String>::new());
+    assert_eq!(difference(&before, &host.snapshot(Kept::Everything)), Vec::<String>::new());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn command_of_another_user_is_refused_and_changes_nothing() {
-    let world = World::start();
-    let before = world.looks(Kept::Everything);
+    let host = Host::start();
+    let before = host.snapshot(Kept::Everything);
     let mut faults = Vec::new();
     for command in &COMMANDS {
         let words = command.words;
@@ -100,17 +100,17 @@ fn command_of_another_user_is_refused_and_changes_nothing() {
             // Root has no login, no token, and nothing in its environment that is ours: these say
             // nothing, which is right.
             (_, "cas-session environment" | "cas-session notice") => {
-                let said = world.typed(Who::Root, words, "");
-                if said.code != Some(0) || !said.text().is_empty() || !said.stderr.is_empty() {
-                    faults.push(format!("{words}: {said:?}"));
+                let output = host.run(Who::Root, words, "");
+                if output.code != Some(0) || !output.text().is_empty() || !output.stderr.is_empty() {
+                    faults.push(format!("{words}: {output:?}"));
                 }
                 continue;
             }
             (_, "cas-session login") => (Who::Alice, vec![format!("{words} --user=bob")], "root"),
-            (For::Person, "cas-sync token clear") => {
+            (For::User, "cas-sync token clear") => {
                 (Who::Root, vec![format!("{words} --yes")], "runuser -u NAME")
             }
-            (For::Person, _) => (Who::Root, vec![words.to_owned()], "runuser -u NAME"),
+            (For::User, _) => (Who::Root, vec![words.to_owned()], "runuser -u NAME"),
             (For::Root, "cas-sync unenroll") => {
                 (Who::Alice, vec![format!("{words} alice"), format!("{words} --all")], "sudo")
             }
@@ -121,17 +121,17 @@ fn command_of_another_user_is_refused_and_changes_nothing() {
             }
         };
         for line in lines {
-            let said = world.typed(by, &line, "sk-ant-oat01-nobodys-0123456789");
-            faults.extend(fault(&said, 1, says).map(|why| format!("{line}: {why}")));
+            let output = host.run(by, &line, "sk-ant-oat01-nobodys-0123456789");
+            faults.extend(fault(&output, 1, says).map(|why| format!("{line}: {why}")));
         }
     }
     // Names without an account.
     for words in ["enroll nobody-here", "status nobody-here", "doctor nobody-here", "sessions nobody-here"] {
         let line = format!("cas-sync {words}");
         faults.extend(
-            fault(&world.typed(Who::Root, &line, ""), 1, "nobody-here").map(|why| format!("{line}: {why}")),
+            fault(&host.run(Who::Root, &line, ""), 1, "nobody-here").map(|why| format!("{line}: {why}")),
         );
     }
-    assert_eq!(difference(&before, &world.looks(Kept::Everything)), Vec::<String>::new());
+    assert_eq!(difference(&before, &host.snapshot(Kept::Everything)), Vec::<String>::new());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -38,8 +38,9 @@ fn check_unit_exposure(suite: Suite) {
 
 /// Of 10; less is better.
 fn exposure(guest: &Guest, unit: &str) -> String {
-    let said = guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();
-    let line = said.lines().find(|line| line.contains("Overall exposure level")).expect("a result");
+    let output =
+        guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();
+    let line = output.lines().find(|line| line.contains("Overall exposure level")).expect("a result");
     let (_, rest) = line.split_once(": ").expect("a figure");
     rest.split(' ').next().expect("a figure").to_owned()
 }

@@ -53,6 +53,6 @@ fn in_the_unit(guest: &Guest, unit: &str, command: &str) -> bool {
     guest.write("/usr/local/bin/attempt", "root", "755", script.as_bytes());
     drop_in(guest, unit, "Type=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/local/bin/attempt");
     guest.run(&format!("systemctl unmask --quiet claude-auth-sync.target; systemctl start claude-auth-sync.target && systemctl start {unit}")).expect_success(command);
-    let said = String::from_utf8(guest.read("/home/alice/result").expect("it has run")).expect("text");
-    said.trim() == "yes"
+    let output = String::from_utf8(guest.read("/home/alice/result").expect("it has run")).expect("text");
+    output.trim() == "yes"
 }

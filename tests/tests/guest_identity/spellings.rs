@@ -23,14 +23,14 @@ fn traces(guest: &Guest) -> String {
 #[test]
 fn enroll_with_another_spelling_enrolls_the_account() {
     let guest = guest();
-    let said = guest.run("cas-sync enroll ALICE").expect_success("enrolling").text();
-    assert!(said.starts_with("alice is enrolled"), "{said}");
+    let output = guest.run("cas-sync enroll ALICE").expect_success("enrolling").text();
+    assert!(output.starts_with("alice is enrolled"), "{output}");
     let kept = "cd /var/lib/claude-auth-sync && ls enrolled published identities";
     assert_eq!(guest.run(kept).text(), "enrolled:\nalice\n\nidentities:\nalice\n\npublished:\n");
     assert!(guest.enroll("alice@corp").contains("alice was enrolled already"));
     assert!(guest.run("cas-sync status").text().contains("1 enrolled"));
-    let said = guest.run("cas-sync unenroll 'CORP\\alice'").expect_success("unenrolling").text();
-    assert!(said.starts_with("alice is no longer enrolled"), "{said}");
+    let output = guest.run("cas-sync unenroll 'CORP\\alice'").expect_success("unenrolling").text();
+    assert!(output.starts_with("alice is no longer enrolled"), "{output}");
     assert_eq!(guest.run("ls /var/lib/claude-auth-sync/enrolled").text(), "");
 }
 
@@ -57,9 +57,9 @@ fn login_typed_in_another_spelling_is_repaired() {
 /// What the PAM module would get for a name, whoever typed it.
 fn reply(guest: &Guest, name: &[u8]) -> (Option<i32>, String) {
     let script = "IFS= read -r -d '' name; exec cas-session login --reply=1 --user=\"$name\"";
-    let asked = guest
+    let requests = guest
         .run_with_input(&format!("bash -c '{}'", script.replace('\'', "'\\''")), &[name, b"\0"].concat());
-    (asked.code, printed(&asked))
+    (requests.code, printed(&requests))
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn hostile_spelling_gets_no_token() {
     ] {
         assert_eq!(reply(&guest, name), nobody, "{:?}", String::from_utf8_lossy(name));
     }
-    let (code, said) = reply(&guest, b"ALIC\xc9");
-    assert!(code == Some(2) && !said.contains("sk-ant"), "{said}");
+    let (code, output) = reply(&guest, b"ALIC\xc9");
+    assert!(code == Some(2) && !output.contains("sk-ant"), "{output}");
     for name in ["eve", "EVE", "eve@corp"] {
         assert_eq!(reply(&guest, name.as_bytes()), nobody, "{name:?}");
     }

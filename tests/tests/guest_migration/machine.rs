@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cas_tests::guest::{ClaudeGuest, Guest, Suite, env_file_path, login_path};
-use cas_tests::openbao::{self, Bao, Person, Policy, Prefix};
+use cas_tests::openbao::{self, Bao, Policy, Prefix, VaultUser};
 use serde_json::{Value, json};
 
 /// Signs in.
@@ -35,9 +35,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Machine {
     // Before the guest, in whose network it runs.
     pub(crate) bao: Bao,
-    pub(crate) alice: Person,
-    pub(crate) bob: Person,
-    pub(crate) desk: ClaudeGuest,
+    pub(crate) alice: VaultUser,
+    pub(crate) bob: VaultUser,
+    pub(crate) fixture: ClaudeGuest,
 }
 
 /// Everything of a user that the migration must keep.
@@ -51,9 +51,9 @@ pub(crate) struct Belongings {
 impl Machine {
     /// After some weeks of the script: it has run for both.
     pub(crate) fn of_the_script(suite: Suite) -> Self {
-        let desk = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
+        let fixture = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
             .unwrap_or_else(|error| panic!("no guest: {error}"));
-        let guest = &desk.guest;
+        let guest = &fixture.guest;
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
         let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
         guest.write(CA, "root", "644", &ca);
@@ -65,26 +65,26 @@ impl Machine {
         guest.write(SCRIPT, "root", "755", include_bytes!("script/claude-auth-sync"));
         guest.run(&format!("echo '{ZSH_LINE}' >>{ZSHENV}")).expect_success("a line for every zsh");
 
-        let [alice, bob] = [ALICE, BOB].map(|user| bao.person(user, Policy::Update));
-        desk.anthropic.accept_setup_token(SETUP_TOKEN);
+        let [alice, bob] = [ALICE, BOB].map(|user| bao.create_user(user, Policy::Update));
+        fixture.anthropic.accept_setup_token(SETUP_TOKEN);
         alice.put_document(&siblings(ALICE));
         let mut document = siblings(BOB);
         document["setup_token"] = SETUP_TOKEN.into();
         bob.put_document(&document);
-        for person in [&alice, &bob] {
-            guest.put_vault_token(person.user(), &format!("{}\n", person.mint_for_legacy_script()));
+        for vault_user in [&alice, &bob] {
+            guest.put_vault_token(vault_user.user(), &format!("{}\n", vault_user.mint_for_legacy_script()));
             guest
-                .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", person.user()).replace("~$u", &format!("/home/{}", person.user())))
+                .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", vault_user.user()).replace("~$u", &format!("/home/{}", vault_user.user())))
                 .expect_success("its folders");
         }
-        desk.sign_in(ALICE);
-        let machine = Self { bao, alice, bob, desk };
+        fixture.sign_in(ALICE);
+        let machine = Self { bao, alice, bob, fixture };
         machine.switch_script_on();
         machine
     }
 
     pub(crate) fn guest(&self) -> &Guest {
-        &self.desk.guest
+        &self.fixture.guest
     }
 
     /// Installs the script's units, enables its timers, and lets it run for both.
@@ -109,8 +109,8 @@ impl Machine {
                 .run(&format!("systemctl start claude-auth-sync@{user}.service || {{ cat /home/{user}/.local/state/claude-auth-sync/sync.log; exit 1; }}"))
                 .expect_success("the script");
         }
-        for (user, said) in [(ALICE, "OK verified and backed up\n"), (BOB, "OK setup-token in use\n")] {
-            assert!(self.log(user).ends_with(said), "{}", self.log(user));
+        for (user, output) in [(ALICE, "OK verified and backed up\n"), (BOB, "OK setup-token in use\n")] {
+            assert!(self.log(user).ends_with(output), "{}", self.log(user));
         }
     }
 
@@ -187,13 +187,13 @@ impl Machine {
 
     /// Returns the timers of all users, one per line.
     pub(crate) fn timers(&self) -> Vec<String> {
-        let shown = self
+        let output = self
             .guest()
             .run(
                 "systemctl list-units --all --plain --no-legend --type=timer 'claude-auth-*@*' | cut -d' ' -f1",
             )
             .text();
-        shown.lines().map(str::to_owned).collect()
+        output.lines().map(str::to_owned).collect()
     }
 
     /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.

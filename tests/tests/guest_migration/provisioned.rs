@@ -25,8 +25,8 @@ fn migration_takes_over_all_users_without_new_tokens() {
 
     // As the hourly run does it, without an admin's token, as long as the script's units lie there.
     let done = guest.run("cas-sync provision");
-    let said = format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
-    assert!(UNITS.iter().all(|unit| said.contains(&format!("{ADMINS_UNITS}/{unit}"))), "{said}");
+    let output = format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
+    assert!(UNITS.iter().all(|unit| output.contains(&format!("{ADMINS_UNITS}/{unit}"))), "{output}");
     assert!(!machine.links().contains("claude-auth-sync.target.wants"), "{} {before}", machine.links());
     let logs = [ALICE, BOB].map(|user| machine.log(user));
     guest

@@ -29,11 +29,11 @@ fn check_script_after_rollback(suite: Suite) {
         machine.wait_until_verified(user, log);
     }
     let first = machine.alice.fields();
-    machine.desk.sign_in(ALICE);
+    machine.fixture.sign_in(ALICE);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     machine.wait_for_backup_after(&first);
     // A session, after which the client has added to the file what it adds.
-    assert!(machine.desk.claude(ALICE).answered());
+    assert!(machine.fixture.claude(ALICE).answered());
     let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
     let ours = machine.alice.fields();
     assert!(ours["backed_up_machine"].is_string(), "{ours}");

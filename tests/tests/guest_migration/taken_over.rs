@@ -38,9 +38,9 @@ fn check_state_taken_over(suite: Suite) {
     let logs = [ALICE, BOB].map(|user| machine.log(user));
     let left = [service, timer, drop_in];
     for (number, file) in left.iter().enumerate() {
-        let said = guest.enroll(ALICE);
-        assert!(said.contains("The packaged units do not run for alice"), "{said}");
-        assert!(left.iter().skip(number).all(|file| said.contains(file.as_str())), "{said}");
+        let output = guest.enroll(ALICE);
+        assert!(output.contains("The packaged units do not run for alice"), "{output}");
+        assert!(left.iter().skip(number).all(|file| output.contains(file.as_str())), "{output}");
         assert_eq!(machine.links(), before);
         guest.run(&format!("rm {file} && systemctl daemon-reload")).expect_success("put aside");
     }
@@ -48,9 +48,9 @@ fn check_state_taken_over(suite: Suite) {
         .run("systemctl disable --now --quiet claude-auth-sync@carol.timer")
         .expect_success("she has opted out");
     for user in [ALICE, BOB] {
-        let said = guest.enroll(user);
+        let output = guest.enroll(user);
         assert_eq!(
-            said,
+            output,
             format!(
                 "{user} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher.\n"
             )
@@ -75,12 +75,12 @@ fn check_state_taken_over(suite: Suite) {
     guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("the line goes");
     guest.run("chsh -s /bin/zsh bob").expect_success("a zsh");
     assert_eq!(guest.variable_over_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");
-    assert!(machine.desk.claude(ALICE).answered());
+    assert!(machine.fixture.claude(ALICE).answered());
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
 
     // Afterwards the policy can be made tighter; the token stays.
     machine.alice.set_policy(Policy::Patch);
-    machine.desk.sign_in(ALICE);
+    machine.fixture.sign_in(ALICE);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     machine.wait_for_backup_after(&alice);
     has_siblings(&machine.alice.fields(), ALICE);

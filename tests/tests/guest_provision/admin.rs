@@ -7,21 +7,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    enrolled, provision, provision_alone, provision_with, roster, said, site, standing, token, token_file,
-    tokens,
+    enrolled, provision, provision_alone, provision_with, roster, site, text_and_errors, token, token_file,
+    token_lookup, tokens,
 };
 
 #[test]
 fn provision_without_an_admin_token_names_what_is_missing() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let mint = |body: &Value| {
-        let made = vault_guest.bao.admin().done("POST", "auth/token/create", body);
+        let made = host.bao.admin().send_ok("POST", "auth/token/create", body);
         made["auth"]["client_token"].as_str().expect("a token").to_owned()
     };
     let revoked = mint(&json!({}));
-    vault_guest.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    host.bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": revoked }));
     let weak = mint(&json!({ "policies": ["default"] }));
     for (done, expected) in [
         (
@@ -34,7 +34,7 @@ fn provision_without_an_admin_token_names_what_is_missing() {
         ),
         (provision_with(guest, &weak, ""), "permit it update on auth/token/create/workstation-claude"),
     ] {
-        assert_eq!(done.code, Some(77), "{}", said(&done));
+        assert_eq!(done.code, Some(77), "{}", text_and_errors(&done));
         for user in ["alice", "bob"] {
             let line = done.text().lines().find(|line| line.starts_with(user)).unwrap_or_default().to_owned();
             assert!(line.contains(expected), "{line}");
@@ -42,28 +42,36 @@ fn provision_without_an_admin_token_names_what_is_missing() {
         assert_eq!(enrolled(guest), "");
     }
     let odd = guest.run_with_input("cas-sync provision --admin-token-file -", b"two words\n");
-    assert_eq!(odd.code, Some(78), "{}", said(&odd));
-    assert!(said(&odd).contains("not one line with one token"), "{}", said(&odd));
+    assert_eq!(odd.code, Some(78), "{}", text_and_errors(&odd));
+    assert!(text_and_errors(&odd).contains("not one line with one token"), "{}", text_and_errors(&odd));
     let elsewhere = guest.run("VAULT_ADDR=https://127.0.0.1:1 cas-sync provision");
     assert_eq!(elsewhere.code, Some(78));
-    assert!(said(&elsewhere).contains("VAULT_ADDR is https://127.0.0.1:1"), "{}", said(&elsewhere));
+    assert!(
+        text_and_errors(&elsewhere).contains("VAULT_ADDR is https://127.0.0.1:1"),
+        "{}",
+        text_and_errors(&elsewhere)
+    );
     let nobody = guest.run("runuser -u alice -- cas-sync provision");
-    assert!(nobody.code == Some(1) && said(&nobody).contains("only root"), "{}", said(&nobody));
+    assert!(
+        nobody.code == Some(1) && text_and_errors(&nobody).contains("only root"),
+        "{}",
+        text_and_errors(&nobody)
+    );
 }
 
 /// What `--print-policy` prints is all that is needed, and all of it is needed.
 #[test]
 fn printed_policy_is_sufficient() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let printed = guest.run("cas-sync provision --print-policy").expect_success("printing").text();
     let (_, rest) = printed.split_once("# ---- policy of an admin's token").expect("the admin's");
     let (policy, role) = rest.split_once("# ---- auth/token/roles/workstation-claude").expect("the role");
     let (_, policy) = policy.split_once('\n').expect("a line of its own");
     let _: Value = serde_json::from_str(role).expect("the role is JSON");
-    vault_guest.bao.admin().done("PUT", "sys/policies/acl/provisioner", &json!({ "policy": policy }));
-    let made = vault_guest.bao.admin().done(
+    host.bao.admin().send_ok("PUT", "sys/policies/acl/provisioner", &json!({ "policy": policy }));
+    let made = host.bao.admin().send_ok(
         "POST",
         "auth/token/create",
         &json!({ "policies": ["provisioner"], "no_default_policy": true }),
@@ -71,9 +79,9 @@ fn printed_policy_is_sufficient() {
     let provisioner = made["auth"]["client_token"].as_str().expect("a token");
 
     let done = guest.run_with_input("cas-sync provision --admin-token-file -", provisioner.as_bytes());
-    assert!(done.succeeded(), "{}", said(&done));
+    assert!(done.succeeded(), "{}", text_and_errors(&done));
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    let alice = standing(&vault_guest, "alice").expect("a token");
+    let alice = token_lookup(&host, "alice").expect("a token");
     assert_eq!(alice["orphan"], true);
     assert_eq!(alice["policies"], json!(["workstation-claude-alice"]), "and no default policy");
     assert_eq!(alice["display_name"], "token-devvm-claude-auth-alice");
@@ -83,29 +91,29 @@ fn printed_policy_is_sufficient() {
 
     roster(guest, "users:\n  alice:\n");
     provision_with(guest, provisioner, "").expect_success("offboarding");
-    assert_eq!(standing(&vault_guest, "bob"), None, "revoked");
+    assert_eq!(token_lookup(&host, "bob"), None, "revoked");
 }
 
 #[test]
 fn expired_foreign_or_expiring_tokens_are_replaced() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
     guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("people");
     roster(guest, everybody);
-    provision(&vault_guest, "").expect_success("provisioning");
+    provision(&host, "").expect_success("provisioning");
     let before = token(guest, "carol");
     // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends
     // soon and can.
     let revoked = token(guest, "alice").expect("a token");
-    vault_guest.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    host.bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": revoked }));
     guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));
     let short = |user: &str, renewable: bool| {
         let body = json!({
             "policies": [format!("workstation-claude-{user}")], "no_parent": true, "no_default_policy": true,
             "ttl": "24h", "renewable": renewable, "meta": { "user": user }, "display_name": format!("devvm-claude-auth-{user}"),
         });
-        let made = vault_guest.bao.admin().done("POST", "auth/token/create", &body);
+        let made = host.bao.admin().send_ok("POST", "auth/token/create", &body);
         guest.put_vault_token(user, made["auth"]["client_token"].as_str().expect("a token"));
     };
     short("dee", false);
@@ -113,7 +121,7 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     let eve = token(guest, "eve");
 
     let alone = provision_alone(guest);
-    assert_eq!(alone.code, Some(77), "{}", said(&alone));
+    assert_eq!(alone.code, Some(77), "{}", text_and_errors(&alone));
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "they stay enrolled meanwhile");
     for line in [
         "alice: waits for an admin: their token is expired, revoked",
@@ -125,15 +133,15 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     assert!(alone.text().contains("eve: renewed their token"), "{}", alone.text());
     assert_eq!(token(guest, "eve"), eve);
 
-    provision(&vault_guest, "").expect_success("with an admin");
+    provision(&host, "").expect_success("with an admin");
     for user in ["alice", "bob", "carol", "dee", "eve"] {
-        let found = standing(&vault_guest, user).unwrap_or_else(|| panic!("{user} has no token"));
+        let found = token_lookup(&host, user).unwrap_or_else(|| panic!("{user} has no token"));
         assert_eq!(found["meta"]["user"], user);
     }
     assert_eq!(token(guest, "carol"), before, "hers was never touched, nor revoked");
     assert_eq!(guest.status_of(&token_file("bob")), "600 bob:bob regular file");
     assert_eq!(
-        tokens(&vault_guest.bao),
+        tokens(&host.bao),
         1 + 5,
         "the admin has one, and everybody has one: all earlier ones are revoked"
     );
@@ -141,8 +149,8 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
 
 #[test]
 fn server_sealed_during_a_run_is_completed_by_the_next_run() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");
     let names: Vec<_> = (100..160).map(|number| format!("p{number}")).collect();
     roster(
@@ -150,18 +158,18 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
         &format!("users:\n{}", names.iter().map(|name| format!("  {name}:\n")).collect::<String>()),
     );
     let done = thread::scope(|scope| {
-        let run = scope.spawn(|| provision(&vault_guest, ""));
+        let run = scope.spawn(|| provision(&host, ""));
         while guest.read(&token_file("p110")).is_none() {
             assert!(!run.is_finished(), "it ended before the server was sealed");
             thread::sleep(Duration::from_millis(5));
         }
-        vault_guest.bao.seal();
+        host.bao.seal();
         run.join().expect("provisioning")
     });
-    assert_eq!(done.code, Some(75), "{}", said(&done));
+    assert_eq!(done.code, Some(75), "{}", text_and_errors(&done));
     let sealed = done.text().lines().filter(|line| line.contains("Vault is sealed")).count();
-    assert!((1..50).contains(&sealed), "{sealed} of those who are left:\n{}", said(&done));
-    assert!(done.text().contains("it is asked again later"), "{}", said(&done));
+    assert!((1..50).contains(&sealed), "{sealed} of those who are left:\n{}", text_and_errors(&done));
+    assert!(done.text().contains("it is asked again later"), "{}", text_and_errors(&done));
     let journal = guest.product_journal();
     assert_eq!(
         journal.lines().filter(|line| line.contains("Vault is sealed")).count(),
@@ -169,10 +177,10 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
         "one line for an outage"
     );
 
-    vault_guest.bao.unseal();
-    provision(&vault_guest, "").expect_success("again");
+    host.bao.unseal();
+    provision(&host, "").expect_success("again");
     assert_eq!(enrolled(guest).lines().count(), 60);
-    let of_people = tokens(&vault_guest.bao);
-    provision(&vault_guest, "").expect_success("and again");
-    assert_eq!(tokens(&vault_guest.bao), of_people, "nobody got a second token");
+    let of_people = tokens(&host.bao);
+    provision(&host, "").expect_success("and again");
+    assert_eq!(tokens(&host.bao), of_people, "nobody got a second token");
 }

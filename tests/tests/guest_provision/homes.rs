@@ -1,7 +1,7 @@
 //! Homes with symlinks or without write access: their users are skipped with the reason, and all
 //! others are served.
 
-use super::{enrolled, provision, roster, said, site, snapshot, standing, token_file, tokens};
+use super::{enrolled, provision, roster, site, snapshot, text_and_errors, token_file, token_lookup, tokens};
 
 /// What is done to a home, as its owner unless it takes root, and what is said of it.
 const HOMES: [(&str, &str, &str); 9] = [
@@ -30,8 +30,8 @@ const HOMES: [(&str, &str, &str); 9] = [
 
 #[test]
 fn hostile_home_affects_no_file_outside_and_no_other_user() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
     let mut text = String::from("users:\n  alice:\n");
     for (user, done, _) in HOMES {
@@ -47,33 +47,33 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     roster(guest, &text);
     let elsewhere = "/etc /home/bob -path /etc/tmpfiles.d -prune -o -path /etc/systemd -prune -o -path /etc/claude-auth-sync -prune -o";
     let before = snapshot(guest, elsewhere);
-    let number = tokens(&vault_guest.bao);
+    let number = tokens(&host.bao);
 
-    let done = provision(&vault_guest, "");
+    let done = provision(&host, "");
 
-    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
     for (user, _, expected) in HOMES {
         let line = done.text().lines().find(|line| line.starts_with(&format!("{user}: "))).map(str::to_owned);
-        let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", said(&done)));
+        let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", text_and_errors(&done)));
         assert!(line.contains("left out: ") && line.contains(expected), "{line}");
         assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: left out: ")));
     }
     assert_eq!(enrolled(guest), "alice\n");
-    assert!(standing(&vault_guest, "alice").is_some());
+    assert!(token_lookup(&host, "alice").is_some());
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
-    assert_eq!(tokens(&vault_guest.bao), number + 1, "no token was made that nobody keeps");
+    assert_eq!(tokens(&host.bao), number + 1, "no token was made that nobody keeps");
 
     // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
-    provision(&vault_guest, "--user fifo").expect_success("again");
-    assert!(standing(&vault_guest, "fifo").is_some());
+    provision(&host, "--user fifo").expect_success("again");
+    assert!(token_lookup(&host, "fifo").is_some());
 }
 
 /// A user who stops the process that reads the home is waited for only briefly.
 #[test]
 fn unresponsive_home_does_not_delay_other_users() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let stop = br#"
         while (1) {
@@ -88,13 +88,17 @@ fn unresponsive_home_does_not_delay_other_users() {
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl")
         .expect_success("a person who stops what becomes her");
 
-    let done = provision(&vault_guest, "");
+    let done = provision(&host, "");
 
-    assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("alice: left out: the home does not answer within 10s"), "{}", said(&done));
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
+    assert!(
+        done.text().contains("alice: left out: the home does not answer within 10s"),
+        "{}",
+        text_and_errors(&done)
+    );
     assert_eq!(enrolled(guest), "bob\n");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
     guest.run("systemctl stop stopper").expect_success("her change of mind");
-    provision(&vault_guest, "").expect_success("then");
+    provision(&host, "").expect_success("then");
     assert_eq!(enrolled(guest), "alice\nbob\n");
 }

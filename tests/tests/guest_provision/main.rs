@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 
 /// Creates a workstation and a server on which nothing is set up: no role, no policies.
 fn site() -> VaultGuest {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
-    delete_role(&vault_guest.bao);
-    vault_guest
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    delete_role(&host.bao);
+    host
 }
 
 fn delete_role(bao: &Bao) {
-    bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
 }
 
 /// Writes the roster.
@@ -34,8 +34,8 @@ fn roster(guest: &Guest, text: &str) {
 }
 
 /// As an admin who has a token that may do everything.
-fn provision(vault_guest: &VaultGuest, arguments: &str) -> CommandResult {
-    provision_with(&vault_guest.guest, vault_guest.bao.root_token(), arguments)
+fn provision(host: &VaultGuest, arguments: &str) -> CommandResult {
+    provision_with(&host.guest, host.bao.root_token(), arguments)
 }
 
 /// As an admin with this token.
@@ -49,16 +49,15 @@ fn provision_alone(guest: &Guest) -> CommandResult {
 }
 
 /// All that was printed.
-fn said(finished: &CommandResult) -> String {
+fn text_and_errors(finished: &CommandResult) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
 
 /// Returns what the server knows of the token in a user's file, or `None` if it is expired, revoked
 /// or missing.
-fn standing(vault_guest: &VaultGuest, user: &str) -> Option<Value> {
-    let token = token(&vault_guest.guest, user)?;
-    let looked_up =
-        vault_guest.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
+fn token_lookup(host: &VaultGuest, user: &str) -> Option<Value> {
+    let token = token(&host.guest, user)?;
+    let looked_up = host.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
     (looked_up.status == 200).then(|| looked_up.body["data"].clone())
 }
 
@@ -73,7 +72,7 @@ fn token_file(user: &str) -> String {
 
 /// The tokens there are at the server.
 fn tokens(bao: &Bao) -> usize {
-    let listed = bao.admin().done("LIST", "auth/token/accessors", &Value::Null);
+    let listed = bao.admin().send_ok("LIST", "auth/token/accessors", &Value::Null);
     listed["data"]["keys"].as_array().map_or(0, Vec::len)
 }
 

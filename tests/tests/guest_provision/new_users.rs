@@ -3,7 +3,7 @@
 use cas_tests::guest::{ClaudeGuest, Suite, VARIABLE};
 use serde_json::json;
 
-use super::{delete_role, enrolled, provision_with, roster, said, snapshot, token_file};
+use super::{delete_role, enrolled, provision_with, roster, snapshot, text_and_errors, token_file};
 
 #[test]
 fn roster_with_three_users_provisions_them_on_bookworm() {
@@ -16,19 +16,23 @@ fn roster_with_three_users_provisions_them_on_trixie() {
 }
 
 fn check_three_new_users(suite: Suite) {
-    let place = ClaudeGuest::with_product(suite, &[]);
-    let bao = place.start_store();
+    let host = ClaudeGuest::with_product(suite, &[]);
+    let bao = host.start_store();
     delete_role(&bao);
-    let guest = &place.guest;
+    let guest = &host.guest;
     guest.resume();
     guest.run("useradd --create-home dave").expect_success("a fourth person");
     let before = snapshot(guest, "/home/dave");
-    place.sign_in("alice");
-    place.sign_in("bob");
+    host.sign_in("alice");
+    host.sign_in("bob");
 
     roster(guest, "users:\n  alice:\n    tier: 2\n  bob:\n  carol:\n");
     let done = provision_with(guest, bao.root_token(), "").expect_success("provisioning");
-    assert!(said(&done).contains("alice: minted a token (they have no token); enrolled"), "{}", said(&done));
+    assert!(
+        text_and_errors(&done).contains("alice: minted a token (they have no token); enrolled"),
+        "{}",
+        text_and_errors(&done)
+    );
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\n");
     for user in ["alice", "bob", "carol"] {
         assert_eq!(guest.status_of(&token_file(user)), format!("600 {user}:{user} regular file"));
@@ -38,7 +42,7 @@ fn check_three_new_users(suite: Suite) {
 
     // Two work by their logins, and a lost one comes back from their own place in the store.
     for user in ["alice", "bob"] {
-        assert!(place.claude(user).answered());
+        assert!(host.claude(user).answered());
         // The first sync began when the user was enrolled; another one would leave everything to it.
         let first = format!(
             "while [ $(systemctl is-active claude-auth-sync@{user}.service) = activating ]; do sleep 0.1; done"
@@ -50,12 +54,12 @@ fn check_three_new_users(suite: Suite) {
             user,
             "{\"claudeAiOauth\":{\"accessToken\":\"\",\"refreshToken\":\"\",\"expiresAt\":0}}",
         );
-        let said = place.claude(user);
-        assert!(said.answered(), "{said:?}\n{}", guest.product_journal());
+        let output = host.claude(user);
+        assert!(output.answered(), "{output:?}\n{}", guest.product_journal());
     }
     // One by a setup-token that an admin stored for her.
     let path = "secret/data/workstation/claude-users/carol";
-    bao.admin().done("POST", path, &json!({ "data": { "setup_token": "sk-ant-oat01-for_carol" } }));
+    bao.admin().send_ok("POST", path, &json!({ "data": { "setup_token": "sk-ant-oat01-for_carol" } }));
     guest.forget_state("carol");
     assert_eq!(guest.variable_over_ssh("carol").as_deref(), Some("sk-ant-oat01-for_carol"));
 

@@ -4,58 +4,61 @@ use cas_tests::claude_login;
 use cas_tests::guest::{Guest, Suite, VaultGuest, document_with};
 use serde_json::{Value, json};
 
-use super::{enrolled, provision, provision_alone, roster, said, site, token, tokens};
+use super::{enrolled, provision, provision_alone, roster, site, text_and_errors, token, tokens};
 
 const DOCUMENT: &str = "secret/data/workstation/claude-users/dee";
 const CREDENTIALS: &str = "/home/dee/.claude/.credentials.json";
 
 /// A user dee who was provisioned, has a login in the store, and has another tool's field beside it.
 fn site_with_recreated_user() -> VaultGuest {
-    let vault_guest = site();
-    vault_guest.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
-    roster(&vault_guest.guest, "users:\n  alice:\n  dee:\n");
-    provision(&vault_guest, "").expect_success("provisioning");
+    let host = site();
+    host.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
+    roster(&host.guest, "users:\n  alice:\n  dee:\n");
+    provision(&host, "").expect_success("provisioning");
     let login = claude_login::fresh("dee-of-2001");
-    vault_guest.bao.admin().done("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
-    vault_guest
+    host.bao.admin().send_ok("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
+    host
 }
 
-fn stored(vault_guest: &VaultGuest) -> Value {
-    let read = vault_guest.bao.admin().ask("GET", DOCUMENT, None);
+fn stored(host: &VaultGuest) -> Value {
+    let read = host.bao.admin().ask("GET", DOCUMENT, None);
     read.body["data"]["data"].clone()
 }
 
-fn recreate_account_with_name(vault_guest: &VaultGuest, uid: u32) {
-    vault_guest
-        .guest
+fn recreate_account_with_name(host: &VaultGuest, uid: u32) {
+    host.guest
         .run(&format!("userdel -r dee; useradd --create-home --uid {uid} --shell /bin/bash dee"))
         .expect_success("a new account of the same name");
 }
 
 #[test]
 fn reused_name_is_refused_after_its_removal_from_the_roster() {
-    let vault_guest = site_with_recreated_user();
-    let guest = &vault_guest.guest;
+    let host = site_with_recreated_user();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n");
-    provision(&vault_guest, "").expect_success("dee leaves");
-    recreate_account_with_name(&vault_guest, 2002);
+    provision(&host, "").expect_success("dee leaves");
+    recreate_account_with_name(&host, 2002);
     roster(guest, "users:\n  alice:\n  dee:\n");
 
-    let before = tokens(&vault_guest.bao);
-    let done = provision(&vault_guest, "");
-    assert_eq!(done.code, Some(1), "{}", said(&done));
+    let before = tokens(&host.bao);
+    let done = provision(&host, "");
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
     assert!(
         done.text().contains("the name was enrolled for uid 2001, and its account has uid 2002 now"),
         "{}",
-        said(&done)
+        text_and_errors(&done)
     );
     assert_eq!(token(guest, "dee"), None);
-    assert_eq!(tokens(&vault_guest.bao), before, "no token was made");
+    assert_eq!(tokens(&host.bao), before, "no token was made");
     assert_eq!(enrolled(guest), "alice\n");
     let by_hand = guest.run("cas-sync enroll dee");
-    assert!(by_hand.code == Some(1) && said(&by_hand).contains("--adopt dee"), "{}", said(&by_hand));
+    assert!(
+        by_hand.code == Some(1) && text_and_errors(&by_hand).contains("--adopt dee"),
+        "{}",
+        text_and_errors(&by_hand)
+    );
 
-    provision(&vault_guest, "--adopt dee").expect_success("the administrator knows better");
+    provision(&host, "--adopt dee").expect_success("the administrator knows better");
     assert_eq!(enrolled(guest), "alice\ndee\n");
     assert!(token(guest, "dee").is_some());
     provision_alone(guest).expect_success("and it stays so");
@@ -63,16 +66,16 @@ fn reused_name_is_refused_after_its_removal_from_the_roster() {
 
 #[test]
 fn account_that_reuses_an_enrolled_name_gets_nothing() {
-    let vault_guest = site_with_recreated_user();
-    let guest = &vault_guest.guest;
+    let host = site_with_recreated_user();
+    let guest = &host.guest;
     let old_token = token(guest, "dee").expect("dee's");
-    recreate_account_with_name(&vault_guest, 2002);
+    recreate_account_with_name(&host, 2002);
     // Even with the former user's token, as a backup of the home would bring it.
     guest.put_vault_token("dee", &format!("{old_token}\n"));
 
     let synced = guest.sync("dee");
-    assert_eq!(synced.code, Some(1), "{}", said(&synced));
-    assert!(said(&synced).contains("--adopt dee"), "{}", said(&synced));
+    assert_eq!(synced.code, Some(1), "{}", text_and_errors(&synced));
+    assert!(text_and_errors(&synced).contains("--adopt dee"), "{}", text_and_errors(&synced));
     assert_eq!(guest.read(CREDENTIALS), None);
     let journal = guest.product_journal();
     assert!(journal.contains("user=dee FAIL cannot use the credentials of dee"), "{journal}");
@@ -84,61 +87,64 @@ fn account_that_reuses_an_enrolled_name_gets_nothing() {
 
 #[test]
 fn marked_document_is_not_used_on_any_machine() {
-    let vault_guest = site_with_recreated_user();
-    let guest = &vault_guest.guest;
+    let host = site_with_recreated_user();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n");
-    let left = provision(&vault_guest, "--offboard dee").expect_success("offboarding").text();
+    let left = provision(&host, "--offboard dee").expect_success("offboarding").text();
     assert!(left.contains("marked their document as offboarded"), "{left}");
     for remains in [DOCUMENT, "vaultwarden_email of other tools", "workstation-claude-dee", "/home/dee"] {
         assert!(left.contains(remains), "{remains}: {left}");
     }
-    let fields = stored(&vault_guest);
+    let fields = stored(&host);
     assert!(fields["claude_offboarded_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{fields}");
     assert_eq!(fields["vaultwarden_email"], "alice@example.org", "other tools' fields survive");
 
     // The same uid, and a machine that never heard of dee.
-    recreate_account_with_name(&vault_guest, 2001);
+    recreate_account_with_name(&host, 2001);
     guest.run("rm /var/lib/claude-auth-sync/identities/dee").expect_success("another machine");
     roster(guest, "users:\n  alice:\n  dee:\n");
-    let before = tokens(&vault_guest.bao);
-    let done = provision(&vault_guest, "");
-    assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("dee: left out: their document in the store is marked"), "{}", said(&done));
-    assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", said(&done));
+    let before = tokens(&host.bao);
+    let done = provision(&host, "");
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
+    assert!(
+        done.text().contains("dee: left out: their document in the store is marked"),
+        "{}",
+        text_and_errors(&done)
+    );
+    assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", text_and_errors(&done));
     assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
-    assert_eq!(tokens(&vault_guest.bao), before, "the one that was made to look is revoked");
+    assert_eq!(tokens(&host.bao), before, "the one that was made to look is revoked");
 
-    let dee = vault_guest.enroll("dee");
+    let dee = host.enroll("dee");
     let synced = guest.sync("dee");
-    assert!(said(&synced).contains("marked as offboarded"), "{}", said(&synced));
-    assert_ne!(synced.code, Some(0), "{}", said(&synced));
+    assert!(text_and_errors(&synced).contains("marked as offboarded"), "{}", text_and_errors(&synced));
+    assert_ne!(synced.code, Some(0), "{}", text_and_errors(&synced));
     assert_eq!(guest.read(CREDENTIALS), None);
     assert_eq!(dee.fields(), fields, "nothing was written");
 
-    let adopted = provision(&vault_guest, "--adopt dee").expect_success("adopting").text();
+    let adopted = provision(&host, "--adopt dee").expect_success("adopting").text();
     assert!(
         adopted.contains("dee is adopted with uid 2001, and the mark in the document is cleared"),
         "{adopted}"
     );
     let synced = guest.sync("dee");
-    assert!(said(&synced).contains("RECOVERED"), "{}", said(&synced));
+    assert!(text_and_errors(&synced).contains("RECOVERED"), "{}", text_and_errors(&synced));
     assert!(guest.read(CREDENTIALS).is_some());
 }
 
 #[test]
 fn deleted_document_leaves_nothing_to_take_over() {
-    let vault_guest = site_with_recreated_user();
-    let guest = &vault_guest.guest;
-    let listed = provision(&vault_guest, "--offboard dee --delete-document");
-    assert_eq!(listed.code, Some(78), "{}", said(&listed));
-    assert!(said(&listed).contains("dee is listed in"), "{}", said(&listed));
+    let host = site_with_recreated_user();
+    let guest = &host.guest;
+    let listed = provision(&host, "--offboard dee --delete-document");
+    assert_eq!(listed.code, Some(78), "{}", text_and_errors(&listed));
+    assert!(text_and_errors(&listed).contains("dee is listed in"), "{}", text_and_errors(&listed));
     roster(guest, "users:\n  alice:\n");
     let alone = guest.run("cas-sync provision --offboard dee --delete-document");
-    assert_eq!(alone.code, Some(77), "{}", said(&alone));
-    assert!(alone.text().contains("their document is to be deleted"), "{}", said(&alone));
-    provision(&vault_guest, "--offboard dee --delete-document")
-        .expect_success("with an administrator's token");
-    assert_eq!(vault_guest.bao.admin().ask("GET", DOCUMENT, None).status, 404);
+    assert_eq!(alone.code, Some(77), "{}", text_and_errors(&alone));
+    assert!(alone.text().contains("their document is to be deleted"), "{}", text_and_errors(&alone));
+    provision(&host, "--offboard dee --delete-document").expect_success("with an administrator's token");
+    assert_eq!(host.bao.admin().ask("GET", DOCUMENT, None).status, 404);
     assert_eq!(enrolled(guest), "alice\n");
 }
 
@@ -157,15 +163,19 @@ fn reused_name_is_refused_without_a_server() {
         .run("userdel -r dee; useradd --create-home --uid 2002 --shell /bin/bash dee && cp -a /root/backup/.config /home/dee/ && chown -R dee: /home/dee")
         .expect_success("another account of the name, in the home of the first");
     let refused = guest.run("cas-sync enroll dee");
-    assert!(refused.code == Some(1) && said(&refused).contains("--adopt dee"), "{}", said(&refused));
+    assert!(
+        refused.code == Some(1) && text_and_errors(&refused).contains("--adopt dee"),
+        "{}",
+        text_and_errors(&refused)
+    );
     for command in
         ["cas-sync run", "cas-sync restore", "cas-sync backup", "cas-sync login", "cas-sync token show"]
     {
         let by_hand = guest.run(&format!("runuser -u dee -- {command} </dev/null"));
         assert!(
-            by_hand.code != Some(0) && said(&by_hand).contains("uid 2001"),
+            by_hand.code != Some(0) && text_and_errors(&by_hand).contains("uid 2001"),
             "{command}: {}",
-            said(&by_hand)
+            text_and_errors(&by_hand)
         );
     }
     let seen = "runuser -u dee -- cas-session exec -- printenv CLAUDE_CODE_OAUTH_TOKEN; runuser -u dee -- cas-session environment";

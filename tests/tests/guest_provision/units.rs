@@ -16,8 +16,8 @@ fn run(guest: &Guest) -> String {
 
 #[test]
 fn hourly_unit_does_all_work_that_needs_no_admin_token() {
-    let vault_guest = site();
-    let guest = &vault_guest.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.resume();
     guest.run("systemctl is-active claude-auth-provision.timer").expect_success("the timer");
     assert!(run(guest).ends_with("\nno\n"), "without a roster it is not even started");
@@ -29,7 +29,7 @@ fn hourly_unit_does_all_work_that_needs_no_admin_token() {
         journal.contains("user=alice WARN provisioning: waits for an admin: they have no token"),
         "{journal}"
     );
-    provision(&vault_guest, "").expect_success("an admin");
+    provision(&host, "").expect_success("an admin");
     let places = "/home/*/.config /var/lib/claude-auth-sync/enrolled /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     assert_eq!(run(guest), "success\n0\nyes\n");

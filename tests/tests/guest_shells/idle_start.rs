@@ -17,7 +17,7 @@ fn shell_without_token_or_notice_starts_no_process() {
     let files = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-auth-sync/claude-auth-sync.zsh /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
     let set = format!("{VARIABLE}=sk-ant-oat01-of_the_module");
     let unset = format!("--unset={VARIABLE}");
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let with_token = started(&guest, user, shell, &unset);
         let with_variable = started(&guest, user, shell, &set);
         guest

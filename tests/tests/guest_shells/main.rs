@@ -10,7 +10,7 @@ mod token;
 use cas_tests::guest::{CommandResult, Guest, Suite, VARIABLE};
 
 /// One user per kind of shell.
-const PEOPLE: [(&str, &str); 4] =
+const USERS: [(&str, &str); 4] =
     [("alice", "/bin/bash"), ("carol", "/usr/bin/zsh"), ("dora", "/bin/dash"), ("frida", "/usr/bin/fish")];
 
 const ZSH_LINE: &str = "[[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]] && source /usr/share/claude-auth-sync/claude-auth-sync.zsh";
@@ -40,7 +40,7 @@ fn token_of(user: &str) -> String {
 
 /// Runs these lines in a user's login shell without a terminal.
 #[track_caller]
-fn typed(guest: &Guest, user: &str, lines: &str) -> CommandResult {
+fn run_lines(guest: &Guest, user: &str, lines: &str) -> CommandResult {
     let input = format!("{lines}\nexit\n");
     guest.ssh_tool("ssh", &["-T", &format!("{user}@127.0.0.1")], input.as_bytes())
 }
@@ -49,7 +49,7 @@ fn typed(guest: &Guest, user: &str, lines: &str) -> CommandResult {
 #[track_caller]
 fn variable(guest: &Guest, user: &str) -> String {
     let lines = format!("echo begin; printenv {VARIABLE}; echo done");
-    let seen = typed(guest, user, &lines).expect_success(user).text();
+    let seen = run_lines(guest, user, &lines).expect_success(user).text();
     // Before that comes what sshd says of the machine.
     let value = seen.split_once("begin\n").and_then(|(_, rest)| rest.strip_suffix("done\n"));
     value.unwrap_or_else(|| panic!("{user}: {seen}")).trim_end().to_owned()

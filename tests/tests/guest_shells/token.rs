@@ -14,9 +14,9 @@ fn login_shell_gets_the_users_token_on_trixie() {
 
 fn check_token_in_login_shells(suite: Suite) {
     let guest = guest(suite);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         assert_eq!(variable(&guest, user), token_of(user), "{shell}");
-        let set = typed(&guest, user, "set").expect_success("set").text();
+        let set = run_lines(&guest, user, "set").expect_success("set").text();
         assert!(!set.contains("claude_auth_sync"), "{shell}: nothing is left behind: {set}");
     }
     // Debian's zsh reads nothing of the kind by itself.
@@ -33,7 +33,7 @@ fn check_token_in_login_shells(suite: Suite) {
 fn existing_token_is_kept_and_an_empty_one_replaced() {
     let guest = guest(Suite::Bookworm);
     let own = "sk-ant-oat01-of_a_pipeline";
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}'");
         let seen = guest.run(&format!("su - {user} -s /bin/sh -c \"unset {VARIABLE}; {login}\""));
         assert_eq!(seen.text().trim(), token_of(user), "{shell}: unset");
@@ -58,7 +58,7 @@ fn login_shell_never_gets_the_token_of_another_user() {
         .expect_success("an open home");
     let becoming_bob = "setpriv --reuid=bob --regid=bob --init-groups";
     // `su -m` and `sudo -E` keep HOME and USER of the caller.
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}; id -un'");
         let strangers_home = format!("{becoming_bob} env HOME=/home/alice USER=alice LOGNAME=alice {login}");
         assert_eq!(guest.run(&strangers_home).text(), "bob\n", "{shell}: in alice's home");
@@ -80,7 +80,7 @@ fn login_shell_never_gets_the_token_of_another_user() {
 #[test]
 fn traced_shell_shows_no_token() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let traced = match shell {
             "/usr/bin/fish" => "fish_trace=1 fish -l -c true".to_owned(),
             _ => format!("{shell} -x -l -c true"),

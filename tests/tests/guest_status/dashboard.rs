@@ -43,11 +43,11 @@ fn queries_of_dashboard_and_rules_return_data() {
     let server = Server::start(&guest);
     server.wait_for("claude_auth_build_info");
     for expression in expressions() {
-        let asked = expression.replace("$instance", ".*");
-        let answer = server.ask("query", &asked);
-        assert_eq!(answer["status"], "success", "{asked}: {answer}");
+        let requests = expression.replace("$instance", ".*");
+        let answer = server.ask("query", &requests);
+        assert_eq!(answer["status"], "success", "{requests}: {answer}");
         let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
-        assert!(found > 0, "{asked} has no answer: {answer}");
+        assert!(found > 0, "{requests} has no answer: {answer}");
     }
     // Every name in a rule is the name of a metric, and the rules have the expected results for
     // these users.
@@ -60,7 +60,7 @@ fn queries_of_dashboard_and_rules_return_data() {
     assert_eq!(users(&invalid), ["bob"]);
     let away = server.ask("query", "time() - claude_auth_outage_since_timestamp_seconds > 86400");
     assert_eq!(users(&away), ["carol"]);
-    let alerts = server.until("rules", "", |answer| answer.to_string().contains("\"firing\""));
+    let alerts = server.wait_for_query("rules", "", |answer| answer.to_string().contains("\"firing\""));
     assert!(alerts.to_string().contains("WorkstationClaudeAuthInvalid"), "{alerts}");
     assert!(!alerts.to_string().contains("\"health\":\"err\""), "{alerts}");
 }
@@ -166,7 +166,7 @@ impl Server {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn until(&self, what: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+    fn wait_for_query(&self, what: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Value {
         let deadline = Deadline::after(Duration::from_secs(60));
         loop {
             let answer = self.ask(what, query);
@@ -179,7 +179,7 @@ impl Server {
     }
 
     fn wait_for(&self, name: &str) {
-        self.until("query", name, |answer| {
+        self.wait_for_query("query", name, |answer| {
             answer["data"]["result"].as_array().is_some_and(|found| !found.is_empty())
         });
     }

@@ -48,8 +48,8 @@ fn hostile_published_state_is_shown_as_unreadable() {
     for (script, expected) in cases {
         put(&guest, script);
         let seen = everybody(&guest);
-        let told = row(&seen, "mallory")["reason"].as_str().expect("a reason");
-        assert!(told.starts_with("unreadable: ") && told.contains(expected), "{script}: {told}");
+        let report = row(&seen, "mallory")["reason"].as_str().expect("a reason");
+        assert!(report.starts_with("unreadable: ") && report.contains(expected), "{script}: {report}");
         assert_eq!(row(&seen, "mallory")["status"], "WARN", "{script}");
         assert_eq!(row(&seen, "alice")["rank"], "ok", "{script}");
         let metrics = guest.run("cas-sync metrics").expect_success(script).text();

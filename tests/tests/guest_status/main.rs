@@ -26,13 +26,13 @@ fn run_service(guest: &Guest, user: &str) {
 #[track_caller]
 fn everybody(guest: &Guest) -> Value {
     // Its exit status reflects all users and has its own tests.
-    let said = guest.run("cas-sync status --json || true").expect_success("status").text();
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    let output = guest.run("cas-sync status --json || true").expect_success("status").text();
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
 /// Returns the entry of one user.
 #[track_caller]
 fn row<'a>(everybody: &'a Value, user: &str) -> &'a Value {
-    let people = everybody["people"].as_array().expect("people");
-    people.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {everybody}"))
+    let users = everybody["people"].as_array().expect("people");
+    users.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {everybody}"))
 }

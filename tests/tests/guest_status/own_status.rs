@@ -11,8 +11,8 @@ use super::run_service;
 /// Returns what `cas-sync status` shows to a user at a terminal, without control sequences.
 #[track_caller]
 fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
-    let said = guest.ssh(user, command);
-    (said.code, said.text())
+    let output = guest.ssh(user, command);
+    (output.code, output.text())
 }
 
 #[test]
@@ -120,14 +120,14 @@ fn unresponsive_systemd_does_not_block_status() {
 
     let systemd = Pid::from_raw(i32::try_from(guest.leader()).expect("a process"));
     kill(systemd, Signal::SIGSTOP).expect("systemd hangs");
-    let told: Vec<_> = ["doctor alice --json", "sessions", "metrics", "status"]
+    let report: Vec<_> = ["doctor alice --json", "sessions", "metrics", "status"]
         .map(|command| (command, guest.run(&format!("timeout 100 cas-sync {command}"))))
         .into();
     kill(systemd, Signal::SIGCONT).expect("systemd goes on");
-    for (command, said) in &told {
-        assert!(said.code.is_some_and(|code| code != 124), "{command}: {said:?}");
+    for (command, output) in &report {
+        assert!(output.code.is_some_and(|code| code != 124), "{command}: {output:?}");
     }
-    let diagnosis = claude_login::parsed(&told[0].1.text());
+    let diagnosis = claude_login::parsed(&report[0].1.text());
     assert!(diagnosis.to_string().contains("systemd-silent"), "{diagnosis}");
     let units = diagnosis["about"][0]["checks"].as_array().expect("checks").iter();
     let resting = units.into_iter().find(|check| check["id"] == "units-resting").expect("the check");

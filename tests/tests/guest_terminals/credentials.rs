@@ -22,36 +22,36 @@ fn paste_at_prompt(prompt: &'static str, text: &'static str) -> impl Fn(&PseudoT
 
 #[test]
 fn token_set_output_equals_its_recordings() {
-    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     let alice = CommandUser::new(guest, "alice");
-    place.anthropic.accept_setup_token(TOKEN);
-    let mut reel = Recordings::of("token-set").hides(&[&people[0].token(), TOKEN]);
+    host.anthropic.accept_setup_token(TOKEN);
+    let mut recordings = Recordings::open("token-set").with_secrets(&[&users[0].token(), TOKEN]);
     let typed = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789\n";
-    let mut set = |scene: &str, setting: Setting, words: &[&str], given: &'static str, code: i32| {
+    let mut set = |scenario: &str, setting: Setting, words: &[&str], given: &'static str, code: i32| {
         let words = [&["token", "set"][..], words].concat();
-        let (ended, shown) =
-            alice.talks(setting, &words, given.as_bytes(), paste_at_prompt("Setup-token", given));
-        assert_eq!(ended, Some(code), "{shown}");
-        reel.take(scene, setting, &shown);
+        let (ended, output) =
+            alice.run_with_dialog(setting, &words, given.as_bytes(), paste_at_prompt("Setup-token", given));
+        assert_eq!(ended, Some(code), "{output}");
+        recordings.compare(scenario, setting, &output);
     };
     // No request is needed to see whether it works.
     for setting in ALL_SETTINGS {
         set("no-token", setting, &[], "my password\n", 1);
     }
-    place.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Revoked));
+    host.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Revoked));
     set("refused", NARROW, &[], typed, 79);
     set("refused", C, &[], typed, 79);
-    place.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
+    host.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
     set("not-verified", NARROW, &[], typed, 75);
-    place.anthropic.answer_messages(TOKEN, None);
+    host.anthropic.answer_messages(TOKEN, None);
     set("accepted", NARROW, &[], typed, 0);
     set("accepted", WIDE, &[], typed, 0);
     set("accepted", PIPE, &[], typed, 0);
-    let (ended, shown) = alice.runs(NARROW, &["token", "set", "--minted-at", "2999-01-01"]);
-    assert_eq!(ended, Some(2), "{shown}");
-    reel.take("future-date", NARROW, &shown);
-    reel.end();
+    let (ended, output) = alice.run(NARROW, &["token", "set", "--minted-at", "2999-01-01"]);
+    assert_eq!(ended, Some(2), "{output}");
+    recordings.compare("future-date", NARROW, &output);
+    recordings.end();
 }
 
 /// Signs in, or pastes something else; both need what the address says.
@@ -68,34 +68,35 @@ fn answer_sign_in(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
 
 #[test]
 fn login_output_equals_its_recordings() {
-    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     let alice = CommandUser::new(guest, "alice");
     let own =
         json!({ "oauthAccount": { "emailAddress": "alice@example.org" }, "hasCompletedOnboarding": true });
-    let mut reel = Recordings::of("login").hides(&[&people[0].token(), CODE]);
-    let mut sign_in = |scene: &str, setting: Setting, words: &[&str], is_signed_in: bool, code: i32| {
+    let mut recordings = Recordings::open("login").with_secrets(&[&users[0].token(), CODE]);
+    let mut sign_in = |scenario: &str, setting: Setting, words: &[&str], is_signed_in: bool, code: i32| {
         guest.write("/home/alice/.claude.json", "alice", "600", own.to_string().as_bytes());
-        place.anthropic.show_code(CODE, Account::personal());
+        host.anthropic.show_code(CODE, Account::personal());
         let words = [&["login"][..], words].concat();
-        let (ended, shown) = alice.talks(setting, &words, b"another#code\n", answer_sign_in(is_signed_in));
-        assert_eq!(ended, Some(code), "{shown}");
-        let address = shown.lines().find(|line| line.starts_with("https://")).map(str::to_owned);
-        reel.take_with(scene, setting, &shown, &Vec::from_iter(address));
+        let (ended, output) =
+            alice.run_with_dialog(setting, &words, b"another#code\n", answer_sign_in(is_signed_in));
+        assert_eq!(ended, Some(code), "{output}");
+        let address = output.lines().find(|line| line.starts_with("https://")).map(str::to_owned);
+        recordings.compare_with_commands(scenario, setting, &output, &Vec::from_iter(address));
     };
     sign_in("signed-in", NARROW, &[], true, 0);
     sign_in("signed-in", WIDE, &[], true, 0);
     for setting in [NARROW, C, NO_COLOR, DUMB, PIPE] {
         sign_in("wrong-code", setting, &[], false, 1);
     }
-    place.anthropic.answer_messages("sk-ant-oat01-person-3-1", Some(MessageAnswer::OrganizationForbidden));
+    host.anthropic.answer_messages("sk-ant-oat01-person-3-1", Some(MessageAnswer::OrganizationForbidden));
     sign_in("refused", NARROW, &[], true, 1);
-    place.anthropic.accept_setup_token(TOKEN);
-    let (ended, shown) = alice.talks(PIPE, &["token", "set"], TOKEN.as_bytes(), |_| {});
-    assert_eq!(ended, Some(0), "{shown}");
+    host.anthropic.accept_setup_token(TOKEN);
+    let (ended, output) = alice.run_with_dialog(PIPE, &["token", "set"], TOKEN.as_bytes(), |_| {});
+    assert_eq!(ended, Some(0), "{output}");
     sign_in("with-a-setup-token", NARROW, &[], true, 0);
-    let (ended, shown) = alice.runs(NARROW, &["login", "--email", "alice"]);
-    assert_eq!(ended, Some(2), "{shown}");
-    reel.take("no-email", NARROW, &shown);
-    reel.end();
+    let (ended, output) = alice.run(NARROW, &["login", "--email", "alice"]);
+    assert_eq!(ended, Some(2), "{output}");
+    recordings.compare("no-email", NARROW, &output);
+    recordings.end();
 }

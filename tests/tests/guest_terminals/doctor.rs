@@ -22,8 +22,8 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
 
 /// Returns the commands to paste, from the JSON output.
 fn commands(somebody: CommandUser<'_>) -> Vec<String> {
-    let (_, said) = somebody.runs(PIPE, &["doctor", "--json"]);
-    let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let (_, output) = somebody.run(PIPE, &["doctor", "--json"]);
+    let json: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
     let about = json["about"].as_array().expect("whom it is about").iter();
     about
         .flat_map(|of| of["findings"].as_array().expect("findings"))
@@ -39,24 +39,24 @@ fn commands(somebody: CommandUser<'_>) -> Vec<String> {
 
 #[test]
 fn doctor_output_equals_its_recordings() {
-    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());
     // Where the mistake stands in it is not another in each Debian.
     guest.write("/home/alice/.bashrc", "alice", "644", b"umask 022\n");
     guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
-    place.sign_in("alice");
+    host.sign_in("alice");
     guest.resume();
     guest.sync("alice").expect_success("the first sync");
     guest.wait_for_bus();
-    let mut reel = Recordings::of("doctor").hides(&[&people[0].token(), "key-of-hers"]);
+    let mut recordings = Recordings::open("doctor").with_secrets(&[&users[0].token(), "key-of-hers"]);
     let mut take =
-        |scene: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
+        |scenario: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
             let whole = commands(somebody);
             for setting in settings {
-                let (ended, shown) = somebody.runs(*setting, &[&["doctor"][..], words].concat());
-                assert_eq!(ended, Some(code), "{shown}");
-                reel.take_with(scene, *setting, &shown, &whole);
+                let (ended, output) = somebody.run(*setting, &[&["doctor"][..], words].concat());
+                assert_eq!(ended, Some(code), "{output}");
+                recordings.compare_with_commands(scenario, *setting, &output, &whole);
             }
         };
     let (alice, root) = (CommandUser::new(guest, "alice"), CommandUser::new(guest, "root"));
@@ -64,16 +64,16 @@ fn doctor_output_equals_its_recordings() {
     take("healthy-verbose", &[NARROW, WIDE], alice, &["--verbose"], 0);
     take("healthy-for-root", &[NARROW], root, &[], 0);
 
-    let emptied = cleared_login(&guest.login_of("alice"));
+    let cleared = cleared_login(&guest.login_of("alice"));
     guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
     guest.forget_state("alice");
     guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");
-    guest.put_login("alice", &emptied);
+    guest.put_login("alice", &cleared);
     take("findings", &[NARROW, WIDE, C, NO_COLOR, PIPE], alice, &[], 1);
     take("findings-for-root", &[NARROW, WIDE], root, &[], 1);
     take("fix-dry-run", &[NARROW], alice, &["--fix", "--dry-run"], 1);
-    let (code, shown) = alice.runs(NARROW, &["doctor", "bob"]);
-    assert_eq!(code, Some(1), "{shown}");
-    reel.take("other-user", NARROW, &shown);
-    reel.end();
+    let (code, output) = alice.run(NARROW, &["doctor", "bob"]);
+    assert_eq!(code, Some(1), "{output}");
+    recordings.compare("other-user", NARROW, &output);
+    recordings.end();
 }

@@ -22,7 +22,7 @@ pub(crate) fn normalize_output(text: &str) -> String {
         &text,
         "127.0.0.1:",
         |letter| letter.is_ascii_digit(),
-        |place| PORT.chars().nth(place).unwrap_or('0'),
+        |host| PORT.chars().nth(host).unwrap_or('0'),
     );
     // The remaining days of a new token are 365 or 364: the date of its creation is kept in
     // seconds.
@@ -34,11 +34,11 @@ fn normalize_dates(text: &str) -> String {
     let mut normalize_output = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (shown, left) = match leading_date(rest) {
+        let (output, left) = match leading_date(rest) {
             0 => rest.split_at(first.len_utf8()),
             length => (MOMENT.get(..length).unwrap_or_default(), rest.get(length..).unwrap_or_default()),
         };
-        normalize_output.push_str(shown);
+        normalize_output.push_str(output);
         rest = left;
     }
     normalize_output

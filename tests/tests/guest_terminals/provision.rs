@@ -13,19 +13,19 @@ fn roster(guest: &Guest, text: &str) {
 
 #[test]
 fn provision_output_equals_its_recordings() {
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
-    let guest = &vault_guest.guest;
-    vault_guest.bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let guest = &host.guest;
+    host.bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
     guest.run("useradd --create-home dave; useradd --create-home --badname Alice").expect_success("people");
-    let with_token = [("VAULT_TOKEN", vault_guest.bao.root_token())];
+    let with_token = [("VAULT_TOKEN", host.bao.root_token())];
     let nobody = CommandUser::new(guest, "root");
     let admin = CommandUser { variables: &with_token, ..nobody };
-    let mut reel = Recordings::of("provision").hides(&[vault_guest.bao.root_token()]);
-    let mut take = |scene: &str, settings: &[_], somebody: CommandUser<'_>, words: &[&str], code: i32| {
+    let mut recordings = Recordings::open("provision").with_secrets(&[host.bao.root_token()]);
+    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, words: &[&str], code: i32| {
         for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &[&["provision"][..], words].concat());
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take(scene, *setting, &shown);
+            let (ended, output) = somebody.run(*setting, &[&["provision"][..], words].concat());
+            assert_eq!(ended, Some(code), "{output}");
+            recordings.compare(scenario, *setting, &output);
         }
     };
     take("no-roster", &[NARROW], admin, &[], 78);
@@ -46,28 +46,24 @@ fn provision_output_equals_its_recordings() {
             guest.read(&format!("/home/{user}/.config/claude-auth-sync/vault-token")).expect("a token");
         String::from_utf8(file).expect("text").trim().to_owned()
     };
-    vault_guest.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": token("alice") }));
+    host.bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": token("alice") }));
     let wide = "path \"secret/data/workstation/claude-users/*\" { capabilities = [\"create\", \"read\", \"update\", \"patch\"] }
         path \"auth/token/lookup-self\" { capabilities = [\"read\"] }
         path \"auth/token/renew-self\" { capabilities = [\"update\"] }";
-    vault_guest.bao.admin().done(
-        "PUT",
-        "sys/policies/acl/workstation-claude-dave",
-        &json!({ "policy": wide }),
-    );
+    host.bao.admin().send_ok("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
     guest.put_vault_token("bob", &token("dave"));
     guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
     take("obstructions", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
     roster(guest, "users:\n  alice:\n");
     take("many-removals", &[NARROW], nobody, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
-    vault_guest.bao.seal();
+    host.bao.seal();
     take("sealed", &[NARROW, PIPE], admin, &["--dry-run"], 75);
-    vault_guest.bao.unseal();
+    host.bao.unseal();
 
     guest.run("for i in $(seq 100 123); do useradd --create-home p$i; done").expect_success("a class");
     let class: String = (100..124).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n  alice:\n  bob:\n  dave:\n{class}"));
     take("many", &[NO_COLOR], admin, &[], 77);
-    reel.end();
+    recordings.end();
 }

@@ -36,7 +36,7 @@ impl Recordings {
     /// # Panics
     /// If CI would record them, where they are not reviewed.
     #[expect(clippy::disallowed_methods, reason = "whoever runs the suites says whether they record")]
-    pub(crate) fn of(name: &str) -> Self {
+    pub(crate) fn open(name: &str) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_made_anew = is_set("RECORD");
         assert!(!(is_made_anew && is_set("CI")), "RECORD is set in CI: nothing would be compared");
@@ -45,32 +45,38 @@ impl Recordings {
     }
 
     /// None of these may be seen either.
-    pub(crate) fn hides(mut self, secrets: &[&str]) -> Self {
+    pub(crate) fn with_secrets(mut self, secrets: &[&str]) -> Self {
         self.secrets.extend(secrets.iter().map(|secret| (*secret).to_owned()));
         self
     }
 
     /// Takes what was shown of `scene` there.
-    pub(crate) fn take(&mut self, scene: &str, setting: Setting, shown: &str) {
-        self.take_with(scene, setting, shown, &[]);
+    pub(crate) fn compare(&mut self, scenario: &str, setting: Setting, output: &str) {
+        self.compare_with_commands(scenario, setting, output, &[]);
     }
 
     /// The same where each of `whole` is to be pasted, and so is shown on one line however wide it
     /// is.
-    pub(crate) fn take_with(&mut self, scene: &str, setting: Setting, shown: &str, whole: &[String]) {
-        let name = format!("{scene}.{}.ansi", setting.name);
-        let (shown, path) = (normalize_output(shown), self.folder.join(&name));
+    pub(crate) fn compare_with_commands(
+        &mut self,
+        scenario: &str,
+        setting: Setting,
+        output: &str,
+        whole: &[String],
+    ) {
+        let name = format!("{scenario}.{}.ansi", setting.name);
+        let (output, path) = (normalize_output(output), self.folder.join(&name));
         let whole: Vec<String> = whole.iter().map(|text| normalize_output(text)).collect();
-        let faults = faults(&shown, setting, &whole, &self.secrets);
+        let faults = faults(&output, setting, &whole, &self.secrets);
         self.wrong.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
         assert!(self.taken.insert(name), "{} is taken twice", path.display());
         if self.is_made_anew {
-            fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, &shown)).expect("recorded");
+            fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, &output)).expect("recorded");
             return;
         }
         match fs::read_to_string(&path) {
-            Ok(before) if before == shown => {}
-            Ok(before) => self.wrong.push(format!("{}\n{}", path.display(), difference(&before, &shown))),
+            Ok(before) if before == output => {}
+            Ok(before) => self.wrong.push(format!("{}\n{}", path.display(), difference(&before, &output))),
             Err(error) => self.wrong.push(format!("{}: {error}", path.display())),
         }
     }
@@ -103,24 +109,24 @@ impl Recordings {
 }
 
 /// What must not be in any recording.
-fn faults(shown: &str, setting: Setting, whole: &[String], secrets: &[String]) -> Vec<String> {
+fn faults(output: &str, setting: Setting, whole: &[String], secrets: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
     // A terminal without colours is one all the same: how far a run has come is overwritten there.
     let is_obeyed = |letter: char| letter == '\n' || (letter == '\r' && setting == NO_COLOR);
-    if !setting.obeys_escapes() && shown.contains(|letter: char| letter.is_control() && !is_obeyed(letter)) {
+    if !setting.obeys_escapes() && output.contains(|letter: char| letter.is_control() && !is_obeyed(letter)) {
         faults.push("it holds control characters".to_owned());
     }
-    if !setting.is_utf_8() && !shown.is_ascii() {
+    if !setting.is_utf_8() && !output.is_ascii() {
         faults.push("it is not ASCII".to_owned());
     }
     let has_token = SECRETS
         .iter()
-        .any(|begins| shown.split(begins).skip(1).any(|rest| rest.starts_with(is_token_character)));
-    let has_secret = has_token || secrets.iter().any(|secret| shown.contains(secret));
+        .any(|begins| output.split(begins).skip(1).any(|rest| rest.starts_with(is_token_character)));
+    let has_secret = has_token || secrets.iter().any(|secret| output.contains(secret));
     faults.extend(has_secret.then(|| "it holds a secret".to_owned()));
     let is_too_wide = |line: &&str| setting.columns.is_some_and(|columns| width(line) > usize::from(columns));
     let is_whole = |line: &str| whole.iter().any(|text| line.trim() == text);
-    let plain = without_escapes(shown);
+    let plain = without_escapes(output);
     let too_wide = plain.lines().filter(is_too_wide).filter(|line| !is_whole(line));
     faults.extend(too_wide.map(|line| format!("a line is {} columns wide: {line}", width(line))));
     // Where something is asked for, the cursor stands after a blank.

@@ -38,32 +38,32 @@ fn redirect_watcher(guest: &Guest) {
 
 /// A login that is accepted and expires in this many days.
 #[track_caller]
-fn sign_in_for_days(place: &ClaudeGuest, days: u64) -> Login {
-    let login = place.sign_in("alice");
+fn sign_in_for_days(host: &ClaudeGuest, days: u64) -> Login {
+    let login = host.sign_in("alice");
     let mut oauth = login.oauth_object(milliseconds_in_hours(8));
     oauth["refreshTokenExpiresAt"] = in_hours(days * 24).millis().into();
-    place.guest.put_login("alice", &json!({ "claudeAiOauth": oauth }).to_string());
+    host.guest.put_login("alice", &json!({ "claudeAiOauth": oauth }).to_string());
     login
 }
 
 #[test]
 fn own_status_output_equals_its_recordings() {
-    let (place, _bao, people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     let alice = CommandUser::new(guest, "alice");
-    let mut reel = Recordings::of("status").hides(&[&people[0].token(), "key-of-hers"]);
-    let mut take = |scene: &str, settings: &[_], somebody: CommandUser<'_>, code: i32| {
+    let mut recordings = Recordings::open("status").with_secrets(&[&users[0].token(), "key-of-hers"]);
+    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, code: i32| {
         for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &["status"]);
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take(scene, *setting, &shown);
+            let (ended, output) = somebody.run(*setting, &["status"]);
+            assert_eq!(ended, Some(code), "{output}");
+            recordings.compare(scenario, *setting, &output);
         }
     };
     take("never-synced", &[NARROW], alice, 79);
 
     redirect_watcher(guest);
     guest.resume();
-    sign_in_for_days(&place, 30);
+    sign_in_for_days(&host, 30);
     guest.sync("alice").expect_success("the first sync");
     advance_hours(guest, "alice", 3);
     schedule_sync_in_five_hours(guest);
@@ -73,22 +73,22 @@ fn own_status_output_equals_its_recordings() {
     advance_hours(guest, "alice", 20);
     take("overdue", &[NARROW], alice, 1);
 
-    sign_in_for_days(&place, 3);
+    sign_in_for_days(&host, 3);
     guest.sync("alice").expect_success("a warning is no failure");
     advance_hours(guest, "alice", 3);
     take("expires-soon", &[NARROW, WIDE, C], alice, 0);
 
     // The login is cleared, here and in the store.
-    let emptied = cleared_login(&guest.login_of("alice"));
+    let cleared = cleared_login(&guest.login_of("alice"));
     guest.forget_state("alice");
-    people[0].put_document(&json!({}));
-    guest.put_login("alice", &emptied);
+    users[0].put_document(&json!({}));
+    guest.put_login("alice", &cleared);
     assert_eq!(guest.sync("alice").code, Some(79));
     advance_hours(guest, "alice", 3);
     take("cleared", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
     guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
     take("not-enrolled", &[NARROW], alice, 79);
-    reel.end();
+    recordings.end();
 }
 
 /// Returns the published state of a user's sync, without running one.
@@ -104,10 +104,10 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
 fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let root = CommandUser::new(&guest, "root");
-    let mut reel = Recordings::of("status-all");
+    let mut recordings = Recordings::open("status-all");
     // One is well, one has lost a login, one has never been looked at.
-    let lasting = healthy("one", in_hours(6).millis());
-    guest.put_login("alice", &lasting);
+    let valid = healthy("one", in_hours(6).millis());
+    guest.put_login("alice", &valid);
     guest.put_login("bob", &cleared_login(&fresh("two")));
     for user in ["alice", "bob"] {
         // Not by its service, which wants the watch back: whichever of the two is first keeps the
@@ -118,9 +118,9 @@ fn status_of_all_users_equals_its_recordings() {
         advance_hours(&guest, user, 3);
     }
     for setting in ALL_SETTINGS {
-        let (code, shown) = root.runs(setting, &["status"]);
-        assert_eq!(code, Some(79), "{shown}");
-        reel.take("three", setting, &shown);
+        let (code, output) = root.run(setting, &["status"]);
+        assert_eq!(code, Some(79), "{output}");
+        recordings.compare("three", setting, &output);
     }
 
     // Names of a directory server, and states that users can publish.
@@ -147,16 +147,16 @@ fn status_of_all_users_equals_its_recordings() {
         guest.write(&path, "root", "600", state.to_string().as_bytes());
     }
     for setting in [NARROW, WIDE, C, PIPE] {
-        let (code, shown) = root.runs(setting, &["status"]);
-        assert_eq!(code, Some(79), "{shown}");
-        reel.take("odd-names", setting, &shown);
+        let (code, output) = root.run(setting, &["status"]);
+        assert_eq!(code, Some(79), "{output}");
+        recordings.compare("odd-names", setting, &output);
     }
-    let (code, shown) = root.runs(NARROW, &["status", "dora"]);
-    assert_eq!(code, Some(1), "{shown}");
-    reel.take("unknown-user", NARROW, &shown);
+    let (code, output) = root.run(NARROW, &["status", "dora"]);
+    assert_eq!(code, Some(1), "{output}");
+    recordings.compare("unknown-user", NARROW, &output);
     guest.run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*").expect_success("nobody");
-    let (code, shown) = root.runs(NARROW, &["status"]);
-    assert_eq!(code, Some(0), "{shown}");
-    reel.take("no-users", NARROW, &shown);
-    reel.end();
+    let (code, output) = root.run(NARROW, &["status"]);
+    assert_eq!(code, Some(0), "{output}");
+    recordings.compare("no-users", NARROW, &output);
+    recordings.end();
 }

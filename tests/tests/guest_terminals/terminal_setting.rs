@@ -62,13 +62,13 @@ impl<'a> CommandUser<'a> {
 
     /// Runs `cas-sync` with these words; its exit code, and all that was shown.
     #[track_caller]
-    pub(crate) fn runs(self, setting: Setting, words: &[&str]) -> (Option<i32>, String) {
-        self.talks(setting, words, b"", |_| {})
+    pub(crate) fn run(self, setting: Setting, words: &[&str]) -> (Option<i32>, String) {
+        self.run_with_dialog(setting, words, b"", |_| {})
     }
 
     /// The same where there is something to say: at a terminal what `talk` types, else `input`.
     #[track_caller]
-    pub(crate) fn talks(
+    pub(crate) fn run_with_dialog(
         self,
         setting: Setting,
         words: &[&str],
@@ -82,8 +82,8 @@ impl<'a> CommandUser<'a> {
             Some(columns) => {
                 let terminal = self.guest.run_at_terminal(self.name, &variables, &command, columns);
                 talk(&terminal);
-                let (status, shown, _) = terminal.finish_with_output();
-                (status.code(), shown.replace("\r\n", "\n"))
+                let (status, output, _) = terminal.finish_with_output();
+                (status.code(), output.replace("\r\n", "\n"))
             }
         }
     }

@@ -93,10 +93,10 @@ fn unstoppable_unit_does_not_keep_others_running() {
 
     let ended = guest.run("cas-sync unenroll alice");
 
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.code, Some(1), "{said}");
-    assert!(said.contains("alice is unenrolled, but not completely: "), "{said}");
-    assert!(said.contains(timer) && said.contains(watch), "{said}");
+    let output = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.code, Some(1), "{output}");
+    assert!(output.contains("alice is unenrolled, but not completely: "), "{output}");
+    assert!(output.contains(timer) && output.contains(watch), "{output}");
     let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
     assert_eq!([timer, watch].map(state), ["active", "active"].map(of_nobody));
     let left = guest
@@ -123,8 +123,8 @@ fn enroll_without_a_running_systemd_enables_the_units() {
     let elsewhere = |script: &str| {
         guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
     };
-    let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
-    assert!(said.contains("systemd is not running"), "{said}");
+    let output = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
+    assert!(output.contains("systemd is not running"), "{output}");
     let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
     let expected = "claude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
@@ -134,10 +134,10 @@ fn enroll_without_a_running_systemd_enables_the_units() {
     elsewhere("cas-sync unenroll alice").expect_success("unenrolling");
     assert_eq!(guest.run(links).text(), "");
 
-    let said = elsewhere(
+    let output = elsewhere(
         "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync unenroll bob",
     );
-    assert!(said.expect_success("without systemctl").text().contains("systemctl is not installed"));
+    assert!(output.expect_success("without systemctl").text().contains("systemctl is not installed"));
 }
 
 /// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
@@ -148,8 +148,8 @@ fn unenroll_names_processes_that_still_run() {
         .run("d=/run/systemd/system/claude-auth-sync@alice.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"setsid sleep 600 &\"\\n' >$d/leave.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service && rm -r $d && systemctl daemon-reload")
         .expect_success("a run that leaves something behind");
     let process = guest.run("pgrep -u alice -x sleep").expect_success("it runs").text();
-    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(said.contains(&format!("process {}", process.trim())), "{said}");
-    let said = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
-    assert!(!said.contains("process "), "{said}");
+    let output = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
+    assert!(output.contains(&format!("process {}", process.trim())), "{output}");
+    let output = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
+    assert!(!output.contains("process "), "{output}");
 }

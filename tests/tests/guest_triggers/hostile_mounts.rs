@@ -56,7 +56,7 @@ fn lookup_hangs(guest: &Guest, path: &str, culprit: &str) {
 
 #[track_caller]
 fn pid_1_answers(guest: &Guest, when: &str) {
-    CommandResult::within(IMMEDIATE_LIMIT, when, || guest.run("systemctl is-active dbus.socket"))
+    CommandResult::run_within(IMMEDIATE_LIMIT, when, || guest.run("systemctl is-active dbus.socket"))
         .expect_success(when);
 }
 
@@ -165,8 +165,8 @@ fn commands_finish(guest: &Guest) {
         println!("{command}: {:?} after {:?}", ended.code, ended.took);
         assert!(ended.code.is_some_and(|code| code < 100), "{command}: {:?} {}", ended.code, ended.text());
     }
-    let said = bounded("cas-sync status").text();
-    assert!(said.contains("alice") && said.contains("carol"), "{said}");
+    let output = bounded("cas-sync status").text();
+    assert!(output.contains("alice") && output.contains("carol"), "{output}");
 }
 
 fn roster() -> String {

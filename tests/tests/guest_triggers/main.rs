@@ -18,10 +18,10 @@ use cas_tests::{TIMEOUT, wait_until};
 
 /// Boots a guest with running units, these users enrolled, and their first syncs done.
 #[track_caller]
-fn host(suite: Suite, people: &[&str]) -> Guest {
+fn host(suite: Suite, users: &[&str]) -> Guest {
     let guest = Guest::boot_with_product(suite);
     guest.resume();
-    for user in people {
+    for user in users {
         enroll(&guest, user);
     }
     guest

@@ -24,8 +24,8 @@ fn memory_priority_is_for_a_refresh_alone_on_trixie() {
 }
 
 fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
-    let desk = ClaudeGuest::with_product(suite, &[]);
-    let guest = &desk.guest;
+    let machine = ClaudeGuest::with_product(suite, &[]);
+    let guest = &machine.guest;
     let program = |name: &str, rest: &str| {
         guest.write(
             &format!("/usr/local/bin/{name}"),
@@ -49,16 +49,16 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
     assert_eq!(scores(guest, "told"), ["0"]);
 
-    desk.sign_in_yesterday("alice");
-    desk.anthropic.forget_requests();
-    desk.anthropic.hold_refreshes(true);
+    machine.sign_in_yesterday("alice");
+    machine.anthropic.forget_requests();
+    machine.anthropic.hold_refreshes(true);
     guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync that refreshes");
-    assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
+    assert!(machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
     let group = property(guest, SERVICE, "ControlGroup");
     let at_work = guest
         .run(&format!("for p in $(cat '/sys/fs/cgroup{group}/cgroup.procs'); do echo $(cat /proc/$p/comm /proc/$p/oom_score_adj); done"))
         .text();
-    desk.anthropic.hold_refreshes(false);
+    machine.anthropic.hold_refreshes(false);
     wait_until("the sync has ended", || is_inactive(guest, "alice"));
     let protected = if can_protect { " -500" } else { " 0" };
     let (sync, client): (Vec<_>, Vec<_>) = at_work.lines().partition(|line| line.starts_with("cas-sync"));
@@ -67,8 +67,8 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
 
     guest.run("rm /home/alice/asked").expect_success("what the refresh noted");
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that verifies a login");
-    let asked = scores(guest, "asked");
-    assert!(!asked.is_empty() && asked.iter().all(|score| score == "0"), "{asked:?}");
+    let requests = scores(guest, "asked");
+    assert!(!requests.is_empty() && requests.iter().all(|score| score == "0"), "{requests:?}");
 }
 
 /// Whether root may protect a process at all. Where the machine gives it no CAP_SYS_RESOURCE, systemd leaves the scores as

@@ -32,12 +32,12 @@ fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
         .run("d=/run/systemd/system/claude-auth-sync@alice.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl daemon-reload")
         .expect_success("a timer that unenrolling cannot stop");
 
-    let said = guest.remove_package().expect_success("it does not fail for that").text();
+    let output = guest.remove_package().expect_success("it does not fail for that").text();
 
-    assert!(said.contains("alice is unenrolled, but not completely: "), "{said}");
+    assert!(output.contains("alice is unenrolled, but not completely: "), "{output}");
     assert!(
-        said.contains("cannot remove /var/lib/claude-auth-sync/enrolled/alice: Device or resource busy"),
-        "{said}"
+        output.contains("cannot remove /var/lib/claude-auth-sync/enrolled/alice: Device or resource busy"),
+        "{output}"
     );
     wait_until("everything else is gone", || {
         guest.remaining_product_files() == "/var/lib/claude-auth-sync/enrolled\n"

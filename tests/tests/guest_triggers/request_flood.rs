@@ -52,16 +52,16 @@ fn delays(guest: &Guest) -> Vec<Duration> {
         guest.forget_request_limits();
         let before = started_at();
         // By the program that a login leaves behind when it finds the queue full.
-        let asked = guest
+        let requests = guest
             .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
             .expect_success("a request");
         wait_until("her sync starts", || started_at() != before);
         let started = guest.run(&format!(
             "date -d \"$(systemctl show --timestamp=us --property=ExecMainStartTimestamp --value {SERVICE})\" +%s%6N"
         ));
-        let [asked, started] = [asked, started]
+        let [requests, started] = [requests, started]
             .map(|microseconds| -> u64 { microseconds.text().trim().parse().expect("microseconds") });
-        delays.push(Duration::from_micros(started.saturating_sub(asked)));
+        delays.push(Duration::from_micros(started.saturating_sub(requests)));
     }
     delays.sort();
     delays

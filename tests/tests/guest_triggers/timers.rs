@@ -6,7 +6,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{enroll, host, property, runs, wait_for_runs, wait_until};
 
-const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SIX_HOURS: u64 = 6 * 3600;
 
 fn timer(user: &str) -> String {
@@ -16,17 +16,17 @@ fn timer(user: &str) -> String {
 /// Returns when a user's timer elapses next, in seconds since the epoch.
 #[track_caller]
 fn next(guest: &Guest, user: &str) -> u64 {
-    let shown = property(guest, &timer(user), "NextElapseUSecRealtime");
-    let seconds = guest.run(&format!("date -d '{shown}' +%s")).expect_success("a time").text();
-    seconds.trim().parse().unwrap_or_else(|_| panic!("{shown:?}"))
+    let output = property(guest, &timer(user), "NextElapseUSecRealtime");
+    let seconds = guest.run(&format!("date -d '{output}' +%s")).expect_success("a time").text();
+    seconds.trim().parse().unwrap_or_else(|_| panic!("{output:?}"))
 }
 
 #[test]
 fn timer_offset_is_fixed_per_user() {
-    let guest = host(Suite::Bookworm, &PEOPLE);
-    let times = || PEOPLE.map(|user| next(&guest, user));
+    let guest = host(Suite::Bookworm, &USERS);
+    let times = || USERS.map(|user| next(&guest, user));
     let first = times();
-    assert_eq!(BTreeSet::from(first).len(), PEOPLE.len(), "{first:?}");
+    assert_eq!(BTreeSet::from(first).len(), USERS.len(), "{first:?}");
     let now = guest.run("date +%s").text().trim().parse::<u64>().expect("a time");
     for time in first {
         assert!(time % SIX_HOURS <= 3600, "within the hour after 0, 6, 12 and 18 o'clock: {first:?}");

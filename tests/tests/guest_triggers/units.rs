@@ -70,7 +70,7 @@ fn units_work_for_unusual_names_and_homes_on_trixie() {
 
 fn check_units_for_unusual_users(suite: Suite) {
     let guest = host(suite, &[]);
-    let people = [
+    let users = [
         ("dora", "--base-dir /srv/people --gid users"),
         ("jean-luc", "--base-dir /srv/people --gid games"),
         ("a.b", "--home-dir /var/lib/homes/a.b"),
@@ -79,7 +79,7 @@ fn check_units_for_unusual_users(suite: Suite) {
         ("4you", ""),
         ("_x", ""),
     ];
-    for (user, options) in people {
+    for (user, options) in users {
         guest
             .run(&format!(
                 "mkdir -p /srv/people /var/lib/homes; useradd --badname --create-home {options} '{user}'"
@@ -104,10 +104,10 @@ fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     guest
         .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
         .expect_success("useradd");
-    let said = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
+    let output = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
     let remedy =
         "`systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths=/usr/people/dora";
-    assert!(said.contains(remedy), "{said}");
+    assert!(output.contains(remedy), "{output}");
     let service = "claude-auth-sync@dora.service";
     assert!(!guest.run(&format!("systemctl start {service}")).succeeded(), "it cannot keep its state");
     guest
@@ -138,10 +138,11 @@ fn user_whose_name_fits_no_unit_is_enrolled_with_a_warning() {
     let guest = host(Suite::Bookworm, &[]);
     for user in ["jörg", "x$", "DOM+eve"] {
         guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
-        let said = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
+        let output = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
         assert!(
-            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as the user"),
-            "{said}"
+            output.contains(&format!("{user} is enrolled"))
+                && output.contains("run `cas-sync run` as the user"),
+            "{output}"
         );
         guest.run(&format!("cas-sync unenroll '{user}'")).expect_success("unenrolling");
     }
@@ -161,10 +162,10 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     // Enrolling a user, or a sync by hand, does not end a pause.
-    let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
+    let output = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
     assert!(
-        said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),
-        "{said}"
+        output.contains("carol is enrolled") && output.contains("systemctl start claude-auth-sync.target"),
+        "{output}"
     );
     guest.run("systemctl start claude-auth-sync@bob.service").expect_success("by hand");
     thread::sleep(Duration::from_secs(2));
@@ -176,7 +177,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     assert_eq!(running().trim(), "3");
     guest.ssh("alice", "true").expect_success("her next login");
     wait_for_runs(&guest, "alice", 2);
-    let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
-    assert_eq!(said, "alice was enrolled already; nothing was changed.\n");
+    let output = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
+    assert_eq!(output, "alice was enrolled already; nothing was changed.\n");
     assert_eq!(failed(&guest), "");
 }

@@ -5,7 +5,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, home, host, property, wait_until};
 
-const PEOPLE: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
+const USERS: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
 
 #[test]
 fn watcher_restores_an_overwritten_login_on_bookworm() {
@@ -19,7 +19,7 @@ fn watcher_restores_an_overwritten_login_on_trixie() {
 
 fn check_watcher_in_its_unit(suite: Suite) {
     let guest = host(suite, &[]);
-    for (user, options) in PEOPLE {
+    for (user, options) in USERS {
         guest
             .run(&format!("mkdir -p /srv/people; useradd --create-home {options} {user} && runuser -u {user} -- mkdir -m 700 $(getent passwd {user} | cut -d: -f6)/.claude"))
             .expect_success("useradd");

@@ -10,7 +10,7 @@ use cas_core::outcome::state_report::StateReport;
 use cas_tests::test_user::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 
-use crate::scenario::{Scene, Subject};
+use crate::scenario::{Scenario, Subject};
 
 /// Claude Code's locks, below the home.
 pub(crate) const LOCKS: [&str; 3] =
@@ -31,7 +31,7 @@ const MOMENTS: [&str; 9] = [
 
 /// What lies in the home and in the store.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct DiskState {
     /// What the scene is about, as it is now; null where there is nothing.
     pub subject: Value,
     /// Temporary files left behind.
@@ -45,24 +45,24 @@ pub(crate) struct World {
     document: Option<(u64, Value)>,
 }
 
-impl World {
+impl DiskState {
     /// Looks at everything; a file of ours that is torn, or open to others, fails the test at once.
-    pub(crate) fn look(scene: &Scene) -> Self {
-        let mut world = Self {
+    pub(crate) fn look(scenario: &Scenario) -> Self {
+        let mut state = Self {
             subject: Value::Null,
             temporaries: Vec::new(),
             locks: Vec::new(),
             files: BTreeMap::new(),
-            document: scene.document().map(|(version, fields)| (version, without_times(fields))),
+            document: scenario.document().map(|(version, fields)| (version, without_times(fields))),
         };
-        world.collect(&scene.test_user().home(), "");
-        let file = |name: &str| world.files.get(name).cloned().unwrap_or_default();
-        world.subject = match scene.subject() {
+        state.collect(&scenario.test_user().home(), "");
+        let file = |name: &str| state.files.get(name).cloned().unwrap_or_default();
+        state.subject = match scenario.subject() {
             Subject::Login => file(LOGIN),
             Subject::EnvFile => file(ENV_FILE),
-            Subject::Document => world.document.clone().map(|(_, fields)| fields).unwrap_or_default(),
+            Subject::Document => state.document.clone().map(|(_, fields)| fields).unwrap_or_default(),
         };
-        world
+        state
     }
 
     fn collect(&mut self, home: &Path, below: &str) {

@@ -10,19 +10,19 @@ mod sweep;
 
 use cas_tests::openbao::Policy;
 
-use crate::scenario::Scene;
+use crate::scenario::Scenario;
 use crate::sweep::sweep;
 
 #[test]
 fn killed_restore_from_the_history_is_recovered() {
-    let swept = sweep(&Scene::restore_from_history());
+    let swept = sweep(&Scenario::restore_from_history());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
 fn killed_restore_from_the_store_is_recovered() {
-    let swept = sweep(&Scene::restore_from_the_store());
+    let swept = sweep(&Scenario::restore_from_the_store());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
@@ -32,34 +32,34 @@ fn killed_restore_from_the_store_is_recovered() {
 /// (`docs/architecture.md`).
 #[test]
 fn killed_restore_of_a_missing_file_counts_as_restored() {
-    let swept = sweep(&Scene::restore_of_missing_file());
+    let swept = sweep(&Scenario::restore_of_missing_file());
     assert!(swept.spent > 0 && swept.spent < swept.points / 2, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
 fn killed_backup_by_merge_is_recovered() {
-    let swept = sweep(&Scene::backup(Policy::Patch));
+    let swept = sweep(&Scenario::backup(Policy::Patch));
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
 fn killed_backup_by_replacement_is_recovered() {
-    let swept = sweep(&Scene::backup(Policy::Update));
+    let swept = sweep(&Scenario::backup(Policy::Update));
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
 fn killed_activation_of_a_setup_token_is_recovered() {
-    let swept = sweep(&Scene::new_setup_token());
+    let swept = sweep(&Scenario::new_setup_token());
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
 fn killed_removal_of_a_setup_token_is_recovered() {
-    let swept = sweep(&Scene::withdrawn_setup_token());
+    let swept = sweep(&Scenario::withdrawn_setup_token());
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }

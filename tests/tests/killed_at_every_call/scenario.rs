@@ -12,10 +12,10 @@ use cas_tests::openbao::{Bao, Policy, Socket};
 use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
-use crate::disk_state::{LOCKS, World};
+use crate::disk_state::{DiskState, LOCKS};
 
 /// The world before each run.
-pub(crate) struct Scene {
+pub(crate) struct Scenario {
     // Dropped in this order: the server ends before its network does.
     store: Option<Store>,
     test_user: TestUser,
@@ -39,7 +39,7 @@ pub(crate) enum Subject {
     Document,
 }
 
-impl Scene {
+impl Scenario {
     /// A cleared login, and a backup in the history.
     pub(crate) fn restore_from_history() -> Self {
         let test_user = TestUser::create();
@@ -47,7 +47,7 @@ impl Scene {
         test_user.put(LOGIN, &login);
         assert!(test_user.sync().status.success());
         test_user.put(LOGIN, &cleared_login(&login));
-        Self::with(test_user, None, Subject::Login)
+        Self::new(test_user, None, Subject::Login)
     }
 
     /// No login file at all, and a copy in the history whose access token has ended.
@@ -56,7 +56,7 @@ impl Scene {
         test_user.put(LOGIN, &healthy("one", now_ms() - HOUR_MS));
         assert!(test_user.sync().status.success());
         test_user.remove(LOGIN);
-        Self::with(test_user, None, Subject::Login)
+        Self::new(test_user, None, Subject::Login)
     }
 
     /// A cleared login on a machine without a history, and a backup in the store.
@@ -65,7 +65,7 @@ impl Scene {
         let login = fresh("one");
         let store = Store::new(&test_user, Policy::Patch, document_with(&login));
         test_user.put(LOGIN, &cleared_login(&login));
-        Self::with(test_user, Some(store), Subject::Login)
+        Self::new(test_user, Some(store), Subject::Login)
     }
 
     /// A login newer than the copies in the history and in the store.
@@ -77,7 +77,7 @@ impl Scene {
         test_user.put(LOGIN, &old);
         assert!(test_user.sync().status.success());
         test_user.put(LOGIN, &fresh("two"));
-        Self::with(test_user, Some(store), Subject::Document)
+        Self::new(test_user, Some(store), Subject::Document)
     }
 
     /// Another setup-token in the store than in the env file.
@@ -88,7 +88,7 @@ impl Scene {
         let store = Store::new(&test_user, Policy::Patch, document);
         test_user.put(LOGIN, &fresh("one"));
         test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
-        Self::with(test_user, Some(store), Subject::EnvFile)
+        Self::new(test_user, Some(store), Subject::EnvFile)
     }
 
     /// A setup-token in the env file that the store knows no more; and a login to fall back to, not
@@ -100,10 +100,10 @@ impl Scene {
         let store = Store::new(&test_user, Policy::Patch, document);
         test_user.put(LOGIN, &fresh("two"));
         test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
-        Self::with(test_user, Some(store), Subject::EnvFile)
+        Self::new(test_user, Some(store), Subject::EnvFile)
     }
 
-    fn with(test_user: TestUser, store: Option<Store>, subject: Subject) -> Self {
+    fn new(test_user: TestUser, store: Option<Store>, subject: Subject) -> Self {
         let home = test_user.save_home("home-before");
         Self { store, test_user, home, subject }
     }
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     /// Returns true if the one restore of this login is used: recorded, without a file.
-    pub(crate) fn consumes_restore(&self, torn: &World) -> bool {
+    pub(crate) fn consumes_restore(&self, torn: &DiskState) -> bool {
         let ledger = fs::read(self.test_user.path(&format!("{STATE}/ledger.json"))).unwrap_or_default();
         let ledger: Ledger = serde_json::from_slice(&ledger).unwrap_or_default();
         torn.subject.is_null() && ledger.pending_restore.is_some_and(|intent| intent.replaces.is_none())
@@ -155,8 +155,8 @@ impl Scene {
 impl Store {
     fn new(test_user: &TestUser, policy: Policy, document: Value) -> Self {
         let bao = test_user.bao();
-        let person = test_user.use_store(&bao, policy);
-        Self { socket: bao.socket(), path: person.path("data"), document, _bao: bao }
+        let vault_user = test_user.use_store(&bao, policy);
+        Self { socket: bao.socket(), path: vault_user.path("data"), document, _bao: bao }
     }
 
     fn reset(&self) -> u64 {

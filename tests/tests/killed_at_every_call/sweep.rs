@@ -1,7 +1,7 @@
 //! One kill after the other, and what is looked at after each.
 
-use crate::disk_state::World;
-use crate::scenario::Scene;
+use crate::disk_state::DiskState;
+use crate::scenario::Scenario;
 use crate::strace::{Calls, kill_at};
 
 /// What a sweep came across.
@@ -20,30 +20,30 @@ pub(crate) struct Swept {
 }
 
 /// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
-pub(crate) fn sweep(scene: &Scene) -> Swept {
-    let begin = scene.begin();
-    let old = World::look(scene);
-    let calls = Calls::trace_run(scene.test_user());
-    let new = World::look(scene);
+pub(crate) fn sweep(scenario: &Scenario) -> Swept {
+    let begin = scenario.begin();
+    let old = DiskState::look(scenario);
+    let calls = Calls::trace_run(scenario.test_user());
+    let new = DiskState::look(scenario);
     assert_ne!(old.subject, new.subject, "the run did what the scene is about");
     let written = new.versions_since(begin);
-    expect_success(scene, "a second undisturbed run");
-    let final_state = World::look(scene);
+    expect_success(scenario, "a second undisturbed run");
+    let final_state = DiskState::look(scenario);
     assert_eq!(final_state.versions_since(begin), written, "a second run has nothing to write");
 
     let mut swept = Swept::default();
     for (name, numbers) in calls.points() {
         for nth in numbers {
-            let begin = scene.begin();
-            if !kill_at(scene.test_user(), name, nth) {
+            let begin = scenario.begin();
+            if !kill_at(scenario.test_user(), name, nth) {
                 break;
             }
             let place = format!("killed at {name} number {nth}");
             swept.points += 1;
-            let torn = World::look(scene);
+            let torn = DiskState::look(scenario);
             torn.assert_whole(&old, &new, &place);
             swept.note(&torn, &old);
-            match finish(scene, &torn, &final_state, &place) {
+            match finish(scenario, &torn, &final_state, &place) {
                 // Neither lost nor written twice.
                 Some(finished) => assert_eq!(finished.versions_since(begin), written, "{place}"),
                 None => swept.spent += 1,
@@ -57,15 +57,15 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
 
 /// Runs again, and compares with the result of an undisturbed run. Returns `None` if the one
 /// restore was used.
-fn finish(scene: &Scene, torn: &World, final_state: &World, place: &str) -> Option<World> {
-    scene.age_locks();
-    if scene.consumes_restore(torn) {
-        let output = scene.test_user().sync();
+fn finish(scenario: &Scenario, torn: &DiskState, final_state: &DiskState, place: &str) -> Option<DiskState> {
+    scenario.age_locks();
+    if scenario.consumes_restore(torn) {
+        let output = scenario.test_user().sync();
         assert_eq!(output.status.code(), Some(79), "{place}: a person must sign in: {output:?}");
         return None;
     }
-    expect_success(scene, place);
-    let finished = World::look(scene);
+    expect_success(scenario, place);
+    let finished = DiskState::look(scenario);
     finished.assert_same(final_state, place);
     // A run that has nothing to write takes no lock, and so finds none: the next client does, and
     // takes it over.
@@ -74,13 +74,13 @@ fn finish(scene: &Scene, torn: &World, final_state: &World, place: &str) -> Opti
     Some(finished)
 }
 
-fn expect_success(scene: &Scene, place: &str) {
-    let output = scene.test_user().sync();
+fn expect_success(scenario: &Scenario, place: &str) {
+    let output = scenario.test_user().sync();
     assert!(output.status.success() && output.stderr.is_empty(), "{place}, the next run: {output:?}");
 }
 
 impl Swept {
-    fn note(&mut self, torn: &World, old: &World) {
+    fn note(&mut self, torn: &DiskState, old: &DiskState) {
         let is_old = torn.subject == old.subject;
         self.before_the_change += usize::from(is_old);
         self.after_the_change += usize::from(!is_old);

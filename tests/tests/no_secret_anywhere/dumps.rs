@@ -27,8 +27,8 @@ struct AtWork<'world> {
 }
 
 impl<'world> AtWork<'world> {
-    fn start(test_user: &'world TestUser, person: &str, command: &str) -> Self {
-        let script = format!("ulimit -c unlimited; cd /tmp; exec {person} {command}");
+    fn start(test_user: &'world TestUser, vault_user: &str, command: &str) -> Self {
+        let script = format!("ulimit -c unlimited; cd /tmp; exec {vault_user} {command}");
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &script]).env_clear().env("PATH", "/usr/bin:/bin");
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -85,18 +85,18 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
     test_user.set_store_url(&fake.address());
     test_user.put(VAULT_TOKEN, &format!("{}\n", canaries.text(Secret::VaultToken)));
     fake.fail("secret/data", Fault::Silence);
-    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    let as_user = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
     let sync = format!("{} run", test_user.program("cas-sync").display());
     let login = format!(
         "{} login --reply=1 --deadline-ms=30000 --user {NAME}",
         test_user.program("cas-session").display()
     );
-    for (person, command) in [(as_person.as_str(), sync.as_str()), ("", login.as_str())] {
+    for (vault_user, command) in [(as_user.as_str(), sync.as_str()), ("", login.as_str())] {
         test_user.put(LOGIN, &cas_tests::claude_login::fresh(canaries.core(Secret::Login)));
         test_user.remove(".local/state/claude-auth-sync/store-contact.json");
         let asked = || fake.lines().iter().filter(|line| line.contains("secret/data")).count();
         let before = asked();
-        let program = AtWork::start(&test_user, person, command);
+        let program = AtWork::start(&test_user, vault_user, command);
         wait_until(command, || asked() > before);
         let status = fs::read_to_string(program.process().join("status")).expect("its status");
         assert!(status.contains(&format!("Uid:\t{UID}\t{UID}\t{UID}\t{UID}\n")), "{command}: {status}");
@@ -111,7 +111,7 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
     }
 
     // The same with a program that takes no care: this machine does dump, and does let others look.
-    let careless = AtWork::start(&test_user, &as_person, "/bin/sleep 60");
+    let careless = AtWork::start(&test_user, &as_user, "/bin/sleep 60");
     wait_until("sleep", || {
         fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))
     });
@@ -129,9 +129,9 @@ fn client_process_cannot_be_dumped() {
         cas_tests::claude_login::parsed(&String::from_utf8_lossy(&test_user.read(LOGIN).expect("there")));
     let token = file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned();
     test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Silence));
-    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    let as_user = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
     let sync =
-        AtWork::start(&test_user, &as_person, &format!("{} run", test_user.program("cas-sync").display()));
+        AtWork::start(&test_user, &as_user, &format!("{} run", test_user.program("cas-sync").display()));
     assert!(test_user.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
     let children = sync.process().join(format!("task/{}/children", sync.child.id()));
     let client = fs::read_to_string(children).expect("its children");

@@ -113,10 +113,10 @@ impl Watched {
 
     /// Runs a program as the user or as root, and records everything it starts. The secret `meant`
     /// may appear once.
-    fn run(&mut self, what: &str, as_person: bool, command: &[&str], meant: Option<&str>) -> Output {
+    fn run(&mut self, what: &str, as_user: bool, command: &[&str], meant: Option<&str>) -> Output {
         let trace = self.test_user.folder().join("trace");
         let trace_name = trace.display().to_string();
-        let user: &[&str] = if as_person { &["-u", NAME] } else { &[] };
+        let user: &[&str] = if as_user { &["-u", NAME] } else { &[] };
         let strace = ["-f", "-qq", "--seccomp-bpf", "-e", "trace=execve", "-v", "-s", "1000000"];
         let arguments = [user, &strace, &["-o", &trace_name], command].concat();
         let output = self.test_user.output(self.test_user.command_of_root("strace".as_ref(), &arguments));

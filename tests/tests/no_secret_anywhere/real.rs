@@ -13,12 +13,12 @@ use crate::observed_user::Watched;
 fn login_secrets_are_never_visible() {
     let mut watched = Watched::new(TestUser::create_with_claude);
     let bao = watched.test_user.bao();
-    let person = watched.test_user.use_store(&bao, Policy::Update);
+    let vault_user = watched.test_user.use_store(&bao, Policy::Update);
     let (prefix, core) =
-        person.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
+        vault_user.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
     watched.canaries.add(Secret::VaultToken, &prefix, &core);
     let sibling = watched.canaries.text(Secret::Sibling).to_owned();
-    person.put_document(&json!({ "vaultwarden_master_password": sibling }));
+    vault_user.put_document(&json!({ "vaultwarden_master_password": sibling }));
 
     watched.sign_in(-1);
     expect(
@@ -54,7 +54,7 @@ fn login_secrets_are_never_visible() {
     let token = watched.canaries.text(Secret::SetupToken).to_owned();
     watched.test_user.anthropic().accept_setup_token(&token);
     let document = json!({ "setup_token": token, "vaultwarden_master_password": sibling });
-    person.put_document(&document);
+    vault_user.put_document(&document);
     expect(&watched.sync("a new setup-token"), "OK setup-token", "");
     assert_eq!(
         watched.test_user.read(ENV_FILE),
@@ -65,18 +65,18 @@ fn login_secrets_are_never_visible() {
     watched.exec("a program with a setup-token");
     watched.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
     expect(&watched.sync("a revoked setup-token"), "FAIL", "");
-    person.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
+    vault_user.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
     watched.sync("a withdrawn setup-token");
     watched.exec("a program without a setup-token");
 
-    person.delete_document();
+    vault_user.delete_document();
     watched.sync("a deleted document");
     bao.seal();
     watched.sync("a sealed server");
     drop(bao);
     watched.sync("no server");
     watched.login("no server at a login");
-    drop(person);
+    drop(vault_user);
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }
 
@@ -113,8 +113,8 @@ fn setup_token_secrets_are_never_visible() {
     const PLANTED: &str = "given";
     let mut watched = Watched::new(TestUser::create_with_claude);
     let bao = watched.test_user.bao();
-    let person = watched.test_user.use_store(&bao, Policy::Update);
-    person.put_document(&json!({}));
+    let vault_user = watched.test_user.use_store(&bao, Policy::Update);
+    vault_user.put_document(&json!({}));
     watched.sign_in(8);
     let token = watched.canaries.text(Secret::SetupToken).to_owned();
     watched.test_user.put(PLANTED, &token);
@@ -129,7 +129,7 @@ fn setup_token_secrets_are_never_visible() {
     watched.test_user.anthropic().accept_setup_token(&token);
     let output = watched.shell(&set);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(person.fields()["setup_token"], json!(token));
+    assert_eq!(vault_user.fields()["setup_token"], json!(token));
     assert_eq!(watched.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
     watched.shell(&format!("{program} token show; {program} token show --json"));
     let output = watched.shell(&format!("{program} token import"));

@@ -24,8 +24,8 @@ fn check_installation(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     // The guest has neither a network nor package lists: whatever it depended on would be missing.
-    let said = guest.run(APT).expect_success("apt install").text();
-    assert!(!said.contains("***"), "{said}");
+    let output = guest.run(APT).expect_success("apt install").text();
+    assert!(!output.contains("***"), "{output}");
     guest.run("apt-get check").expect_success("nothing is missing");
     assert_eq!(guest.run("dpkg --audit").text(), "");
 
@@ -74,10 +74,11 @@ fn check_installation(suite: Suite) {
 fn legacy_script_name_runs_a_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
-    let said = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
-    assert!(said.starts_with("OK login complete"), "{said}");
-    let said = guest.ssh("alice", "claude-auth-sync run --no-verify").expect_success("with arguments").text();
-    assert!(said.starts_with("OK "), "{said}");
+    let output = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
+    assert!(output.starts_with("OK login complete"), "{output}");
+    let output =
+        guest.ssh("alice", "claude-auth-sync run --no-verify").expect_success("with arguments").text();
+    assert!(output.starts_with("OK "), "{output}");
     assert_eq!(
         guest.ssh("alice", "cas-sync").code,
         Some(2),
@@ -94,14 +95,14 @@ fn edited_pam_stack_is_reported_with_remedies() {
         .expect_success("an admin's line within the marks");
     let edited = guest.read("/etc/pam.d/common-session").expect("it is there");
 
-    let said = guest.install_package(&package());
+    let output = guest.install_package(&package());
 
     assert!(
-        said.contains("*** claude-auth-sync: INSTALLED, BUT AT NO LOGIN ANYTHING HAPPENS YET."),
-        "{said}"
+        output.contains("*** claude-auth-sync: INSTALLED, BUT AT NO LOGIN ANYTHING HAPPENS YET."),
+        "{output}"
     );
-    assert!(said.contains("***         session optional pam_cas_session.so"), "{said}");
-    assert!(said.contains("pam-auth-update --force"), "{said}");
+    assert!(output.contains("***         session optional pam_cas_session.so"), "{output}");
+    assert!(output.contains("pam-auth-update --force"), "{output}");
     assert_eq!(
         guest.read("/etc/pam.d/common-session").expect("it is there"),
         edited,
@@ -125,8 +126,8 @@ fn edited_pam_stack_is_reported_with_remedies() {
     assert!(!again.contains("***"), "with the line there, there is nothing to say: {again}");
 
     // Removing it cannot take that line away.
-    let said = guest.remove_package().expect_success("removing").text();
-    assert!(said.contains("pam_cas_session.so stays. It does no harm"), "{said}");
+    let output = guest.remove_package().expect_success("removing").text();
+    assert!(output.contains("pam_cas_session.so stays. It does no harm"), "{output}");
     assert_eq!(package_lines(&guest), 1);
     check_logins(&guest, "with the line and no module");
 
@@ -134,8 +135,8 @@ fn edited_pam_stack_is_reported_with_remedies() {
     guest
         .run("sed -i '/pam_echo.so/d; /pam_cas_session.so/d' /etc/pam.d/common-session")
         .expect_success("taking the edits back");
-    let said = guest.install_package(&package());
-    assert!(!said.contains("***"), "{said}");
+    let output = guest.install_package(&package());
+    assert!(!output.contains("***"), "{output}");
     assert_eq!(package_lines(&guest), 1);
 }
 
@@ -146,8 +147,8 @@ fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
     guest
         .run("pam-auth-update --package && sed -i '/^session.*pam_systemd.so/a session optional pam_echo.so file=/etc/greeting' /etc/pam.d/common-session")
         .expect_success("an admin's line within the marks");
-    let said = guest.install_package(&package());
-    assert!(said.contains("pam-auth-update --force"), "{said}");
+    let output = guest.install_package(&package());
+    assert!(output.contains("pam-auth-update --force"), "{output}");
     guest.run("pam-auth-update --force").expect_success("as it says");
     assert_eq!(package_lines(&guest), 1);
     guest.remove_package().expect_success("removing");
@@ -162,9 +163,9 @@ fn disabled_module_stays_disabled_with_a_short_note() {
     guest.run("pam-auth-update --disable claude-auth-sync").expect_success("switching it off");
     assert_eq!(package_lines(&guest), 0);
 
-    let said = guest.install_package(&package());
+    let output = guest.install_package(&package());
 
-    assert!(said.contains("the module is not enabled here") && !said.contains("***"), "{said}");
+    assert!(output.contains("the module is not enabled here") && !output.contains("***"), "{output}");
     assert_eq!(package_lines(&guest), 0);
     guest.run("pam-auth-update --enable claude-auth-sync").expect_success("as it says");
     assert_eq!(package_lines(&guest), 1);

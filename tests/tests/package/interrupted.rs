@@ -58,12 +58,12 @@ fn interrupted_installation_is_completed(suite: Suite) {
         is_killed(&guest, "--install /root/package.deb", point);
         check_logins(&guest, &format!("after installing was killed at {point:?}"));
         complete_installation(&guest, point);
-        let said = guest.purge_package().expect_success("purging").text();
+        let output = guest.purge_package().expect_success("purging").text();
         if matches!(point, Moves(_)) {
             // Debian's tool cannot tell what it was killed over from an edit; the remedy is named.
             assert!(
-                said.contains("pam_cas_session.so stays") && said.contains("pam-auth-update --force"),
-                "{said}"
+                output.contains("pam_cas_session.so stays") && output.contains("pam-auth-update --force"),
+                "{output}"
             );
             guest
                 .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
@@ -96,8 +96,8 @@ fn interrupted_upgrade_is_completed(suite: Suite) {
         complete_installation(&guest, point);
         // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
         guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
-        let said = guest.enroll("alice");
-        assert!(said.contains("was enrolled already"), "{point:?}: {said}");
+        let output = guest.enroll("alice");
+        assert!(output.contains("was enrolled already"), "{point:?}: {output}");
         guest
             .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-watch@alice.service")
             .expect_success(&format!("what runs for alice, killed at {point:?}"));
@@ -162,10 +162,10 @@ fn is_killed(guest: &Guest, arguments: &str, point: Point) {
 /// What an admin does who finds the machine so.
 #[track_caller]
 fn complete_installation(guest: &Guest, point: Point) {
-    let said = guest.run("dpkg --configure --pending 2>&1");
+    let output = guest.run("dpkg --configure --pending 2>&1");
     // Half unpacked, it has to be unpacked again, and dpkg says so.
-    let wants_reinstalling = said.text().replace('\n', " ").contains("you should  reinstall it");
-    assert!(said.succeeded() || wants_reinstalling, "{point:?}: {}", said.text());
+    let wants_reinstalling = output.text().replace('\n', " ").contains("you should  reinstall it");
+    assert!(output.succeeded() || wants_reinstalling, "{point:?}: {}", output.text());
     check_logins(guest, &format!("and what was begun was ended, {point:?}"));
     guest
         .run("dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1")

@@ -4,7 +4,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{check_logins, failed};
 
-const PEOPLE: usize = 250;
+const USERS: usize = 250;
 /// For each hundred of them.
 const MAX_CALLS: usize = 12;
 
@@ -18,7 +18,7 @@ fn many_users() -> Guest {
     guest
         .run(&format!(
             "cd /var/lib/claude-auth-sync/enrolled
-             for i in $(seq {PEOPLE}); do
+             for i in $(seq {USERS}); do
                 n=p$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >>/etc/passwd; echo \"$n:x:$u:\" >>/etc/group
                 install -m 644 /dev/null $n; echo $u >../identities/$n; install -m 600 /dev/null ../published/$n
                 timers=\"$timers claude-auth-sync@$n.timer\"; others=\"$others claude-auth-watch@$n.service\"
@@ -49,11 +49,11 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
         .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
         .expect_success("a timer that unenrolling cannot stop");
 
-    let said = guest.run("cas-sync unenroll --all 2>&1");
+    let output = guest.run("cas-sync unenroll --all 2>&1");
 
-    assert_eq!(said.code, Some(1), "{}", said.text());
-    let text = said.text();
-    assert_eq!(text.matches(" is no longer enrolled.").count(), PEOPLE, "alice and all but one");
+    assert_eq!(output.code, Some(1), "{}", output.text());
+    let text = output.text();
+    assert_eq!(text.matches(" is no longer enrolled.").count(), USERS, "alice and all but one");
     assert_eq!(text.matches("but not completely").count(), 1, "{text}");
     assert!(
         text.contains(
@@ -66,7 +66,7 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
     // Where systemctl refuses, it is asked once more for each unit of that hundred.
     assert!(alone <= 3 * 100 + 6, "{alone} times stop");
     let others = calls.lines().count() - alone;
-    assert!(others <= (PEOPLE / 100 + 1) * MAX_CALLS, "{others} calls: {calls}");
+    assert!(others <= (USERS / 100 + 1) * MAX_CALLS, "{others} calls: {calls}");
     assert_eq!(
         guest
             .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published")
@@ -84,11 +84,11 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
 fn removal_time_grows_linearly_with_users() {
     let guest = many_users();
     let removed = guest.remove_package().expect_success("removing");
-    println!("{PEOPLE} people: removed in {:?}", removed.took);
-    assert_eq!(removed.text().matches(" is no longer enrolled.").count(), PEOPLE + 1);
+    println!("{USERS} people: removed in {:?}", removed.took);
+    assert_eq!(removed.text().matches(" is no longer enrolled.").count(), USERS + 1);
     let calls = calls(&guest);
     // Beside those of unenrolling, the package's own.
-    let most = (PEOPLE / 100 + 1) * MAX_CALLS + 40;
+    let most = (USERS / 100 + 1) * MAX_CALLS + 40;
     assert!(calls.lines().count() <= most, "{} calls: {calls}", calls.lines().count());
     println!("{} calls of systemctl", calls.lines().count());
     assert_eq!(guest.remaining_product_files(), "");

@@ -51,13 +51,13 @@ fn check_remove_and_purge(suite: Suite) {
     wait_until("what her login asked for", || property(&guest, UNITS[1], "ActiveState") == "inactive");
     let before = homes(&guest);
 
-    let said = guest.remove_package().expect_success("removing").text();
+    let output = guest.remove_package().expect_success("removing").text();
 
     assert!(
-        said.contains("alice is no longer enrolled") && said.contains("bob is no longer enrolled"),
-        "{said}"
+        output.contains("alice is no longer enrolled") && output.contains("bob is no longer enrolled"),
+        "{output}"
     );
-    assert!(said.contains("Homes, the store and the configuration in /etc were not changed."), "{said}");
+    assert!(output.contains("Homes, the store and the configuration in /etc were not changed."), "{output}");
     assert_eq!(homes(&guest), before);
     assert_eq!(guest.remaining_product_files(), "");
     assert!(guest.read("/etc/claude-auth-sync/config.toml").is_some(), "the admin's");
@@ -118,9 +118,9 @@ fn roster_is_kept_by_a_purge_and_named() {
     let guest = Guest::boot(Suite::Trixie);
     guest.install_product();
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
-    let said = guest.purge_package().expect_success("purging").text();
+    let output = guest.purge_package().expect_success("purging").text();
     let named = "this stays, and is yours to remove:\n  /etc/claude-auth-sync/roster.yaml, which the package does not know";
-    assert!(said.contains(named) && !said.contains("rmdir"), "{said}");
+    assert!(output.contains(named) && !output.contains("rmdir"), "{output}");
     assert_eq!(guest.read("/etc/claude-auth-sync/roster.yaml").as_deref(), Some(&b"users:\n  alice:\n"[..]));
     assert_eq!(guest.remaining_product_files(), "");
 }

@@ -27,22 +27,22 @@ fn upgrade_restarts_all_units_and_no_session_on_trixie() {
 
 fn check_upgrade_during_sessions(suite: Suite) {
     let next = NextVersion::new();
-    let desk = ClaudeGuest::with_product(suite, &[]);
-    let guest = &desk.guest;
+    let machine = ClaudeGuest::with_product(suite, &[]);
+    let guest = &machine.guest;
     guest.resume();
-    desk.sign_in("alice");
+    machine.sign_in("alice");
     guest.enroll("alice");
     wait_until("the first sync", || property(guest, SERVICE, "ActiveState") == "inactive");
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    let mut claude = desk.converse("alice");
+    let mut claude = machine.converse("alice");
     assert!(claude.ask("before", TIMEOUT).expect("it answers").answered());
     let watch = property(guest, WATCH, "MainPID");
     guest.write("/etc/claude-auth-sync/config.toml", "root", "644", b"# the admin's own\n");
 
-    let said = guest.install_package(&next.file());
+    let output = guest.install_package(&next.file());
 
-    assert!(!said.contains("***"), "{said}");
+    assert!(!output.contains("***"), "{output}");
     assert_eq!(guest.run("dpkg --audit").text(), "");
     for unit in UNITS.iter().chain(&[TARGET]) {
         assert_eq!(property(guest, unit, "NeedDaemonReload"), "no", "{unit}");
@@ -161,14 +161,14 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
         .expect_success("as version 0.1.0 left it, and what administrators did");
     guest.put_token("eve", "sk-ant-oat01-of-the-other-eve");
 
-    let said = guest.install_package(&next.file());
+    let output = guest.install_package(&next.file());
 
     for reported in [
         "dee is enrolled, but the account was removed",
         "eve is enrolled, but the name was enrolled for uid 2002 and its account has uid 2012",
         "fay is enrolled, but the account was removed or renamed, and its uid 2003 is finn now",
     ] {
-        assert!(said.contains(reported), "{reported}: {said}");
+        assert!(output.contains(reported), "{reported}: {output}");
     }
     let bound =
         guest.run("cd /var/lib/claude-auth-sync/identities && grep -H . *; stat -c '%n %U %a' . *").text();
@@ -189,33 +189,35 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
 #[test]
 fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &[]);
-    desk.guest.resume();
-    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
-    wait_until("the first sync", || property(&desk.guest, SERVICE, "ActiveState") == "inactive");
-    let spent = desk.sign_in_yesterday("alice");
-    desk.anthropic.forget_requests();
-    desk.anthropic.hold_refreshes(true);
-    desk.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
-    assert!(desk.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
-    let token = || parsed(&desk.guest.login_of("alice"))["claudeAiOauth"]["refreshToken"].clone();
+    let machine = ClaudeGuest::with_product(Suite::Bookworm, &[]);
+    machine.guest.resume();
+    machine.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || property(&machine.guest, SERVICE, "ActiveState") == "inactive");
+    let spent = machine.sign_in_yesterday("alice");
+    machine.anthropic.forget_requests();
+    machine.anthropic.hold_refreshes(true);
+    machine.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
+    assert!(machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
+    let token = || parsed(&machine.guest.login_of("alice"))["claudeAiOauth"]["refreshToken"].clone();
 
-    let said = thread::scope(|scope| {
-        let upgrade = scope.spawn(|| desk.guest.install_package(&next.file()));
-        wait_until("it is told to stop", || property(&desk.guest, SERVICE, "ActiveState") == "deactivating");
+    let output = thread::scope(|scope| {
+        let upgrade = scope.spawn(|| machine.guest.install_package(&next.file()));
+        wait_until("it is told to stop", || {
+            property(&machine.guest, SERVICE, "ActiveState") == "deactivating"
+        });
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
         assert!(!upgrade.is_finished());
         assert_eq!(token(), *spent.refresh_token, "the server has not answered");
-        check_logins(&desk.guest, "meanwhile");
-        desk.anthropic.hold_refreshes(false);
+        check_logins(&machine.guest, "meanwhile");
+        machine.anthropic.hold_refreshes(false);
         upgrade.join().expect("the admin's terminal")
     });
 
     assert_ne!(token(), *spent.refresh_token, "Claude Code has written down what it was given");
-    assert!(said.contains("the sync of alice is at work; waiting for its end"), "{said}");
-    assert_eq!(property(&desk.guest, TARGET, "ActiveState"), "active");
-    assert_eq!(failed(&desk.guest), "");
-    assert_eq!(desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
+    assert!(output.contains("the sync of alice is at work; waiting for its end"), "{output}");
+    assert_eq!(property(&machine.guest, TARGET, "ActiveState"), "active");
+    assert_eq!(failed(&machine.guest), "");
+    assert_eq!(machine.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
 }
 
 /// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for

@@ -14,8 +14,8 @@ const CALLS_FOR_ALL: u64 = 1_000;
 
 #[test]
 fn status_needs_constant_system_calls_per_user() {
-    const PEOPLE: u64 = 1_000;
-    let many_users = ManyUsers::of(1_000).expect("a crowd");
+    const USERS: u64 = 1_000;
+    let many_users = ManyUsers::create(1_000).expect("a crowd");
     let program = release("cas-sync").display().to_string();
     let figures = many_users.scratch().join("figures.prom").display().to_string();
     for arguments in [&["status"][..], &["metrics", "--output", &figures]] {
@@ -27,7 +27,7 @@ fn status_needs_constant_system_calls_per_user() {
         let calls: u64 =
             total.split_whitespace().nth(3).and_then(|text| text.parse().ok()).expect("a number");
         assert!(
-            (PEOPLE..=PEOPLE * CALLS_FOR_EACH + CALLS_FOR_ALL).contains(&calls),
+            (USERS..=USERS * CALLS_FOR_EACH + CALLS_FOR_ALL).contains(&calls),
             "{arguments:?}: {calls}\n{counted}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
@@ -36,7 +36,7 @@ fn status_needs_constant_system_calls_per_user() {
 
 #[test]
 fn status_lists_all_of_ten_thousand_users() {
-    let many_users = ManyUsers::of(10_000).expect("a crowd");
+    let many_users = ManyUsers::create(10_000).expect("a crowd");
     let figures = many_users.scratch().join("figures.prom");
     let output = &["metrics", "--output", &figures.display().to_string()];
     many_users.run(release("cas-sync"), output).expect("metrics");

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use cas_tests::anthropic::{SettingsAnswer, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, NEWEST, Person};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, NEWEST};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -154,17 +154,17 @@ fn mixtures() -> Vec<Mixture> {
 
 #[test]
 fn status_names_the_credential_that_the_client_sends() {
-    let bed = ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+    let fixture = ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
     for (name, ..) in CREDENTIALS {
-        bed.anthropic().accept_setup_token(&secret(name));
+        fixture.anthropic().accept_setup_token(&secret(name));
     }
     let mut differences = Vec::new();
     for (index, mixture) in mixtures().into_iter().enumerate() {
-        let person = bed.person(&format!("person{index}")).expect("a person");
-        let login = person.sign_in().expect("signed in");
-        lay_out(&bed, &person, &mixture);
-        let sent = sent(&bed, &person, &mixture, &login.access_token);
-        let named = named(&person, &mixture);
+        let user = fixture.create_user(&format!("person{index}")).expect("a person");
+        let login = user.sign_in().expect("signed in");
+        lay_out(&fixture, &user, &mixture);
+        let sent = sent_credential(&fixture, &user, &mixture, &login.access_token);
+        let named = reported_credentials(&user, &mixture);
         if sent != named {
             differences.push(format!("{index}: sent {sent:?}, and status names {named:?}"));
         }
@@ -172,7 +172,7 @@ fn status_names_the_credential_that_the_client_sends() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
-fn lay_out(bed: &ClaudeFixture, person: &Person<'_>, mixture: &Mixture) {
+fn lay_out(fixture: &ClaudeFixture, person: &ClaudeUser<'_>, mixture: &Mixture) {
     let write = |path: &str, text: String| {
         let path = person.home().join(path);
         let folder = path.parent().expect("a folder");
@@ -191,7 +191,7 @@ fn lay_out(bed: &ClaudeFixture, person: &Person<'_>, mixture: &Mixture) {
     write(".claude.json", mixture.own_state.to_string());
     write(".claude/settings.json", mixture.user.to_string());
     write(".config/claude-auth-sync/claude-oauth.env", format!("{TOKEN}={}\n", secret("ours")));
-    bed.write_managed_settings(&mixture.managed.to_string()).expect("managed settings");
+    fixture.write_managed_settings(&mixture.managed.to_string()).expect("managed settings");
     let snippets = person.home().parent().expect("the bed").join("claude-code/managed-settings.d");
     drop(fs::remove_dir_all(&snippets));
     if let Some(snippet) = &mixture.snippet {
@@ -199,17 +199,17 @@ fn lay_out(bed: &ClaudeFixture, person: &Person<'_>, mixture: &Mixture) {
         fs::write(snippets.join("10-other.json"), "{}").expect("a snippet");
         fs::write(snippets.join("50-token.json"), snippet.to_string()).expect("a snippet");
     }
-    bed.anthropic().answer_settings(SettingsAnswer::NotFound);
+    fixture.anthropic().answer_settings(SettingsAnswer::NotFound);
     if let Some(served) = &mixture.served {
-        bed.anthropic().answer_settings(SettingsAnswer::Settings(served.clone()));
+        fixture.anthropic().answer_settings(SettingsAnswer::Settings(served.clone()));
         write(".claude/remote-settings.json", served.to_string());
     }
 }
 
 /// The kinds and places of what the client put into the headers of its question.
-fn sent(
-    bed: &ClaudeFixture,
-    person: &Person<'_>,
+fn sent_credential(
+    fixture: &ClaudeFixture,
+    person: &ClaudeUser<'_>,
     mixture: &Mixture,
     login: &str,
 ) -> BTreeSet<(String, String)> {
@@ -218,12 +218,12 @@ fn sent(
     let question =
         ["-p", "Reply with exactly AUTH_OK and nothing else.", "--model", "haiku", "--max-turns", "1"];
     let output = ["--output-format", "stream-json", "--verbose", "--no-session-persistence", "--tools", ""];
-    bed.anthropic().forget_requests();
+    fixture.anthropic().forget_requests();
     let client = person.claude().arguments(&[&question[..], &output].concat());
     let client =
         mixture.environment.iter().fold(client, |client, (name, value)| client.variable(name, value));
     client.run(LIMIT).expect("an end");
-    let requests = bed.anthropic().requests();
+    let requests = fixture.anthropic().requests();
     let Some(request) = requests.iter().find(|request| request.is_message()) else {
         // A provider's client looks for credentials of its own, elsewhere; without any, nothing is sent at all.
         let has_provider = [&mixture.user.to_string(), &format!("{:?}", mixture.environment)]
@@ -240,13 +240,14 @@ fn sent(
 }
 
 /// The kinds and places that `cas-sync status` names in the same environment.
-fn named(person: &Person<'_>, mixture: &Mixture) -> BTreeSet<(String, String)> {
-    let status = person.sync().arguments(&["status", "--json"]);
+fn reported_credentials(user: &ClaudeUser<'_>, mixture: &Mixture) -> BTreeSet<(String, String)> {
+    let status = user.sync().arguments(&["status", "--json"]);
     let status =
         mixture.environment.iter().fold(status, |status, (name, value)| status.variable(name, value));
-    let said = status.run(LIMIT).expect("an end");
-    assert!(!said.stdout.contains("sk-ant"), "no secret is ever printed: {}", said.stdout);
-    let own: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    let output = status.run(LIMIT).expect("an end");
+    assert!(!output.stdout.contains("sk-ant"), "no secret is ever printed: {}", output.stdout);
+    let own: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let name = |candidate: &Value| {
         let kind = candidate["kind"].as_str()?.to_owned();
         let place = candidate["place"].as_str().unwrap_or_default().to_owned();

@@ -6,14 +6,14 @@ mod stores;
 
 use cas_tests::openbao::{Bao, Policy};
 
-use stores::{BaoPlaces, FakePlaces, LocalPlaces, Places};
+use stores::{BaoStores, FakeStores, LocalStores, StoreFactory};
 
 /// Runs every case at a place of its own and names all that failed.
-fn check_contract(places: &dyn Places) {
+fn check_contract(factory: &dyn StoreFactory) {
     let mut broken = Vec::new();
     for (name, case) in cases::ALL {
-        let place = places.empty(&name.replace('_', "-"));
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(place.as_ref())));
+        let user_store = factory.empty(&name.replace('_', "-"));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(user_store.as_ref())));
         if outcome.is_err() {
             broken.push(name);
         }
@@ -23,30 +23,30 @@ fn check_contract(places: &dyn Places) {
 
 #[test]
 fn local_store_meets_the_contract() {
-    check_contract(&LocalPlaces);
+    check_contract(&LocalStores);
 }
 
 #[test]
 fn fake_vault_meets_the_contract_with_the_patch_policy() {
-    check_contract(&FakePlaces { may_patch: true, may_update: false });
+    check_contract(&FakeStores { may_patch: true, may_update: false });
 }
 
 #[test]
 fn fake_vault_meets_the_contract_with_the_update_policy() {
-    check_contract(&FakePlaces { may_patch: false, may_update: true });
+    check_contract(&FakeStores { may_patch: false, may_update: true });
 }
 
 #[test]
 fn development_server_meets_the_contract() {
-    check_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
+    check_contract(&BaoStores { bao: Bao::dev(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_update_policy() {
-    check_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
+    check_contract(&BaoStores { bao: Bao::tls(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_patch_policy() {
-    check_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
+    check_contract(&BaoStores { bao: Bao::tls(), policy: Policy::Patch });
 }

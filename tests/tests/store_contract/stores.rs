@@ -7,27 +7,27 @@ use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
 use cas_core::store::Store;
 use cas_core::time::timestamp::Timestamp;
-use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::vault_fake::VaultFake;
 use cas_vault::{VaultConfig, VaultStore};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 
 /// A kind of store that can offer an empty place to each case.
-pub(crate) trait Places {
+pub(crate) trait StoreFactory {
     /// A place nothing was ever written at, for a user of this name.
-    fn empty(&self, user: &str) -> Box<dyn Place>;
+    fn empty(&self, user: &str) -> Box<dyn UserStore>;
 }
 
 /// One user's place in a store.
-pub(crate) trait Place: Sync {
+pub(crate) trait UserStore: Sync {
     /// The store as a new run of the user's opens it.
     fn store(&self) -> Box<dyn Store>;
     /// Another tool replaces the whole document.
     fn replace(&self, fields: &Value);
     /// Returns what an administrator sees: version and fields, or `None` if there is no live
     /// document.
-    fn seen(&self) -> Option<(u64, Value)>;
+    fn current_document(&self) -> Option<(u64, Value)>;
     /// Deletes the newest version so that it can be undeleted; false where a store has no such
     /// thing.
     fn delete(&self) -> bool;
@@ -36,17 +36,17 @@ pub(crate) trait Place: Sync {
 }
 
 /// A state directory for each place.
-pub(crate) struct LocalPlaces;
+pub(crate) struct LocalStores;
 
-impl Places for LocalPlaces {
-    fn empty(&self, _user: &str) -> Box<dyn Place> {
-        Box::new(LocalPlace(tempfile::tempdir().expect("a folder")))
+impl StoreFactory for LocalStores {
+    fn empty(&self, _user: &str) -> Box<dyn UserStore> {
+        Box::new(LocalUserStore(tempfile::tempdir().expect("a folder")))
     }
 }
 
-struct LocalPlace(tempfile::TempDir);
+struct LocalUserStore(tempfile::TempDir);
 
-impl LocalPlace {
+impl LocalUserStore {
     fn file(&self) -> PathBuf {
         self.0.path().join("history.json")
     }
@@ -57,21 +57,21 @@ impl LocalPlace {
     }
 }
 
-impl Place for LocalPlace {
+impl UserStore for LocalUserStore {
     fn store(&self) -> Box<dyn Store> {
         let state = StateDirectory::new(self.0.path().to_owned(), Uid::effective().as_raw());
         Box::new(LocalStore::new(state, Timestamp::from_millis(0)))
     }
 
     fn replace(&self, fields: &Value) {
-        let version = self.seen().map_or(0, |(version, _)| version) + 1;
+        let version = self.current_document().map_or(0, |(version, _)| version) + 1;
         let mut history = self.history();
         let versions = history["versions"].as_array_mut().expect("a list of versions");
         versions.push(json!({"version": version, "written_at": 0, "fields": fields}));
         fs::write(self.file(), history.to_string()).expect("the history is written");
     }
 
-    fn seen(&self) -> Option<(u64, Value)> {
+    fn current_document(&self) -> Option<(u64, Value)> {
         let newest = self.history()["versions"].as_array()?.last()?.clone();
         Some((newest["version"].as_u64()?, newest["fields"].clone()))
     }
@@ -86,28 +86,28 @@ impl Place for LocalPlace {
 }
 
 /// A fake for each place.
-pub(crate) struct FakePlaces {
+pub(crate) struct FakeStores {
     pub(crate) may_patch: bool,
     pub(crate) may_update: bool,
 }
 
-impl Places for FakePlaces {
-    fn empty(&self, user: &str) -> Box<dyn Place> {
+impl StoreFactory for FakeStores {
+    fn empty(&self, user: &str) -> Box<dyn UserStore> {
         let fake = VaultFake::start(user);
         fake.set_policy(self.may_patch, self.may_update);
         let folder = tempfile::tempdir().expect("a folder");
         let config = fake.config(user, folder.path());
-        Box::new(FakePlace { fake, config, _folder: folder })
+        Box::new(FakeUserStore { fake, config, _folder: folder })
     }
 }
 
-struct FakePlace {
+struct FakeUserStore {
     fake: VaultFake,
     config: VaultConfig,
     _folder: tempfile::TempDir,
 }
 
-impl Place for FakePlace {
+impl UserStore for FakeUserStore {
     fn store(&self) -> Box<dyn Store> {
         Box::new(VaultStore::new(self.config.clone()))
     }
@@ -116,7 +116,7 @@ impl Place for FakePlace {
         self.fake.replace(&self.config.user, fields);
     }
 
-    fn seen(&self) -> Option<(u64, Value)> {
+    fn current_document(&self) -> Option<(u64, Value)> {
         let (status, body) = self.fake.document(&self.config.user);
         live_document(status, &body)
     }
@@ -133,18 +133,18 @@ impl Place for FakePlace {
 }
 
 /// A user of a real server for each place.
-pub(crate) struct BaoPlaces {
+pub(crate) struct BaoStores {
     pub(crate) bao: Bao,
     pub(crate) policy: Policy,
 }
 
-impl Places for BaoPlaces {
-    fn empty(&self, user: &str) -> Box<dyn Place> {
-        Box::new(self.bao.person(user, self.policy))
+impl StoreFactory for BaoStores {
+    fn empty(&self, user: &str) -> Box<dyn UserStore> {
+        Box::new(self.bao.create_user(user, self.policy))
     }
 }
 
-impl Place for Person {
+impl UserStore for VaultUser {
     fn store(&self) -> Box<dyn Store> {
         Box::new(self.store())
     }
@@ -153,7 +153,7 @@ impl Place for Person {
         self.put_document(fields);
     }
 
-    fn seen(&self) -> Option<(u64, Value)> {
+    fn current_document(&self) -> Option<(u64, Value)> {
         let reply = self.document();
         live_document(reply.status, &reply.body)
     }
@@ -164,7 +164,7 @@ impl Place for Person {
     }
 
     fn destroy(&self) -> bool {
-        let (version, _) = Place::seen(self).expect("a live document");
+        let (version, _) = UserStore::current_document(self).expect("a live document");
         self.destroy_document(version);
         true
     }

@@ -111,8 +111,8 @@ fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, u
 fn race(policy: Policy) {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, policy);
-    person.put_document(&json!({ "first": "x" }));
+    let vault_user = test_user.use_store(&bao, policy);
+    vault_user.put_document(&json!({ "first": "x" }));
     let are_done = AtomicBool::new(false);
     let (last, runs, conflicts) = std::thread::scope(|scope| {
         let ours = scope.spawn(|| back_up_repeatedly(&test_user, &are_done));
@@ -131,7 +131,7 @@ fn race(policy: Policy) {
         let (last, runs) = ours.join().expect("every run of ours came to an end");
         (last, runs, conflicts)
     });
-    let document = person.fields();
+    let document = vault_user.fields();
     let all = (0..WRITERS).flat_map(|writer| (0..writes_of(writer)).map(move |n| format!("w{writer}n{n}")));
     let names: Vec<String> = all.collect();
     let lost: Vec<&String> = names.iter().filter(|name| document[name] != json!("theirs")).collect();

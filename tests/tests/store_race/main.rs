@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
-use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::size::sized;
 use serde_json::json;
 
@@ -24,9 +24,9 @@ fn writes_each() -> usize {
 
 /// Writes our field again and again until the others are done; returns how often it succeeded and
 /// conflicted.
-fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
+fn write_ours(vault_user: &VaultUser, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
-    let mut store = person.store();
+    let mut store = vault_user.store();
     while !are_done.load(Ordering::Acquire) || written == 0 {
         let deadline = Deadline::after(Duration::from_secs(20));
         let version = store.read(&deadline).unwrap().version;
@@ -43,9 +43,9 @@ fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
 
 fn race(policy: Policy) {
     let bao = Bao::dev();
-    let alice = bao.person("alice", policy);
+    let alice = bao.create_user("alice", policy);
     alice.put_document(&json!({ "first": "x" }));
-    bao.admin().done("POST", &alice.path("metadata"), &json!({ "max_versions": 3 }));
+    bao.admin().send_ok("POST", &alice.path("metadata"), &json!({ "max_versions": 3 }));
     let are_done = AtomicBool::new(false);
     let (written, conflicts) = std::thread::scope(|scope| {
         let ours = scope.spawn(|| write_ours(&alice, &are_done));

@@ -20,7 +20,7 @@ const PROMPT: &str = "Code (input is hidden): ";
 
 /// Returns a terminal that shows the sign-in URL and asks for the code.
 #[track_caller]
-fn asked(test_user: &TestUser, options: &[&str]) -> PseudoTerminal {
+fn start_sign_in(test_user: &TestUser, options: &[&str]) -> PseudoTerminal {
     let terminal = test_user.run_at_terminal("cas-sync", &[&["login"][..], options].concat(), 80);
     terminal.wait_for(PROMPT);
     terminal.wait_for_echo_mode(false);
@@ -31,7 +31,7 @@ fn asked(test_user: &TestUser, options: &[&str]) -> PseudoTerminal {
 #[track_caller]
 fn sign_in(test_user: &TestUser, options: &[&str], account: Account) -> (ExitStatus, String) {
     test_user.anthropic().show_code(CODE, account);
-    let terminal = asked(test_user, options);
+    let terminal = start_sign_in(test_user, options);
     let state = state_in(&terminal.shown());
     terminal.type_text(&format!("{CODE}#{state}\n"));
     let (status, screen, echoes) = terminal.end();

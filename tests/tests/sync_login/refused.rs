@@ -11,7 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{
-    CODE, asked, assert_no_trace, login, other_account, sign_in, state_in, unfolded, write_client_state_file,
+    CODE, assert_no_trace, login, other_account, sign_in, start_sign_in, state_in, unfolded,
+    write_client_state_file,
 };
 
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
@@ -94,7 +95,7 @@ fn wrong_code_is_reported_in_the_clients_words() {
     let test_user = user_with_claude();
     let before = test_user.all_files();
     for typed in ["nonsense#state\n", "\n", "\x04", "two words\n"] {
-        let terminal = asked(&test_user, &EMAIL);
+        let terminal = start_sign_in(&test_user, &EMAIL);
         terminal.type_text(typed);
         let (status, screen, echoes) = terminal.end();
         let screen = unfolded(&screen);
@@ -127,13 +128,13 @@ fn interrupted_sign_in_changes_nothing() {
     };
     // Before there is a code.
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        end(asked(&test_user, &EMAIL), signal);
+        end(start_sign_in(&test_user, &EMAIL), signal);
     }
     assert_eq!(signed_out(&test_user), 0);
     // While the new login is put to the test.
     test_user.anthropic().show_code(CODE, Account::personal());
     test_user.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Silence));
-    let terminal = asked(&test_user, &EMAIL);
+    let terminal = start_sign_in(&test_user, &EMAIL);
     terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));
     let deadline = Deadline::after(Duration::from_secs(60));
     assert!(test_user.anthropic().wait_for(&deadline, |request| request.is_message()), "claude never asked");

@@ -10,8 +10,8 @@ use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 use super::{
-    CODE, PROMPT, address_in, asked, asked_with, assert_no_trace, login, other_account, sign_in, state_in,
-    write_client_state_file,
+    CODE, PROMPT, address_in, asked_with, assert_no_trace, login, other_account, sign_in, start_sign_in,
+    state_in, write_client_state_file,
 };
 
 /// A file of the client's own, in a form that it would not write, so that a byte that changes is
@@ -23,8 +23,8 @@ fn sign_in_replaces_a_lost_login_and_backs_it_up() {
     for policy in [Policy::Patch, Policy::Update] {
         let test_user = TestUser::create_with_claude();
         let bao = test_user.bao();
-        let person = test_user.use_store(&bao, policy);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let vault_user = test_user.use_store(&bao, policy);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
         let lost = cleared_login(&test_user.sign_in());
         test_user.put(LOGIN, &lost);
         write_client_state_file(&test_user, OWN_STATE);
@@ -50,7 +50,7 @@ fn sign_in_replaces_a_lost_login_and_backs_it_up() {
             "once for all of it"
         );
         // Backed up and reported like a sync does it.
-        let fields = person.fields();
+        let fields = vault_user.fields();
         assert!(
             fields["claude_ai_oauth_json"].as_str().is_some_and(|kept| kept.contains("person-1-1")),
             "{fields}"
@@ -174,7 +174,7 @@ fn sign_in_replaces_a_login_refreshed_meanwhile() {
     let test_user = TestUser::create_with_claude();
     let before = test_user.sign_in();
     test_user.anthropic().show_code(CODE, Account::personal());
-    let terminal = asked(&test_user, &["--email", "alice@example.org"]);
+    let terminal = start_sign_in(&test_user, &["--email", "alice@example.org"]);
     let changed = before.replace("tracker.example", "wiki.example");
     test_user.put(LOGIN, &changed);
     terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));

@@ -35,7 +35,7 @@ fn kept_token(fields: &Value) -> String {
 fn unnamed_personal_login_replaces_no_other_backup() {
     let test_user = TestUser::create_with_claude_version(OLDER);
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
     let (work, personal) = (Account::personal(), other_account());
 
     // The access token has expired. The older client refreshes it and writes no account again.
@@ -43,7 +43,7 @@ fn unnamed_personal_login_replaces_no_other_backup() {
     let first = said(&test_user);
     let refreshed = login(&test_user)["claudeAiOauth"].clone();
     assert!(refreshed["accountUuid"].is_null(), "the older client writes no account: {refreshed}");
-    let fields = person.fields();
+    let fields = vault_user.fields();
     assert_eq!(json!(kept_token(&fields)), refreshed["refreshToken"], "{first}");
     assert_eq!(fields["claude_account_uuid"], json!(work.uuid), "{first}");
     for file in ["history.json", "ledger.json"] {
@@ -53,18 +53,18 @@ fn unnamed_personal_login_replaces_no_other_backup() {
 
     let personal = {
         sign_in_to(&test_user, "personal", &personal, 9);
-        let told = said(&test_user);
-        assert!(told.contains("the store has the login of another account or organization"), "{told}");
+        let report = said(&test_user);
+        assert!(report.contains("the store has the login of another account or organization"), "{report}");
         login(&test_user).to_string()
     };
-    assert_eq!(person.fields(), fields, "the backup of the work account is unchanged");
+    assert_eq!(vault_user.fields(), fields, "the backup of the work account is unchanged");
 
     // The login of the work account is not restored in place of the lost personal login.
     let lost = cleared_login(&personal);
     test_user.put(LOGIN, &lost);
     std::fs::remove_file(test_user.path(&format!("{STATE}/history.json")))
         .expect("the local history is lost");
-    let told = said(&test_user);
-    assert!(told.contains("all backups belong to another account than the one used last"), "{told}");
+    let report = said(&test_user);
+    assert!(report.contains("all backups belong to another account than the one used last"), "{report}");
     assert_eq!(login(&test_user), parsed(&lost));
 }

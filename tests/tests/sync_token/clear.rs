@@ -6,31 +6,31 @@ use cas_tests::test_user::{ENV_FILE, STATE};
 use serde_json::{Value, json};
 
 use super::{
-    TOKEN, activate_token, cas_sync, complained, env_file, said, state, user_with_claude, user_with_store,
+    TOKEN, activate_token, cas_sync, env_file, state, stderr_of, stdout_of, user_with_claude, user_with_store,
 };
 
 #[test]
 fn clear_removes_the_token_everywhere_and_syncs_the_login() {
     for policy in [Policy::Patch, Policy::Update] {
-        let (test_user, bao, person) = user_with_store(policy);
+        let (test_user, bao, vault_user) = user_with_store(policy);
         test_user.sign_in();
         activate_token(&test_user, TOKEN);
-        let before = (test_user.all_files(), person.fields());
+        let before = (test_user.all_files(), vault_user.fields());
         let output = cas_sync(&test_user, &["token", "clear"]);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(complained(&output).contains("--yes"), "{output:?}");
+        assert!(stderr_of(&output).contains("--yes"), "{output:?}");
         bao.seal();
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(75), "{output:?}");
         bao.unseal();
-        assert_eq!((test_user.all_files(), person.fields()), before, "nothing was changed");
+        assert_eq!((test_user.all_files(), vault_user.fields()), before, "nothing was changed");
 
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(said(&output).contains("in the settings of your Claude account"), "{output:?}");
-        assert!(said(&output).contains("Your login: OK login complete"), "{output:?}");
+        assert!(stdout_of(&output).contains("in the settings of your Claude account"), "{output:?}");
+        assert!(stdout_of(&output).contains("Your login: OK login complete"), "{output:?}");
         assert_eq!(env_file(&test_user), None);
-        let fields = person.fields();
+        let fields = vault_user.fields();
         for name in ["setup_token", "setup_token_minted_at", "setup_token_expires_at"] {
             assert_eq!(fields[name], json!(""), "{name}");
         }
@@ -41,7 +41,10 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
         assert_eq!(ledger["withdrawn_tokens"], json!([fingerprint(TOKEN)]));
         assert_eq!(state(&test_user)["finding"], json!("login"));
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
-        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup token.\n"));
+        assert_eq!(
+            (output.status.code(), stdout_of(&output).as_str()),
+            (Some(0), "There is no setup token.\n")
+        );
     }
 }
 

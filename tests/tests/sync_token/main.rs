@@ -10,7 +10,7 @@ mod terminal;
 use std::process::Output;
 
 use cas_tests::anthropic::fingerprint;
-use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::test_user::{ENV_FILE, STATE, TestUser};
 use serde_json::{Value, json};
 
@@ -27,12 +27,12 @@ fn user_with_claude() -> TestUser {
 }
 
 /// The same with a server as the store, which holds something of another tool's.
-fn user_with_store(policy: Policy) -> (TestUser, Bao, Person) {
+fn user_with_store(policy: Policy) -> (TestUser, Bao, VaultUser) {
     let test_user = user_with_claude();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, policy);
-    person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    (test_user, bao, person)
+    let vault_user = test_user.use_store(&bao, policy);
+    vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    (test_user, bao, vault_user)
 }
 
 /// `cas-sync` with these words and nothing on its standard input.
@@ -74,10 +74,10 @@ fn asked_with(test_user: &TestUser, token: &str) -> usize {
     requests.iter().filter(|request| request.is_message() && request.token == token).count()
 }
 
-fn said(output: &Output) -> String {
+fn stdout_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn complained(output: &Output) -> String {
+fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

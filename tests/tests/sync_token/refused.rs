@@ -9,7 +9,7 @@ use cas_tests::test_user::{ENV_FILE, TestUser, VAULT_TOKEN};
 use serde_json::json;
 
 use super::{
-    OLD, TOKEN, activate_token, asked_with, cas_sync, complained, env_file, said, set, user_with_claude,
+    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, stderr_of, stdout_of, user_with_claude,
     user_with_store,
 };
 
@@ -20,20 +20,20 @@ fn refuses(test_user: &TestUser, input: &str, code: i32, says: &str) {
     let output = set(test_user, &[], input);
     assert_eq!(output.status.code(), Some(code), "{says}: {output:?}");
     assert!(
-        complained(&output).starts_with("cas-sync: ") && complained(&output).contains(says),
+        stderr_of(&output).starts_with("cas-sync: ") && stderr_of(&output).contains(says),
         "{says}: {output:?}"
     );
-    assert!(said(&output).is_empty(), "{output:?}");
-    assert!(!complained(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
+    assert!(stdout_of(&output).is_empty(), "{output:?}");
+    assert!(!stderr_of(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
     assert_eq!(test_user.all_files(), before, "{says}");
     assert_eq!(test_user.remaining_scratch_directories(), Vec::<String>::new());
 }
 
 #[test]
 fn unsuccessful_answer_of_the_servers_changes_nothing() {
-    let (test_user, _bao, person) = user_with_store(Policy::Patch);
+    let (test_user, _bao, vault_user) = user_with_store(Policy::Patch);
     activate_token(&test_user, OLD);
-    let before = person.document().body["data"].clone();
+    let before = vault_user.document().body["data"].clone();
     for (answer, code, says) in [
         (MessageAnswer::Invalid, 79, "claude setup-token"),
         (MessageAnswer::Revoked, 79, "claude setup-token"),
@@ -44,7 +44,7 @@ fn unsuccessful_answer_of_the_servers_changes_nothing() {
         test_user.anthropic().answer_messages(TOKEN, Some(answer));
         refuses(&test_user, TOKEN, code, says);
     }
-    assert_eq!(person.document().body["data"], before);
+    assert_eq!(vault_user.document().body["data"], before);
     assert_eq!(env_file(&test_user).as_deref(), Some(OLD));
     assert_eq!(asked_with(&test_user, OLD), 0);
 }
@@ -78,25 +78,25 @@ fn invalid_setup_token_is_never_printed_or_sent() {
 
 #[test]
 fn failing_store_leaves_the_setup_token_unchanged() {
-    let (test_user, bao, person) = user_with_store(Policy::Patch);
+    let (test_user, bao, vault_user) = user_with_store(Policy::Patch);
     activate_token(&test_user, OLD);
     bao.seal();
     refuses(&test_user, TOKEN, 75, "store busy");
     bao.unseal();
 
-    let fields = person.fields();
-    person.delete_document();
+    let fields = vault_user.fields();
+    vault_user.delete_document();
     refuses(&test_user, TOKEN, 77, "was deleted");
-    person.put_document(&fields);
+    vault_user.put_document(&fields);
 
     // A policy that may read and not write.
-    person.set_policy_text(
+    vault_user.set_policy_text(
         "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\"] }\n\
          path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",
     );
     refuses(&test_user, TOKEN, 77, "does not permit");
-    person.set_policy(Policy::Patch);
-    assert_eq!(person.fields(), fields);
+    vault_user.set_policy(Policy::Patch);
+    assert_eq!(vault_user.fields(), fields);
 
     let token = test_user.read(VAULT_TOKEN).expect("a token");
     test_user.remove(VAULT_TOKEN);
@@ -110,22 +110,22 @@ fn failing_store_leaves_the_setup_token_unchanged() {
     fs::write(&store, "store = \"cloud\"\n").expect("written");
     refuses(&test_user, TOKEN, 78, "store must be");
     fs::write(&store, configured).expect("written");
-    assert_eq!(person.fields(), fields);
+    assert_eq!(vault_user.fields(), fields);
     activate_token(&test_user, TOKEN);
 }
 
 #[test]
 fn unwritable_env_file_leaves_the_store_unchanged() {
-    let (test_user, _bao, person) = user_with_store(Policy::Patch);
+    let (test_user, _bao, vault_user) = user_with_store(Policy::Patch);
     activate_token(&test_user, OLD);
-    let fields = person.fields();
+    let fields = vault_user.fields();
     let folder = test_user.path(ENV_FILE).parent().expect("a folder").to_owned();
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("closed");
     refuses(&test_user, TOKEN, 1, "claude-oauth.env");
     fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("opened");
     chown(test_user.path(ENV_FILE), Some(0), Some(0)).expect("given to root");
     refuses(&test_user, TOKEN, 1, "claude-oauth.env");
-    assert_eq!(person.fields(), fields);
+    assert_eq!(vault_user.fields(), fields);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn token_set_as_root_is_refused() {
     {
         let output = test_user.output(test_user.command_of_root(&test_user.program("cas-sync"), words));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(complained(&output).contains("runuser -u NAME"), "{output:?}");
+        assert!(stderr_of(&output).contains("runuser -u NAME"), "{output:?}");
     }
 }
 
@@ -153,14 +153,14 @@ fn token_as_an_argument_is_refused() {
         let before = test_user.all_files();
         let output = cas_sync(&test_user, words);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(!complained(&output).contains("the_new-token") && said(&output).is_empty(), "{output:?}");
-        assert!(complained(&output).contains("your shell history"), "{output:?}");
+        assert!(!stderr_of(&output).contains("the_new-token") && stdout_of(&output).is_empty(), "{output:?}");
+        assert!(stderr_of(&output).contains("your shell history"), "{output:?}");
         assert_eq!(test_user.all_files(), before);
     }
     for date in ["tomorrow", "2999-01-01", "2001-01-01"] {
         let output = set(&test_user, &["--minted-at", date], TOKEN);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(complained(&output).contains("--minted-at"), "{output:?}");
+        assert!(stderr_of(&output).contains("--minted-at"), "{output:?}");
     }
     assert_eq!((env_file(&test_user), json!(test_user.anthropic().requests().len())), (None, json!(0)));
 }

@@ -6,7 +6,7 @@ use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 use super::{
-    OLD, TOKEN, activate_token, asked_with, cas_sync, complained, env_file, said, set, state,
+    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, state, stderr_of, stdout_of,
     user_with_claude, user_with_store,
 };
 
@@ -20,18 +20,21 @@ fn millis(time: &Value) -> i128 {
 #[test]
 fn valid_setup_token_is_activated_and_stored_with_its_dates() {
     for policy in [Policy::Patch, Policy::Update] {
-        let (test_user, _bao, person) = user_with_store(policy);
+        let (test_user, _bao, vault_user) = user_with_store(policy);
         let login = test_user.sign_in();
         let output = set(&test_user, &[], TOKEN);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(
-            said(&output).contains("is active") && said(&output).contains("verified by inference"),
+            stdout_of(&output).contains("is active") && stdout_of(&output).contains("verified by inference"),
             "{output:?}"
         );
-        assert!(said(&output).contains(&fingerprint(TOKEN)) && said(&output).contains("in 36"), "{output:?}");
-        assert_eq!(complained(&output), "");
+        assert!(
+            stdout_of(&output).contains(&fingerprint(TOKEN)) && stdout_of(&output).contains("in 36"),
+            "{output:?}"
+        );
+        assert_eq!(stderr_of(&output), "");
         assert_eq!(env_file(&test_user).as_deref(), Some(TOKEN));
-        let fields = person.fields();
+        let fields = vault_user.fields();
         assert_eq!(
             (&fields["setup_token"], &fields["vaultwarden_email"]),
             (&json!(TOKEN), &json!("alice@example.org"))
@@ -88,23 +91,26 @@ fn pasted_setup_token_with_line_breaks_is_accepted() {
 
 #[test]
 fn older_setup_token_keeps_its_creation_date() {
-    let (test_user, _bao, person) = user_with_store(Policy::Patch);
+    let (test_user, _bao, vault_user) = user_with_store(Policy::Patch);
     let day =
         cas_core::time::timestamp::Timestamp::from_millis(cas_tests::now_ms() - 40 * 86_400_000).to_string();
     let day = day.split('T').next().expect("a day");
     let output = set(&test_user, &["--minted-at", day], TOKEN);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(said(&output).contains("40 days ago") && said(&output).contains("in 324 days"), "{output:?}");
+    assert!(
+        stdout_of(&output).contains("40 days ago") && stdout_of(&output).contains("in 324 days"),
+        "{output:?}"
+    );
     let dates =
         |fields: &Value| (fields["setup_token_minted_at"].clone(), fields["setup_token_expires_at"].clone());
-    let before = dates(&person.fields());
+    let before = dates(&vault_user.fields());
     assert_eq!(before.0, json!(format!("{day}T00:00:00Z")));
     // The same once more is not made today.
     activate_token(&test_user, TOKEN);
-    assert_eq!(dates(&person.fields()), before);
+    assert_eq!(dates(&vault_user.fields()), before);
     // Another one does not inherit them.
     activate_token(&test_user, OLD);
-    assert_ne!(dates(&person.fields()).0, before.0);
+    assert_ne!(dates(&vault_user.fields()).0, before.0);
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn setup_token_with_a_reached_limit_is_accepted() {
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::UsageLimited));
     let output = set(&test_user, &[], TOKEN);
     assert_eq!((output.status.code(), env_file(&test_user).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
-    assert!(said(&output).contains("usage limit"), "{output:?}");
+    assert!(stdout_of(&output).contains("usage limit"), "{output:?}");
 }
 
 #[test]
@@ -122,7 +128,7 @@ fn inconclusive_setup_token_is_accepted_only_on_request() {
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
     let output = set(&test_user, &["--unverified"], TOKEN);
     assert_eq!((output.status.code(), env_file(&test_user).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
-    assert!(said(&output).contains("not verified"), "{output:?}");
+    assert!(stdout_of(&output).contains("not verified"), "{output:?}");
     assert_eq!(state(&test_user)["verdict"], json!("unknown"));
     test_user.anthropic().answer_messages(OLD, Some(MessageAnswer::Revoked));
     let output = set(&test_user, &["--unverified"], OLD);
@@ -135,23 +141,23 @@ fn inconclusive_setup_token_is_accepted_only_on_request() {
 
 #[test]
 fn existing_setup_token_is_copied_to_the_store() {
-    let (test_user, _bao, person) = user_with_store(Policy::Update);
+    let (test_user, _bao, vault_user) = user_with_store(Policy::Update);
     let import = |test_user: &TestUser| cas_sync(test_user, &["token", "import"]);
     let output = import(&test_user);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(complained(&output).contains("cas-sync token set"), "{output:?}");
+    assert!(stderr_of(&output).contains("cas-sync token set"), "{output:?}");
 
     test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Invalid));
     let before = test_user.all_files();
     let output = import(&test_user);
     assert_eq!((output.status.code(), test_user.all_files()), (Some(79), before), "{output:?}");
-    assert_eq!(person.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+    assert_eq!(vault_user.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
 
     test_user.anthropic().answer_messages(TOKEN, None);
     let output = import(&test_user);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let fields = person.fields();
+    let fields = vault_user.fields();
     assert_eq!(
         (&fields["setup_token"], &fields["vaultwarden_email"]),
         (&json!(TOKEN), &json!("alice@example.org"))

@@ -5,7 +5,7 @@ use cas_tests::openbao::Policy;
 use cas_tests::test_user::{ENV_FILE, TestUser};
 use serde_json::{Value, json};
 
-use super::{OLD, TOKEN, activate_token, cas_sync, complained, said, user_with_claude, user_with_store};
+use super::{OLD, TOKEN, activate_token, cas_sync, stderr_of, stdout_of, user_with_claude, user_with_store};
 
 #[track_caller]
 fn shown(test_user: &TestUser, code: i32) -> (String, Value) {
@@ -14,20 +14,20 @@ fn shown(test_user: &TestUser, code: i32) -> (String, Value) {
         (cas_sync(test_user, &["token", "show"]), cas_sync(test_user, &["token", "show", "--json"]));
     for output in [&lines, &object] {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        let all = said(output) + &complained(output);
+        let all = stdout_of(output) + &stderr_of(output);
         assert!(!all.contains(TOKEN) && !all.contains(OLD), "{all}");
     }
     let changed: Vec<_> =
         test_user.all_files().into_iter().filter(|(name, file)| before.get(name) != Some(file)).collect();
     assert!(changed.iter().all(|(name, _)| name.ends_with("vault-token.json")), "{changed:?}");
-    let object: Value = serde_json::from_str(&said(&object)).expect("one JSON object");
+    let object: Value = serde_json::from_str(&stdout_of(&object)).expect("one JSON object");
     assert_eq!((&object["schema"], &object["user"]), (&json!(1), &json!("alice")));
-    (said(&lines), object)
+    (stdout_of(&lines), object)
 }
 
 #[test]
 fn token_show_prints_location_and_expiry_without_a_request() {
-    let (test_user, bao, person) = user_with_store(Policy::Patch);
+    let (test_user, bao, vault_user) = user_with_store(Policy::Patch);
     let (lines, object) = shown(&test_user, 0);
     assert_eq!(lines, "There is no setup token.\n");
     assert_eq!((&object["token"], &object["same"]), (&Value::Null, &json!(true)));
@@ -48,7 +48,7 @@ fn token_show_prints_location_and_expiry_without_a_request() {
     assert_eq!(test_user.anthropic().requests(), []);
 
     // An administrator replaces it in the store by hand.
-    person.put_document(&json!({ "setup_token": OLD }));
+    vault_user.put_document(&json!({ "setup_token": OLD }));
     let (lines, object) = shown(&test_user, 0);
     assert!(lines.contains(&format!("the store holds another one, {}", fingerprint(OLD))), "{lines}");
     assert_eq!((&object["same"], &object["store"]["fingerprint"]), (&json!(false), &json!(fingerprint(OLD))));

@@ -15,12 +15,12 @@ const FREE_SPACE: &str = "free space";
 struct Trace(PathBuf);
 
 impl Trace {
-    fn of_clients(bed: &ClaudeFixture) -> Self {
-        let path = bed.client().with_file_name("started");
+    fn of_clients(fixture: &ClaudeFixture) -> Self {
+        let path = fixture.client().with_file_name("started");
         fs::write(&path, "").expect("a file");
         fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("everybody's");
         let script = format!("echo started >>{}\nexec \"$claude\" \"$@\"", path.display());
-        bed.wrap_client(&script).expect("a wrapper");
+        fixture.wrap_client(&script).expect("a wrapper");
         Self(path)
     }
 
@@ -31,12 +31,12 @@ impl Trace {
 
 /// A login whose access token has ended, and whose generation the ledger has noted while there was
 /// room.
-fn stale_and_known(bed: &ClaudeFixture, person: &Person<'_>) -> Login {
-    let login = sign_in(bed, person, -1);
-    bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
-    sync(person);
-    bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);
-    bed.anthropic().forget_requests();
+fn stale_and_known(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
+    let login = sign_in(fixture, user, -1);
+    fixture.anthropic().answer_refreshes(RefreshAnswer::InternalError);
+    sync(user);
+    fixture.anthropic().answer_refreshes(RefreshAnswer::Rotate);
+    fixture.anthropic().forget_requests();
     login
 }
 
@@ -45,63 +45,68 @@ fn full_disk_prevents_the_refresh() {
     // The second time the client's own state needs more than what is left: it makes a copy of it
     // before anything else.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
-        let bed = bed();
-        let alice = bed.user_with_own_disk("alice").expect("alice");
-        let login = stale_and_known(&bed, &alice);
+        let fixture = fixture();
+        let alice = fixture.user_with_own_disk("alice").expect("alice");
+        let login = stale_and_known(&fixture, &alice);
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
         alice.fill_disk_except(room).expect("filled");
-        let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&bed));
+        let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&fixture));
 
-        let said = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
+        let output = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
 
-        assert_eq!((trace.starts(), bed.anthropic().requests().len()), (0, 0), "{room} KiB: {}", said.stdout);
+        assert_eq!(
+            (trace.starts(), fixture.anthropic().requests().len()),
+            (0, 0),
+            "{room} KiB: {}",
+            output.stdout
+        );
         assert_eq!(alice.names_in(".claude").expect("a directory"), names, "{room} KiB");
         assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 
         alice.empty_disk().expect("room again");
-        let said = sync(&alice);
-        assert_eq!((said.exit_code, refreshes(&bed)), (OK_MESSAGE, 1), "{room} KiB: {}", said.stdout);
+        let output = sync(&alice);
+        assert_eq!((output.exit_code, refreshes(&fixture)), (OK_MESSAGE, 1), "{room} KiB: {}", output.stdout);
         assert_ne!(oauth(&alice)["refreshToken"], login.refresh_token);
     }
 }
 
 #[test]
 fn rejected_login_is_not_refreshed_on_a_full_disk() {
-    let bed = bed();
-    let alice = bed.user_with_own_disk("alice").expect("alice");
-    let login = sign_in(&bed, &alice, 8);
+    let fixture = fixture();
+    let alice = fixture.user_with_own_disk("alice").expect("alice");
+    let login = sign_in(&fixture, &alice, 8);
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
-    assert!(bed.anthropic().expire(&login.family));
+    assert!(fixture.anthropic().expire(&login.family));
     alice.fill_disk_except(0).expect("full");
-    let said = sync(&alice);
-    assert_eq!((said.exit_code, refreshes(&bed)), (TRY_LATER, 0), "{}", said.stdout);
-    assert!(said.stdout.contains(FREE_SPACE), "{}", said.stdout);
+    let output = sync(&alice);
+    assert_eq!((output.exit_code, refreshes(&fixture)), (TRY_LATER, 0), "{}", output.stdout);
+    assert!(output.stdout.contains(FREE_SPACE), "{}", output.stdout);
     alice.empty_disk().expect("room again");
-    let said = sync(&alice);
-    assert_eq!((said.exit_code, refreshes(&bed)), (OK_MESSAGE, 1), "{}", said.stdout);
+    let output = sync(&alice);
+    assert_eq!((output.exit_code, refreshes(&fixture)), (OK_MESSAGE, 1), "{}", output.stdout);
 }
 
 #[test]
 fn disk_with_just_enough_space_loses_no_login() {
     for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
-        let bed = bed_with(version);
-        let alice = bed.user_with_own_disk("alice").expect("alice");
-        let login = stale_and_known(&bed, &alice);
+        let fixture = fixture_with(version);
+        let alice = fixture.user_with_own_disk("alice").expect("alice");
+        let login = stale_and_known(&fixture, &alice);
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
         // The least room in which the sync starts a client at all.
         let mut room = 0;
-        while refreshes(&bed) == 0 {
+        while refreshes(&fixture) == 0 {
             assert!(room < 2000, "{version}: nothing is ever enough");
             alice.empty_disk().ok();
             alice.fill_disk_except(room).expect("filled");
             sync(&alice);
             room += 32;
         }
-        assert_eq!(refreshes(&bed), 1, "{version}, {own_state}");
+        assert_eq!(refreshes(&fixture), 1, "{version}, {own_state}");
         let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
         assert!(
             !new.is_empty() && new != login.refresh_token && has_sibling(&alice),
@@ -112,22 +117,22 @@ fn disk_with_just_enough_space_loses_no_login() {
 
 #[test]
 fn unwritable_directory_is_named() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    stale_and_known(&bed, &alice);
-    let trace = Trace::of_clients(&bed);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    stale_and_known(&fixture, &alice);
+    let trace = Trace::of_clients(&fixture);
     let folder = alice.home().join(".claude");
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
-    let said = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
-    assert_eq!((trace.starts(), refreshes(&bed)), (0, 0), "{}", said.stdout);
+    let output = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
+    assert_eq!((trace.starts(), refreshes(&fixture)), (0, 0), "{}", output.stdout);
 }
 
 #[test]
 fn oversized_client_state_is_named_and_no_client_started() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    stale_and_known(&bed, &alice);
-    let trace = Trace::of_clients(&bed);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    stale_and_known(&fixture, &alice);
+    let trace = Trace::of_clients(&fixture);
     let state = alice.home().join(".claude.json");
     fs::remove_file(&state).expect("a client has left one");
     nix::unistd::mkfifo(&state, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a FIFO");
@@ -139,7 +144,7 @@ fn oversized_client_state_is_named_and_no_client_started() {
     fs::remove_file(&state).expect("removed");
     fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
     assert_nothing_written(&alice, TRY_LATER, "remove old projects from it");
-    assert_eq!((trace.starts(), refreshes(&bed)), (0, 0));
+    assert_eq!((trace.starts(), refreshes(&fixture)), (0, 0));
     fs::remove_file(&state).expect("removed");
-    assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (OK_MESSAGE, 1));
+    assert_eq!((sync(&alice).exit_code, refreshes(&fixture)), (OK_MESSAGE, 1));
 }

@@ -23,34 +23,34 @@ fn rows() -> [(MessageAnswer, &'static str); 10] {
 
 #[test]
 fn failing_api_changes_nothing() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
     for (answer, says) in rows() {
-        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        fixture.anthropic().answer_messages(&login.access_token, Some(answer));
         assert_nothing_written(&alice, TRY_LATER, says);
     }
-    bed.anthropic().answer_messages(&login.access_token, None);
+    fixture.anthropic().answer_messages(&login.access_token, None);
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
 }
 
 #[test]
 fn failing_api_changes_nothing_with_an_older_client() {
-    let bed = bed_with(OLDER);
-    let (alice, login) = signed_in(&bed, "alice");
+    let fixture = fixture_with(OLDER);
+    let (alice, login) = signed_in(&fixture, "alice");
     for (answer, says) in rows() {
-        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        fixture.anthropic().answer_messages(&login.access_token, Some(answer));
         assert_nothing_written(&alice, TRY_LATER, says);
     }
 }
 
 #[test]
 fn page_of_a_proxy_is_not_a_rejection() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
     for answer in
         [Html { status: 403 }, Html { status: 401 }, ForeignJson { status: 401 }, ForeignJson { status: 403 }]
     {
-        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        fixture.anthropic().answer_messages(&login.access_token, Some(answer));
         assert_nothing_written(&alice, TRY_LATER, "a proxy or another server answered instead of the API");
     }
 }
@@ -58,10 +58,10 @@ fn page_of_a_proxy_is_not_a_rejection() {
 #[test]
 fn token_endpoint_outage_changes_nothing() {
     for version in [NEWEST, OLDER] {
-        let bed = bed_with(version);
-        let alice = bed.person("alice").expect("alice");
-        let stale = sign_in(&bed, &alice, -1);
-        let noted = bed.anthropic();
+        let fixture = fixture_with(version);
+        let alice = fixture.create_user("alice").expect("alice");
+        let stale = sign_in(&fixture, &alice, -1);
+        let noted = fixture.anthropic();
         noted.answer_refreshes(RefreshAnswer::InternalError);
         noted.answer_messages(&stale.access_token, Some(Expired));
         sync(&alice); // the ledger takes note of the new generation
@@ -79,14 +79,14 @@ fn token_endpoint_outage_changes_nothing() {
 
 #[test]
 fn login_being_refreshed_by_another_client_is_not_changed() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let stale = sign_in(&bed, &alice, -1);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let stale = sign_in(&fixture, &alice, -1);
     let text = alice.credentials_text().expect("a file");
     alice.make_directory(".claude/.oauth_refresh.lock").expect("a lock");
-    let said = sync(&alice);
-    assert!(said.stdout.contains("Claude Code is refreshing it"), "{}", said.stdout);
-    assert_eq!(bed.anthropic().essential_requests(), []);
+    let output = sync(&alice);
+    assert!(output.stdout.contains("Claude Code is refreshing it"), "{}", output.stdout);
+    assert_eq!(fixture.anthropic().essential_requests(), []);
     assert_eq!(alice.credentials_text().expect("a file"), text);
     assert_ne!(fate_of(&alice, &stale), "rejected");
 }

@@ -17,30 +17,30 @@ fn send(pid: u32, signal: Signal) {
 
 #[test]
 fn client_killed_during_a_probe_changes_nothing() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
-    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
+    fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
-        bed.anthropic().forget_requests();
+        fixture.anthropic().forget_requests();
         let before = on_disk(&alice);
         let running = alice.sync().start().expect("a start");
-        assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+        assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
         send(client_of(running.pid()), signal);
-        let said = running.end(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, TRY_LATER, "{signal}: {}", said.stdout);
-        assert!(said.stdout.starts_with("WARN "), "{signal}: {}", said.stdout);
+        let output = running.end(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, TRY_LATER, "{signal}: {}", output.stdout);
+        assert!(output.stdout.starts_with("WARN "), "{signal}: {}", output.stdout);
         assert_eq!(on_disk(&alice), before, "{signal}");
     }
 }
 
 #[test]
 fn killed_verification_leaves_no_files() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
-    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
+    fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
     let before = on_disk(&alice);
     let running = alice.sync().start().expect("a start");
-    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+    assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
     let client = client_of(running.pid());
     let scratch = scratch_of(client);
     running.kill();
@@ -48,7 +48,7 @@ fn killed_verification_leaves_no_files() {
     wait_for_exit(client);
     fs::remove_dir_all(scratch).expect("what nobody was left to remove");
     assert_eq!(on_disk(&alice), before);
-    bed.anthropic().answer_messages(&login.access_token, None);
+    fixture.anthropic().answer_messages(&login.access_token, None);
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(on_disk(&alice), before);
 }
@@ -64,20 +64,20 @@ fn wait_for_exit(pid: u32) {
 
 /// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
 /// response.
-fn start_sync_during_refresh(bed: &ClaudeFixture, alice: &Person<'_>) -> (Login, Started) {
-    let spent = sign_in(bed, alice, -1);
-    bed.anthropic().hold_refreshes(true);
+fn start_sync_during_refresh(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> (Login, Started) {
+    let spent = sign_in(fixture, alice, -1);
+    fixture.anthropic().hold_refreshes(true);
     let running = alice.sync().start().expect("a start");
-    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
+    assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
     (spent, running)
 }
 
 #[test]
 fn terminated_sync_completes_its_refresh_first() {
     for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
-        let bed = bed_with(version);
-        let alice = bed.person("alice").expect("alice");
-        let (spent, running) = start_sync_during_refresh(&bed, &alice);
+        let fixture = fixture_with(version);
+        let alice = fixture.create_user("alice").expect("alice");
+        let (spent, running) = start_sync_during_refresh(&fixture, &alice);
         let client = client_of(running.pid());
         let scratch = scratch_of(client);
         let stat = fs::read_to_string(format!("/proc/{client}/stat")).expect("a status");
@@ -88,29 +88,29 @@ fn terminated_sync_completes_its_refresh_first() {
             send(running.pid(), signal);
         }
         thread::sleep(Duration::from_millis(300)); // whoever would die of them has died
-        bed.anthropic().hold_refreshes(false);
-        let said = running.end(LIMIT).expect("an end");
+        fixture.anthropic().hold_refreshes(false);
+        let output = running.end(LIMIT).expect("an end");
 
         assert!(!scratch.exists());
-        assert_eq!(said.exit_code, None, "then the sync ends as it was asked to: {}", said.stdout);
+        assert_eq!(output.exit_code, None, "then the sync ends as it was asked to: {}", output.stdout);
         let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
         assert!(!new.is_empty() && new != spent.refresh_token && has_sibling(&alice), "{version}");
-        bed.anthropic().forget_requests();
+        fixture.anthropic().forget_requests();
         let next = sync(&alice);
-        assert_eq!((next.exit_code, refreshes(&bed)), (OK_MESSAGE, 0), "{version}: {}", next.stdout);
+        assert_eq!((next.exit_code, refreshes(&fixture)), (OK_MESSAGE, 0), "{version}: {}", next.stdout);
         assert!(backed_up(&alice).contains(&new), "{version}");
     }
 }
 
 #[test]
 fn client_completes_its_refresh_after_the_sync_is_killed() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let (spent, running) = start_sync_during_refresh(&bed, &alice);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let (spent, running) = start_sync_during_refresh(&fixture, &alice);
     let client = client_of(running.pid());
     let scratch = scratch_of(client);
     running.kill();
-    bed.anthropic().hold_refreshes(false);
+    fixture.anthropic().hold_refreshes(false);
     let deadline = Deadline::after(LIMIT);
     let is_refreshed = || oauth(&alice)["refreshToken"] != spent.refresh_token;
     while !is_refreshed() && !deadline.is_expired() {
@@ -118,9 +118,9 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
     }
     assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
     // The client still asks its question; the next run finds a valid login.
-    let said = sync(&alice);
-    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
-    assert_eq!(refreshes(&bed), 1);
+    let output = sync(&alice);
+    assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
+    assert_eq!(refreshes(&fixture), 1);
     wait_for_exit(client);
     fs::remove_dir_all(scratch).expect("what nobody was left to remove");
 }

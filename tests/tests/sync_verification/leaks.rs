@@ -51,11 +51,11 @@ fn environment(pid: u32) -> BTreeMap<String, String> {
 
 #[test]
 fn verification_leaks_no_token_and_leaves_no_files() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
-    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
+    fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
     let running = alice.sync().start().expect("a start");
-    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+    assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
 
     let client = client_of(running.pid());
     let variables = environment(client);
@@ -94,11 +94,11 @@ fn verification_leaks_no_token_and_leaves_no_files() {
         assert!(!text.contains("sk-ant-"), "{text}");
     }
 
-    let said = running.end(LIMIT).expect("an end");
-    assert_eq!(said.exit_code, TRY_LATER, "{}", said.stdout);
+    let output = running.end(LIMIT).expect("an end");
+    assert_eq!(output.exit_code, TRY_LATER, "{}", output.stdout);
     assert!(!scratch.exists());
     let log = fs::read_to_string(alice.state_file("sync.log")).expect("a log");
-    assert!(!(said.stdout + &said.stderr + &log).contains("sk-ant-"));
+    assert!(!(output.stdout + &output.stderr + &log).contains("sk-ant-"));
 }
 
 fn texts_below(directory: &Path) -> Vec<String> {

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cas_tests::anthropic::{Login, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, ClientOutput, NEWEST, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, NEWEST, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -35,35 +35,35 @@ const CLAUDE_UNUSABLE: Option<i32> = Some(69);
 const TRY_LATER: Option<i32> = Some(75);
 const SIGN_IN: Option<i32> = Some(79);
 
-fn bed() -> ClaudeFixture {
-    bed_with(NEWEST)
+fn fixture() -> ClaudeFixture {
+    fixture_with(NEWEST)
 }
 
-fn bed_with(version: &str) -> ClaudeFixture {
+fn fixture_with(version: &str) -> ClaudeFixture {
     ClaudeFixture::with_sync(version).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns a user who has just signed in, with a login that a first sync has verified and backed
 /// up.
-fn signed_in<'bed>(bed: &'bed ClaudeFixture, name: &str) -> (Person<'bed>, Login) {
-    let person = bed.person(name).expect("a person");
-    let login = sign_in(bed, &person, 8);
-    let said = sync(&person);
-    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
+fn signed_in<'fixture>(fixture: &'fixture ClaudeFixture, name: &str) -> (ClaudeUser<'fixture>, Login) {
+    let user = fixture.create_user(name).expect("a person");
+    let login = sign_in(fixture, &user, 8);
+    let output = sync(&user);
+    assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
     assert!(
-        said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
+        output.stdout.starts_with("OK ") && output.stdout.contains("verified by inference"),
         "{}",
-        said.stdout
+        output.stdout
     );
-    bed.anthropic().forget_requests();
-    (person, login)
+    fixture.anthropic().forget_requests();
+    (user, login)
 }
 
 /// Writes a new family of tokens to the user's file, beside another member; `hours` is the
 /// remaining lifetime that the client sees.
-fn sign_in(bed: &ClaudeFixture, person: &Person<'_>, hours: i64) -> Login {
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
-    person.write_credentials(&document(&login, hours)).expect("a login");
+fn sign_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i64) -> Login {
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+    user.write_credentials(&document(&login, hours)).expect("a login");
     login
 }
 
@@ -72,22 +72,26 @@ fn document(login: &Login, hours: i64) -> Value {
     json!({"claudeAiOauth": login.oauth_object(in_hours(hours)), "mcpOAuth": others})
 }
 
-fn sync(person: &Person<'_>) -> ClientOutput {
-    person.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+fn sync(user: &ClaudeUser<'_>) -> ClientOutput {
+    user.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One run in which nothing is certain: nothing at all is written of what a run may write, and it
 /// says why.
 #[track_caller]
-fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
-    let before = on_disk(person);
-    let said = sync(person);
-    let after = on_disk(person);
-    assert_eq!(said.exit_code, exit_code, "{}{}", said.stdout, said.stderr);
-    assert!(said.stdout.starts_with("WARN ") && said.stdout.contains(says), "{says:?}: {}", said.stdout);
-    assert_eq!(said.stdout.lines().count(), 1, "{}", said.stdout);
-    assert_eq!(before, after, "{}", said.stdout);
-    said
+fn assert_nothing_written(user: &ClaudeUser<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
+    let before = on_disk(user);
+    let output = sync(user);
+    let after = on_disk(user);
+    assert_eq!(output.exit_code, exit_code, "{}{}", output.stdout, output.stderr);
+    assert!(
+        output.stdout.starts_with("WARN ") && output.stdout.contains(says),
+        "{says:?}: {}",
+        output.stdout
+    );
+    assert_eq!(output.stdout.lines().count(), 1, "{}", output.stdout);
+    assert_eq!(before, after, "{}", output.stdout);
+    output
 }
 
 /// A file as it lies there: which one, when it was written, and what it holds.
@@ -95,11 +99,11 @@ type Written = (u64, i64, i64, Vec<u8>);
 
 /// Returns everything that a verification may change, without the reports `state.json` and
 /// `sync.log`.
-fn on_disk(person: &Person<'_>) -> BTreeMap<PathBuf, Option<Written>> {
-    let env_file = person.home().join(".config/claude-auth-sync/claude-oauth.env");
+fn on_disk(user: &ClaudeUser<'_>) -> BTreeMap<PathBuf, Option<Written>> {
+    let env_file = user.home().join(".config/claude-auth-sync/claude-oauth.env");
     let state =
-        ["history.json", "ledger.json", "replaced-credentials.json"].map(|name| person.state_file(name));
-    let paths = state.into_iter().chain([person.credentials_file(), env_file]);
+        ["history.json", "ledger.json", "replaced-credentials.json"].map(|name| user.state_file(name));
+    let paths = state.into_iter().chain([user.credentials_file(), env_file]);
     paths.map(|path| (path.clone(), written(&path))).collect()
 }
 
@@ -109,17 +113,17 @@ fn written(path: &PathBuf) -> Option<Written> {
 }
 
 /// Returns the `claudeAiOauth` object of a user's file.
-fn oauth(person: &Person<'_>) -> Value {
-    person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
+fn oauth(user: &ClaudeUser<'_>) -> Value {
+    user.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }
 
-fn has_sibling(person: &Person<'_>) -> bool {
-    person.credentials_text().expect("a file").contains(SIBLING)
+fn has_sibling(user: &ClaudeUser<'_>) -> bool {
+    user.credentials_text().expect("a file").contains(SIBLING)
 }
 
 /// The refresh tokens in the local history, newest last.
-fn backed_up(person: &Person<'_>) -> Vec<String> {
-    let text = fs::read_to_string(person.state_file("history.json")).expect("a history");
+fn backed_up(user: &ClaudeUser<'_>) -> Vec<String> {
+    let text = fs::read_to_string(user.state_file("history.json")).expect("a history");
     let mut tokens: Vec<(usize, String)> = Vec::new();
     let mut start = 0;
     while let Some(found) = text[start..].find("sk-ant-ort01-") {
@@ -136,8 +140,8 @@ fn backed_up(person: &Person<'_>) -> Vec<String> {
 }
 
 /// The fates in the ledger, by generation.
-fn fates(person: &Person<'_>) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(person.state_file("ledger.json")).expect("a ledger");
+fn fates(user: &ClaudeUser<'_>) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(user.state_file("ledger.json")).expect("a ledger");
     let ledger: Value = serde_json::from_str(&text).expect("JSON");
     let generations = ledger["generations"].as_object().cloned().unwrap_or_default();
     generations
@@ -146,19 +150,19 @@ fn fates(person: &Person<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn fate_of(person: &Person<'_>, login: &Login) -> String {
-    fates(person).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
+fn fate_of(user: &ClaudeUser<'_>, login: &Login) -> String {
+    fates(user).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
 }
 
-fn refreshes(bed: &ClaudeFixture) -> usize {
-    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+fn refreshes(fixture: &ClaudeFixture) -> usize {
+    fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
 /// How often inference was asked for with this token.
-fn asked_with(bed: &ClaudeFixture, token: &str) -> usize {
+fn asked_with(fixture: &ClaudeFixture, token: &str) -> usize {
     let token = fingerprint(token);
     let with_it = |request: &&cas_tests::anthropic::LoggedRequest| {
         request.is_message() && request.token.as_ref() == Some(&token)
     };
-    bed.anthropic().requests().iter().filter(with_it).count()
+    fixture.anthropic().requests().iter().filter(with_it).count()
 }

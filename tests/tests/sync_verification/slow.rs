@@ -16,17 +16,17 @@ fn unresponsive_api_changes_nothing_with_an_older_client() {
 }
 
 fn silence(version: &str) {
-    let bed = bed_with(version);
-    let (alice, login) = signed_in(&bed, "alice");
-    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let fixture = fixture_with(version);
+    let (alice, login) = signed_in(&fixture, "alice");
+    fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
     assert_nothing_written(&alice, TRY_LATER, "the API did not answer in time");
 }
 
 #[test]
 fn incomplete_answer_changes_nothing() {
-    let bed = bed();
-    let (alice, login) = signed_in(&bed, "alice");
-    bed.anthropic().answer_messages(&login.access_token, Some(StalledStream));
+    let fixture = fixture();
+    let (alice, login) = signed_in(&fixture, "alice");
+    fixture.anthropic().answer_messages(&login.access_token, Some(StalledStream));
     assert_nothing_written(&alice, TRY_LATER, "the API did not answer in time");
 }
 
@@ -41,9 +41,9 @@ fn untrusted_certificate_changes_nothing_with_an_older_client() {
 }
 
 fn untrusted(version: &str) {
-    let bed = bed_with(version);
-    let (alice, _) = signed_in(&bed, "alice");
-    bed.configure(&bed.client(), false).expect("configured");
+    let fixture = fixture_with(version);
+    let (alice, _) = signed_in(&fixture, "alice");
+    fixture.configure(&fixture.client(), false).expect("configured");
     assert_nothing_written(&alice, TRY_LATER, "the server's certificate is not trusted");
 }
 
@@ -63,8 +63,8 @@ fn unreachable_network_changes_nothing_with_an_older_client() {
 }
 
 fn unreachable(version: &str, address: &str) {
-    let bed = bed_with(version);
-    let (alice, _) = signed_in(&bed, "alice");
-    bed.redirect_servers_to(address).expect("the hosts");
+    let fixture = fixture_with(version);
+    let (alice, _) = signed_in(&fixture, "alice");
+    fixture.redirect_servers_to(address).expect("the hosts");
     assert_nothing_written(&alice, TRY_LATER, "the API could not be reached");
 }

@@ -5,15 +5,15 @@ use std::os::unix::fs::chown;
 
 use cas_tests::anthropic::MessageAnswer::UsageLimited;
 use cas_tests::anthropic::fingerprint;
-use cas_tests::claude_client::{NEWEST, OLDER, Person};
+use cas_tests::claude_client::{ClaudeUser, NEWEST, OLDER};
 
 use super::*;
 
 #[test]
 fn valid_login_is_verified_and_backed_up_once() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in(&bed, &alice, 8);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in(&fixture, &alice, 8);
     let text = alice.credentials_text().expect("a file");
 
     let first = sync(&alice);
@@ -24,7 +24,7 @@ fn valid_login_is_verified_and_backed_up_once() {
         first.stdout
     );
     assert_eq!(backed_up(&alice), std::slice::from_ref(&login.refresh_token));
-    assert_eq!((asked_with(&bed, &login.access_token), refreshes(&bed)), (1, 0));
+    assert_eq!((asked_with(&fixture, &login.access_token), refreshes(&fixture)), (1, 0));
 
     let before = on_disk(&alice);
     let second = sync(&alice);
@@ -41,19 +41,19 @@ fn valid_login_is_verified_and_backed_up_once() {
 #[test]
 fn expired_login_is_refreshed_by_the_client_and_backed_up() {
     for version in [NEWEST, OLDER] {
-        let bed = bed_with(version);
-        let alice = bed.person("alice").expect("alice");
-        let spent = sign_in(&bed, &alice, -1);
+        let fixture = fixture_with(version);
+        let alice = fixture.create_user("alice").expect("alice");
+        let spent = sign_in(&fixture, &alice, -1);
 
-        let said = sync(&alice);
+        let output = sync(&alice);
 
-        assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
+        assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
         assert!(
-            said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
+            output.stdout.starts_with("OK ") && output.stdout.contains("verified by inference"),
             "{}",
-            said.stdout
+            output.stdout
         );
-        assert_eq!(refreshes(&bed), 1, "{version}");
+        assert_eq!(refreshes(&fixture), 1, "{version}");
         let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
         assert_ne!(new, spent.refresh_token);
         assert!(backed_up(&alice).contains(&new) && has_sibling(&alice), "{version}");
@@ -62,27 +62,27 @@ fn expired_login_is_refreshed_by_the_client_and_backed_up() {
         for name in alice.names_in(".claude").expect("a directory") {
             assert!(!name.ends_with(".lock") && name != "projects", "{version}: {name}");
         }
-        assert!(said.stderr.is_empty(), "{}", said.stderr);
+        assert!(output.stderr.is_empty(), "{}", output.stderr);
 
-        bed.anthropic().forget_requests();
+        fixture.anthropic().forget_requests();
         let again = sync(&alice);
-        assert_eq!((again.exit_code, refreshes(&bed)), (OK_MESSAGE, 0), "{}", again.stdout);
+        assert_eq!((again.exit_code, refreshes(&fixture)), (OK_MESSAGE, 0), "{}", again.stdout);
     }
 }
 
 #[test]
 fn login_with_a_reached_limit_is_valid() {
     for version in [NEWEST, OLDER] {
-        let bed = bed_with(version);
-        let alice = bed.person("alice").expect("alice");
-        let login = sign_in(&bed, &alice, 8);
-        bed.anthropic().answer_messages(&login.access_token, Some(UsageLimited));
-        let said = sync(&alice);
-        assert_eq!(said.exit_code, OK_MESSAGE, "{version}: {}", said.stdout);
+        let fixture = fixture_with(version);
+        let alice = fixture.create_user("alice").expect("alice");
+        let login = sign_in(&fixture, &alice, 8);
+        fixture.anthropic().answer_messages(&login.access_token, Some(UsageLimited));
+        let output = sync(&alice);
+        assert_eq!(output.exit_code, OK_MESSAGE, "{version}: {}", output.stdout);
         assert!(
-            said.stdout.starts_with("OK ") && said.stdout.contains("limit"),
+            output.stdout.starts_with("OK ") && output.stdout.contains("limit"),
             "{version}: {}",
-            said.stdout
+            output.stdout
         );
         assert_eq!(backed_up(&alice), [login.refresh_token], "{version}");
     }
@@ -91,49 +91,49 @@ fn login_with_a_reached_limit_is_valid() {
 #[test]
 fn setup_token_is_verified_and_the_login_not_changed() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    sign_in(&bed, &alice, -1); // stale: whoever looked at it would refresh it
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in(&fixture, &alice, -1); // stale: whoever looked at it would refresh it
     keep_setup_token(&alice, TOKEN);
-    bed.anthropic().accept_setup_token(TOKEN);
+    fixture.anthropic().accept_setup_token(TOKEN);
     let before = on_disk(&alice);
 
-    let said = sync(&alice);
+    let output = sync(&alice);
 
-    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
-    assert!(said.stdout.starts_with("OK setup-token in use, verified by inference"), "{}", said.stdout);
-    let asked: Vec<_> =
-        bed.anthropic().essential_requests().into_iter().filter_map(|request| request.token).collect();
-    assert_eq!(asked, [fingerprint(TOKEN)]);
+    assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
+    assert!(output.stdout.starts_with("OK setup-token in use, verified by inference"), "{}", output.stdout);
+    let requests: Vec<_> =
+        fixture.anthropic().essential_requests().into_iter().filter_map(|request| request.token).collect();
+    assert_eq!(requests, [fingerprint(TOKEN)]);
     let after = on_disk(&alice);
     assert_eq!(before[&alice.credentials_file()], after[&alice.credentials_file()]);
 }
 
 /// Writes a setup token to the env file of a user.
-pub(super) fn keep_setup_token(person: &Person<'_>, token: &str) {
-    let directory = person.home().join(".config/claude-auth-sync");
+pub(super) fn keep_setup_token(user: &ClaudeUser<'_>, token: &str) {
+    let directory = user.home().join(".config/claude-auth-sync");
     fs::create_dir_all(&directory).expect("a directory");
     let file = directory.join("claude-oauth.env");
     cas_tests::write_private(&file, &format!("CLAUDE_CODE_OAUTH_TOKEN={token}"));
-    for path in [&person.home().join(".config"), &directory, &file] {
-        chown(path, Some(person.uid()), Some(person.uid())).expect("the person's own");
+    for path in [&user.home().join(".config"), &directory, &file] {
+        chown(path, Some(user.uid()), Some(user.uid())).expect("the person's own");
     }
 }
 
 #[test]
 fn login_in_another_directory_is_refreshed_there() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    sign_in(&bed, &alice, -1);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in(&fixture, &alice, -1);
     let elsewhere = alice.make_directory("elsewhere").expect("a directory");
     let file = elsewhere.join(".credentials.json");
     fs::rename(alice.credentials_file(), &file).expect("moved");
 
     let invocation = alice.sync().variable("CLAUDE_CREDENTIALS_FILE", &file.display().to_string());
-    let said = invocation.run(LIMIT).expect("an end");
+    let output = invocation.run(LIMIT).expect("an end");
 
-    assert_eq!(said.exit_code, OK_MESSAGE, "{}{}", said.stdout, said.stderr);
-    assert_eq!(refreshes(&bed), 1);
+    assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
+    assert_eq!(refreshes(&fixture), 1);
     let text = fs::read_to_string(&file).expect("a login");
     assert!(text.contains("sk-ant-ort01-alice-1-2") && text.contains(SIBLING), "{text}");
     assert!(!alice.credentials_file().exists());

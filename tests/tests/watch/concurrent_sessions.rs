@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, Invocation, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, in_hours};
 use serde_json::json;
 
-use super::claude::{LIMIT, ask, bed, refresh_token, refreshes, sign_in_stale, watch};
+use super::claude::{LIMIT, ask, fixture, refresh_token, refreshes, sign_in_stale, watch};
 
 const SESSIONS: usize = 16;
 
@@ -17,14 +17,14 @@ const SESSIONS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What runs over and over beside the sessions, and how often it came to its end.
-struct Beside<'bed> {
+struct Beside<'fixture> {
     what: &'static str,
-    invocation: Invocation<'bed>,
+    invocation: Invocation<'fixture>,
     runs: AtomicUsize,
 }
 
-impl<'bed> Beside<'bed> {
-    fn new(what: &'static str, invocation: Invocation<'bed>) -> Self {
+impl<'fixture> Beside<'fixture> {
+    fn new(what: &'static str, invocation: Invocation<'fixture>) -> Self {
         Self { what, invocation, runs: AtomicUsize::new(0) }
     }
 
@@ -32,9 +32,9 @@ impl<'bed> Beside<'bed> {
     /// nothing was written then.
     fn run_until(&self, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
-            let said = self.invocation.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", self.what));
-            let is_calm = matches!(said.exit_code, Some(0 | 75)) && !said.stdout.contains("RECOVERED");
-            assert!(is_calm, "{}: {said:?}{}", self.what, said.stdout);
+            let output = self.invocation.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", self.what));
+            let is_calm = matches!(output.exit_code, Some(0 | 75)) && !output.stdout.contains("RECOVERED");
+            assert!(is_calm, "{}: {output:?}{}", self.what, output.stdout);
             self.runs.fetch_add(1, Ordering::Relaxed);
             thread::sleep(PAUSE); // for others to have a turn
         }
@@ -52,8 +52,8 @@ impl Drop for Over<'_> {
 
 #[test]
 fn sixteen_sessions_with_an_expired_token_refresh_once() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     let (mut watcher, _) = watch(&alice);
     let beside = [
         Beside::new("the sync", alice.sync()),
@@ -66,7 +66,7 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
         for beside in &beside {
             scope.spawn(|| beside.run_until(&over));
         }
-        rotate(&bed, &alice);
+        rotate(&fixture, &alice);
     });
     for Beside { what, runs, .. } in &beside {
         assert!(runs.load(Ordering::Relaxed) > 2, "{what} ran {runs:?} times");
@@ -74,34 +74,38 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
     assert!(watcher.is_running().expect("it is ours to wait for"));
 
     // All clients are still logged in, and the last login is backed up.
-    bed.anthropic().forget_requests();
-    let said = alice.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-    assert!(said.exit_code == Some(0) && said.stdout.contains("verified by inference"), "{}", said.stdout);
+    fixture.anthropic().forget_requests();
+    let output = alice.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    assert!(
+        output.exit_code == Some(0) && output.stdout.contains("verified by inference"),
+        "{}",
+        output.stdout
+    );
     assert!(ask(&alice).answered());
-    assert_eq!(refreshes(&bed), 0);
+    assert_eq!(refreshes(&fixture), 0);
     let history = std::fs::read_to_string(alice.state_file("history.json")).expect("a history");
     assert!(history.contains(&refresh_token(&alice)));
 }
 
 /// One token request per rotation, from any client: no refresh token is presented twice.
-fn rotate(bed: &ClaudeFixture, alice: &Person<'_>) {
-    let login = sign_in_stale(bed, alice);
-    assert_eq!(refresh_in_sixteen_sessions(bed, alice), [fingerprint(&login.refresh_token)]);
+fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
+    let login = sign_in_stale(fixture, alice);
+    assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [fingerprint(&login.refresh_token)]);
 
     // Once more by the clock of the client, which reads how long a token lasts in the file.
     let before = fingerprint(&refresh_token(alice));
     let mut file = alice.credentials().expect("a file of JSON");
     file["claudeAiOauth"]["expiresAt"] = json!(in_hours(-1));
-    bed.anthropic().forget_requests();
+    fixture.anthropic().forget_requests();
     alice.write_credentials(&file).expect("written");
-    assert_eq!(refresh_in_sixteen_sessions(bed, alice), [before]);
+    assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [before]);
 
     // The server's log agrees. A client may refresh a login that another client has just refreshed,
     // if the former token is reported as expired; but that is another rotation.
     let before = fingerprint(&refresh_token(alice));
-    bed.anthropic().forget_requests();
-    assert!(bed.anthropic().expire(&login.family));
-    let exchanged = refresh_in_sixteen_sessions(bed, alice);
+    fixture.anthropic().forget_requests();
+    assert!(fixture.anthropic().expire(&login.family));
+    let exchanged = refresh_in_sixteen_sessions(fixture, alice);
     assert_eq!(exchanged.first(), Some(&before));
     let distinct: BTreeSet<_> = exchanged.iter().collect();
     assert_eq!(distinct.len(), exchanged.len(), "{exchanged:?}");
@@ -109,12 +113,12 @@ fn rotate(bed: &ClaudeFixture, alice: &Person<'_>) {
 
 /// The refresh tokens that were presented while so many sessions asked one question each and all of
 /// them had an answer.
-fn refresh_in_sixteen_sessions(bed: &ClaudeFixture, alice: &Person<'_>) -> Vec<String> {
+fn refresh_in_sixteen_sessions(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> Vec<String> {
     let sessions: Vec<_> = (0..SESSIONS).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {
-        let said = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-        assert!(said.answered(), "{said:?}");
+        let output = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+        assert!(output.answered(), "{output:?}");
     }
-    let requests = bed.anthropic().requests();
+    let requests = fixture.anthropic().requests();
     requests.into_iter().filter(LoggedRequest::is_refresh).filter_map(|request| request.token).collect()
 }

@@ -30,7 +30,7 @@ fn idle_watcher_is_never_woken_up() {
 #[test]
 fn watcher_memory_stays_below_a_mebibyte() {
     let (test_user, watcher, _) = watched(0);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     for number in 1..=20 {
         let text = good(number);
         writer.write(Way::Rename, &text);
@@ -57,7 +57,7 @@ fn watcher_memory_cannot_be_read_by_the_user() {
 fn signal_ends_the_watcher_without_leftovers() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (test_user, watcher, text) = watched(1);
-        Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+        Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
         wait_until_restored(&test_user, 1, &text);
         watcher.signal(signal);
         assert_eq!(watcher.end(), Some(0));
@@ -77,7 +77,7 @@ fn second_watcher_waits_and_takes_over() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.end(), Some(0));
     second.process().wait_until_watching(&test_user.path(".claude"));
-    let (writer, text) = (Writer::of(&test_user), good(2));
+    let (writer, text) = (Writer::new(&test_user), good(2));
     writer.write(Way::Rename, &text);
     writer.write(Way::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 2, &text);

@@ -18,7 +18,7 @@ fn deleted_file_is_not_restored() {
     watcher.process().wait_until_idle();
     assert!(test_user.read(LOGIN).is_none());
     // It has not stopped watching.
-    Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 1, &text);
 }
 
@@ -28,7 +28,7 @@ fn login_with_an_expired_access_token_is_left_to_the_sync() {
     let stale = healthy("number-1", now_ms() - HOUR_MS);
     test_user.put(LOGIN, &stale);
     let watcher = Watcher::start(&test_user);
-    Writer::of(&test_user).write(Way::Rename, &cleared_login(&stale));
+    Writer::new(&test_user).write(Way::Rename, &cleared_login(&stale));
     eventually("a warning", || test_user.journal().contains("user=alice WARN"));
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), cleared_login(&stale));
@@ -40,7 +40,7 @@ fn repeated_problem_is_logged_once() {
     let test_user = TestUser::create();
     let watcher = Watcher::start(&test_user);
     let empty = cleared_login(&healthy("number-1", 0));
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     for _ in 0..5 {
         writer.write(Way::Rename, &empty);
         watcher.process().wait_until_idle();
@@ -52,7 +52,7 @@ fn repeated_problem_is_logged_once() {
 fn older_login_written_again_is_left_to_the_sync() {
     let (test_user, watcher, newest) = watched(2);
     let older = crate::good(1);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     writer.write(Way::Rename, &older);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), older);
@@ -68,7 +68,7 @@ fn login_is_not_restored_with_an_active_setup_token() {
     test_user.put(LOGIN, &text);
     test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
     let watcher = Watcher::start(&test_user);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     writer
         .perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, cleared_login(&text))]);
     watcher.process().wait_until_idle();
@@ -85,6 +85,6 @@ fn other_files_beside_the_login_are_ignored() {
     watcher.process().wait_until_idle();
     let open = watcher.process().descriptors();
     assert!(!open.iter().any(|(path, _)| path.contains("/.claude/")), "{open:?}");
-    Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 1, &text);
 }

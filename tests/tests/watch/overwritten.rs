@@ -30,7 +30,7 @@ fn login_cleared_in_place_is_restored_each_time() {
 
 fn restores_of_repeated_clears(way: Way) {
     let (test_user, watcher, _) = watched(0);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
     for (number, pause) in (1..).zip(rounds) {
         let text = good(number);
@@ -49,7 +49,7 @@ fn restores_of_repeated_clears(way: Way) {
 #[test]
 fn login_written_in_place_is_backed_up() {
     let (test_user, watcher, _) = watched(0);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     for number in 1..=10 {
         let text = good(number);
         writer.write(Way::InPlace, &text);
@@ -63,7 +63,7 @@ fn login_written_in_place_is_backed_up() {
 fn later_of_two_consecutive_logins_is_restored() {
     let (test_user, watcher, _) = watched(0);
     let (first, second) = (good(1), good(2));
-    Writer::of(&test_user).perform(vec![
+    Writer::new(&test_user).perform(vec![
         Act::Write(Way::Rename, first),
         Act::Write(Way::Rename, second.clone()),
         Act::Write(Way::Rename, cleared_login(&second)),
@@ -81,7 +81,7 @@ fn later_of_two_consecutive_logins_is_restored() {
 #[test]
 fn torn_login_file_is_restored() {
     let (test_user, _watcher, text) = watched(1);
-    Writer::of(&test_user).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
+    Writer::new(&test_user).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
     wait_for_login(&test_user, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
 }
 
@@ -92,7 +92,7 @@ fn file_that_is_being_written_in_place_is_not_changed() {
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
     // Other processes open the file for writing and close it: the kernel sends the same event as
     // for a completed write.
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
     writer.write(Way::InPlace, &text);
     watcher.process().wait_until_idle();
@@ -132,7 +132,7 @@ fn ninth_restore_within_an_hour_is_refused() {
         let test_user = put_back(times);
         let text = login(&test_user);
         let _watcher = Watcher::start(&test_user);
-        Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+        Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
         if is_back {
             wait_until_restored(&test_user, 1, &text);
         } else {

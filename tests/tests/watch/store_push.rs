@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
-use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::test_user::{LOGIN, STATE, TestUser, UID};
 use cas_tests::watcher::{Watcher, Way, Writer, eventually};
 use serde_json::{Value, json};
@@ -14,61 +14,61 @@ use serde_json::{Value, json};
 use crate::{good, name};
 
 /// Creates a user whose first login is in the store, beside a field of another tool.
-fn with_a_store() -> (TestUser, Bao, Person) {
+fn with_a_store() -> (TestUser, Bao, VaultUser) {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
-    person.put_document(&json!({"tracker_token": "of somebody else"}));
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
+    vault_user.put_document(&json!({"tracker_token": "of somebody else"}));
     test_user.put(LOGIN, &good(0));
-    let said = test_user.sync();
-    assert!(said.status.success(), "{said:?}");
-    (test_user, bao, person)
+    let output = test_user.sync();
+    assert!(output.status.success(), "{output:?}");
+    (test_user, bao, vault_user)
 }
 
-fn version(person: &Person) -> Value {
-    person.document().body["data"]["metadata"]["version"].clone()
+fn version(vault_user: &VaultUser) -> Value {
+    vault_user.document().body["data"]["metadata"]["version"].clone()
 }
 
-fn holds(person: &Person, number: u64) -> bool {
-    person.fields().to_string().contains(&format!("refresh-of-{}\\", name(number)))
+fn has_generation(vault_user: &VaultUser, number: u64) -> bool {
+    vault_user.fields().to_string().contains(&format!("refresh-of-{}\\", name(number)))
 }
 
 #[test]
 fn new_login_is_pushed_once() {
-    let (test_user, _bao, person) = with_a_store();
+    let (test_user, _bao, vault_user) = with_a_store();
     let watcher = Watcher::start(&test_user);
-    let before = version(&person).as_u64().expect("a number");
-    let writer = Writer::of(&test_user);
+    let before = version(&vault_user).as_u64().expect("a number");
+    let writer = Writer::new(&test_user);
     // Twice in a row: one push covers both.
     writer.write(Way::Rename, &good(1));
     writer.write(Way::Rename, &good(2));
-    eventually("the login in the store", || holds(&person, 2));
-    assert_eq!(version(&person).as_u64(), Some(before + 1));
-    assert_eq!(person.fields()["tracker_token"], "of somebody else");
+    eventually("the login in the store", || has_generation(&vault_user, 2));
+    assert_eq!(version(&vault_user).as_u64(), Some(before + 1));
+    assert_eq!(vault_user.fields()["tracker_token"], "of somebody else");
     watcher.process().wait_until_idle();
     assert_eq!(watcher.process().account().threads, 3, "nobody waits for a push any more");
 }
 
 #[test]
 fn push_waits_for_another_run() {
-    let (test_user, _bao, person) = with_a_store();
+    let (test_user, _bao, vault_user) = with_a_store();
     let state = StateDirectory::new(test_user.path(STATE), UID);
     let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
     let watcher = Watcher::start(&test_user);
-    Writer::of(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(Way::Rename, &good(1));
     eventually("a push that finds the lock held", || test_user.journal().contains("user=alice SKIP"));
-    assert!(!holds(&person, 1));
+    assert!(!has_generation(&vault_user, 1));
     drop(held);
-    eventually("the login in the store", || holds(&person, 1));
+    eventually("the login in the store", || has_generation(&vault_user, 1));
     drop(watcher);
 }
 
 #[test]
 fn push_waits_for_an_unreachable_store() {
-    let (test_user, bao, person) = with_a_store();
+    let (test_user, bao, vault_user) = with_a_store();
     bao.seal();
     let _watcher = Watcher::start(&test_user);
-    Writer::of(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(Way::Rename, &good(1));
     let log = || fs::read_to_string(test_user.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
     eventually("a push that finds it sealed", || log().contains(" WARN "));
     assert!(
@@ -77,7 +77,7 @@ fn push_waits_for_an_unreachable_store() {
         test_user.journal()
     );
     bao.unseal();
-    eventually("the login in the store", || holds(&person, 1));
+    eventually("the login in the store", || has_generation(&vault_user, 1));
 }
 
 /// The unit gives the watch a high one, for what it does in milliseconds.
@@ -87,7 +87,7 @@ fn push_has_a_lower_priority_than_the_watcher() {
     let silent = test_user.listen();
     test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
     let watcher = Watcher::start(&test_user);
-    Writer::of(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(Way::Rename, &good(1));
     let mut push = None;
     eventually("a push that waits for its answer", || {
         push = children(&watcher.process().directory()).into_iter().find(|child| is_a_push(child));
@@ -121,7 +121,7 @@ fn nice_value(process: &Path) -> i32 {
 fn push_is_skipped_without_a_store() {
     let test_user = TestUser::create();
     let watcher = Watcher::start(&test_user);
-    Writer::of(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(Way::Rename, &good(1));
     watcher.process().wait_until_idle();
     std::thread::sleep(Duration::from_secs(4));
     assert!(!test_user.path(&format!("{STATE}/sync.log")).exists(), "no run was started");

@@ -18,7 +18,7 @@ fn make_directory(path: &Path) {
 
 /// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
 fn is_managed(test_user: &TestUser, watcher: &Watcher, number: u64) {
-    let (writer, text) = (Writer::of(test_user), good(number));
+    let (writer, text) = (Writer::new(test_user), good(number));
     writer.write(Way::Rename, &text);
     watcher.process().wait_until_idle();
     writer.write(Way::Rename, &cleared_login(&text));
@@ -108,7 +108,7 @@ fn login_behind_a_symlink_is_watched_at_its_target() {
     symlink(&target, test_user.path(LOGIN)).expect("linked");
     watcher.process().wait_until_watching(&elsewhere);
 
-    let (writer, text) = (Writer::of(&test_user), good(2));
+    let (writer, text) = (Writer::new(&test_user), good(2));
     writer.write(Way::InPlace, &text);
     watcher.process().wait_until_idle();
     writer.write(Way::InPlace, &cleared_login(&text));
@@ -143,7 +143,7 @@ fn lost_events_are_recovered_by_a_new_scan() {
         let path = test_user.path(&format!(".claude/{number}"));
         fs::write(&path, "").and_then(|()| fs::remove_file(&path)).expect("made and removed");
     }
-    Writer::of(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
     watcher.signal(Signal::SIGCONT);
     wait_for_login(&test_user, |found| found == text);
 }

@@ -14,20 +14,20 @@ use super::*;
 fn watcher_with_disabled_backups_keeps_nothing() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
-    let person = test_user.use_store(&bao, Policy::Patch);
-    person.put_document(&json!({"tracker_token": "of somebody else"}));
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
+    vault_user.put_document(&json!({"tracker_token": "of somebody else"}));
     test_user.configure("verify = false\noauth_backup = false\n");
     test_user.put(LOGIN, &good(0));
-    let asked = bao.asked().len();
+    let asked = bao.requests().len();
     let watcher = Watcher::start(&test_user);
-    let writer = Writer::of(&test_user);
+    let writer = Writer::new(&test_user);
     writer.write(Way::Rename, &good(1));
-    let emptied = cleared_login(&good(1));
-    writer.write(Way::Rename, &emptied);
+    let cleared = cleared_login(&good(1));
+    writer.write(Way::Rename, &cleared);
     eventually("that it was seen", || test_user.journal().contains("FAIL"));
     watcher.process().wait_until_idle();
 
-    assert_eq!(login(&test_user), emptied);
+    assert_eq!(login(&test_user), cleared);
     assert!(
         test_user.journal().contains("backups are disabled on this machine (oauth_backup = false)"),
         "{}",
@@ -38,6 +38,6 @@ fn watcher_with_disabled_backups_keeps_nothing() {
         let text = fs::read_to_string(&file).unwrap_or_default();
         assert!(!text.contains("refresh-of-"), "{}: {text}", file.display());
     }
-    assert_eq!(bao.asked().len(), asked, "the store was asked for nothing");
-    assert_eq!(person.fields(), json!({"tracker_token": "of somebody else"}));
+    assert_eq!(bao.requests().len(), asked, "the store was asked for nothing");
+    assert_eq!(vault_user.fields(), json!({"tracker_token": "of somebody else"}));
 }

@@ -24,23 +24,23 @@ impl Page {
     }
 
     /// A line of the teller.
-    pub(crate) fn tell(&self, text: &str) {
+    pub(crate) fn print(&self, text: &str) {
         println!("{text}");
     }
 
     /// Shows a command at a prompt.
-    pub(crate) fn typed(&self, prompt: &str, command: &str) {
+    pub(crate) fn show_command(&self, prompt: &str, command: &str) {
         println!("    {} {command}", self.paint("2", prompt));
     }
 
     /// The same, below a remark.
-    pub(crate) fn typed_with(&self, prompt: &str, command: &str, remark: &str) {
+    pub(crate) fn show_command_with(&self, prompt: &str, command: &str, remark: &str) {
         println!("    {}", self.paint("2", &format!("# {remark}")));
-        self.typed(prompt, command);
+        self.show_command(prompt, command);
     }
 
     /// What a program answered.
-    pub(crate) fn answered(&self, text: &str, tone: Tone) {
+    pub(crate) fn show_answer(&self, text: &str, tone: Tone) {
         for line in text.lines().flat_map(wrapped) {
             let painted = match tone {
                 Tone::Plain => line,

@@ -19,10 +19,10 @@ pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
 pub(crate) const ANSWER: &str = "AUTH_OK";
 
 /// Opens an interactive ssh session, and shows that; with it, how long it took to the prompt.
-pub(crate) fn log_in(page: &Page, desk: &ClaudeGuest, user: &str) -> (Terminal, Duration) {
-    page.typed(LAPTOP, &format!("ssh {user}@workstation"));
+pub(crate) fn log_in(page: &Page, fixture: &ClaudeGuest, user: &str) -> (Terminal, Duration) {
+    page.show_command(LAPTOP, &format!("ssh {user}@workstation"));
     let began = Instant::now();
-    let mut session = desk.guest.ssh_terminal(user);
+    let mut session = fixture.guest.ssh_terminal(user);
     session.wait_for("$ ");
     (session, began.elapsed())
 }
@@ -36,19 +36,19 @@ pub(crate) fn ask(page: &Page, session: &mut Terminal, remark: &str) -> String {
 /// answered.
 pub(crate) fn type_and_show(page: &Page, session: &mut Terminal, command: &str, remark: &str) -> String {
     match remark {
-        "" => page.typed(ALICE, command),
-        remark => page.typed_with(ALICE, command, remark),
+        "" => page.show_command(ALICE, command),
+        remark => page.show_command_with(ALICE, command, remark),
     }
-    let said = without_control_sequences(&session.at_prompt(command));
-    page.answered(&said, tone_of(&said));
-    said.trim().to_owned()
+    let output = without_control_sequences(&session.at_prompt(command));
+    page.show_answer(&output, tone_of(&output));
+    output.trim().to_owned()
 }
 
 /// How an answer of Claude Code's is meant to be seen.
-pub(crate) fn tone_of(said: &str) -> Tone {
-    if said.trim() == ANSWER {
+pub(crate) fn tone_of(output: &str) -> Tone {
+    if output.trim() == ANSWER {
         Tone::Good
-    } else if said.contains("Failed") {
+    } else if output.contains("Failed") {
         Tone::Bad
     } else {
         Tone::Plain
@@ -57,11 +57,11 @@ pub(crate) fn tone_of(said: &str) -> Tone {
 
 /// Whether the servers were asked for inference, and with this token alone; a refresh counts as
 /// another one.
-pub(crate) fn was_only_token_used(desk: &ClaudeGuest, token: &str) -> bool {
+pub(crate) fn was_only_token_used(fixture: &ClaudeGuest, token: &str) -> bool {
     let expected = Fingerprint::from_bytes(token).to_string();
-    let asked: Vec<_> =
-        desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect();
-    !asked.is_empty() && asked.iter().all(|token| *token == expected)
+    let requests: Vec<_> =
+        fixture.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect();
+    !requests.is_empty() && requests.iter().all(|token| *token == expected)
 }
 
 /// The access token in a login file.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cas_tests::programs::release;
 
-use crate::user::{Person, Situation};
+use crate::user::{HelperUser, Situation};
 
 /// What one start of a program took.
 struct Taken {
@@ -44,20 +44,20 @@ impl Table {
         self.bare_times.push(start(&mut Command::new(&self.bare)).until_reply);
     }
 
-    pub(crate) fn time(&mut self, situation: Situation, person: &Person) {
-        let taken = start(Command::new(&self.helper).args(Person::arguments()).env_clear());
-        assert!(person.is_whole(), "{situation:?}");
+    pub(crate) fn time(&mut self, situation: Situation, user: &HelperUser) {
+        let taken = start(Command::new(&self.helper).args(HelperUser::arguments()).env_clear());
+        assert!(user.is_whole(), "{situation:?}");
         self.taken.entry(situation).or_default().push(taken);
     }
 
-    pub(crate) fn count_instructions(&mut self, situation: Situation, person: &Person) {
+    pub(crate) fn count_instructions(&mut self, situation: Situation, user: &HelperUser) {
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(&self.helper)
-            .args(Person::arguments())
+            .args(HelperUser::arguments())
             .output()
             .expect("valgrind is installed (make test-deps)");
-        assert!(person.is_whole(), "{situation:?}");
+        assert!(user.is_whole(), "{situation:?}");
         let report = String::from_utf8_lossy(&output.stderr);
         let count = report.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
         self.instructions.insert(situation, count.trim().parse().expect("a number"));
@@ -81,10 +81,14 @@ fn start(command: &mut Command) -> Taken {
     assert!(waited == pid && reply.starts_with("CAS1") && reply.ends_with('\n'), "{reply:?}");
     // SAFETY: zeroed bytes are a valid account, and so is what the call wrote.
     let usage = unsafe { usage.assume_init() };
-    Taken { until_reply, cpu: of(usage.ru_utime) + of(usage.ru_stime), peak_kib: usage.ru_maxrss }
+    Taken {
+        until_reply,
+        cpu: to_duration(usage.ru_utime) + to_duration(usage.ru_stime),
+        peak_kib: usage.ru_maxrss,
+    }
 }
 
-fn of(time: libc::timeval) -> Duration {
+fn to_duration(time: libc::timeval) -> Duration {
     let micros = time.tv_sec * 1_000_000 + time.tv_usec;
     Duration::from_micros(micros.unsigned_abs())
 }

@@ -33,16 +33,16 @@ impl Situation {
 }
 
 /// Their home, the two files that make them known, and the marker of the enrolled.
-pub(crate) struct Person {
+pub(crate) struct HelperUser {
     folder: PathBuf,
 }
 
-impl Person {
+impl HelperUser {
     /// Gives them a home with a whole login that was backed up once.
     pub(crate) fn create(folder: &Path) -> Self {
-        let person = Self { folder: folder.to_owned() };
+        let user = Self { folder: folder.to_owned() };
         fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).expect("the folder can be entered");
-        let home = person.home();
+        let home = user.home();
         let known = |file: &str, line: &str| {
             let system = fs::read_to_string(Path::new("/etc").join(file)).expect("the system's file");
             fs::write(folder.join(file), format!("{system}{line}\n")).expect("written");
@@ -53,10 +53,10 @@ impl Person {
             fs::create_dir(home.join(directory)).expect("a directory");
             chown(home.join(directory), Some(UID), Some(UID)).expect("theirs");
         }
-        let enrolled = person.lib().join("claude-auth-sync/enrolled");
+        let enrolled = user.lib().join("claude-auth-sync/enrolled");
         fs::create_dir_all(&enrolled).expect("a directory");
         fs::write(enrolled.join("cas-measured"), "").expect("written");
-        person
+        user
     }
 
     /// What lies over `/var/lib`.

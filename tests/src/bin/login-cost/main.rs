@@ -21,10 +21,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let vault_guest = VaultGuest::start(Suite::Bookworm, "1h");
-    variant::prepare(&vault_guest);
+    let host = VaultGuest::start(Suite::Bookworm, "1h");
+    variant::prepare(&host);
     for variant in Variant::ALL {
-        variant.time_one_login(&vault_guest); // the first of each is a warm-up
+        variant.time_one_login(&host); // the first of each is a warm-up
     }
     let mut figures = Figures::default();
     for round in 0..rounds {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         let stride = 1 + round % (Variant::ALL.len() - 1);
         for turn in 0..Variant::ALL.len() {
             if let Some(variant) = Variant::ALL.get((round + turn * stride) % Variant::ALL.len()) {
-                figures.add(*variant, variant.time_one_login(&vault_guest));
+                figures.add(*variant, variant.time_one_login(&host));
             }
         }
     }

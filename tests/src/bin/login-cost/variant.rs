@@ -42,9 +42,9 @@ exit 0
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
 /// Everything the variants need, once.
-pub(crate) fn prepare(vault_guest: &VaultGuest) {
-    let guest = &vault_guest.guest;
-    let _alice = vault_guest.enroll("alice");
+pub(crate) fn prepare(host: &VaultGuest) {
+    let guest = &host.guest;
+    let _alice = host.enroll("alice");
     guest.back_up_and_clear("alice", &fresh("measured"));
     guest
         .run(&format!(
@@ -55,7 +55,7 @@ pub(crate) fn prepare(vault_guest: &VaultGuest) {
         ))
         .expect_success("keeping what each round begins with");
     guest.write("/root/whole", "root", "600", fresh("measured").as_bytes());
-    guest.write("/etc/bao-address", "root", "644", vault_guest.bao.address().as_bytes());
+    guest.write("/etc/bao-address", "root", "644", host.bao.address().as_bytes());
     guest.write("/usr/local/bin/login-script", "root", "755", SCRIPT.as_bytes());
     guest.install_program(&cas_tests::openbao::binary(), "/usr/local/bin/bao");
 }
@@ -85,8 +85,8 @@ impl Variant {
     }
 
     /// Sets everything up, then measures one login.
-    pub(crate) fn time_one_login(self, vault_guest: &VaultGuest) -> Duration {
-        let guest = &vault_guest.guest;
+    pub(crate) fn time_one_login(self, host: &VaultGuest) -> Duration {
+        let guest = &host.guest;
         let stack = match self {
             Self::Nothing => "nothing",
             Self::Script => "script",

@@ -20,13 +20,13 @@ fn main() {
     }
     let own = std::env::current_exe().expect("this program has a file");
     let own = own.to_str().expect("UTF-8");
-    let bed = PamFixture::new(own, own);
-    let program = minimal_program::build(&bed.at(""));
-    let measured = bed
+    let fixture = PamFixture::new(own, own);
+    let program = minimal_program::build(&fixture.path(""));
+    let measured = fixture
         .stage()
         .arg(own)
         .arg(ROUNDS)
-        .args([&bed.module(), &program, &bed.at("pam.d")])
+        .args([&fixture.module(), &program, &fixture.path("pam.d")])
         .status()
         .expect("unshare is installed (tests/setup/host-packages.sh)");
     assert!(measured.success(), "the measurement ended well");

@@ -10,11 +10,11 @@ use cas_tests::programs::release;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-const PEOPLE: u32 = 10_000;
+const USERS: u32 = 10_000;
 const ROUNDS: usize = 15;
 
 fn main() -> Result<()> {
-    let many_users = ManyUsers::of(PEOPLE)?;
+    let many_users = ManyUsers::create(USERS)?;
     let figures = many_users.scratch().join("figures.prom").display().to_string();
     let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/published"];
     let runs: [(&str, PathBuf, Vec<&str>); 4] = [
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
             ensure!(said.is_empty(), "{name}: {said}");
         }
     }
-    println!("{PEOPLE} people, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
+    println!("{USERS} people, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
     let base = median(&mut processor[0]);
     for (((name, ..), times), processor) in runs.iter().zip(&mut times).zip(&mut processor) {
         let (time, cpu) = (median(times), median(processor));

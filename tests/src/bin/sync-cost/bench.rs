@@ -62,8 +62,8 @@ impl Bench {
             Probe::LeftOut => TestUser::create(),
         };
         let bao = test_user.bao();
-        let (person, relay) = test_user.use_store_through_relay(&bao, Policy::Update);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let (vault_user, relay) = test_user.use_store_through_relay(&bao, Policy::Update);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
         let bench = Self { bao, relay, test_user, probe };
         bench.install("bao", &openbao::binary());
         bench.install("sync-cost", &std::env::current_exe().expect("this program"));
@@ -118,14 +118,14 @@ impl Bench {
 
     /// One run under strace, whose requests, connections, writes and programs are counted.
     fn count(&self, contender: Contender) -> Counts {
-        let (asked, connections) = (self.bao.asked().len(), self.relay.connections());
+        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
         let trace = self.test_user.folder().join("trace");
         let trace = trace.display().to_string();
         let command = self.command(contender);
         let strace = ["-f", "-qq", "-z", "-u", "alice", "-e", "trace=execve", "-o", &trace];
         let arguments = [&strace[..], &command.iter().map(String::as_str).collect::<Vec<_>>()].concat();
         self.output(self.test_user.command_of_root("strace".as_ref(), &arguments));
-        let asked = self.bao.asked().split_off(asked);
+        let asked = self.bao.requests().split_off(asked);
         let programs = fs::read_to_string(&trace).expect("strace wrote its trace");
         Counts {
             requests: asked.len(),

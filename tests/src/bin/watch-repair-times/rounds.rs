@@ -35,7 +35,7 @@ pub(crate) struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     pub(crate) fn new(test_user: &'a TestUser) -> Self {
-        let writer = Writer::of(test_user);
+        let writer = Writer::new(test_user);
         Self { test_user, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
     }
 
@@ -56,12 +56,12 @@ impl<'a> Rounds<'a> {
         self.times.extend(&times);
         let how = if way == Way::Rename { "by rename" } else { "in place" };
         let writes = self.writes.get(already..).unwrap_or_default();
-        Distribution::of(format!("emptied {how} after {pause} ms"), &times, writes)
+        Distribution::new(format!("emptied {how} after {pause} ms"), &times, writes)
     }
 
     /// All rounds so far as one.
     pub(crate) fn all(&self) -> Distribution {
-        Distribution::of("all".into(), &self.times, &self.writes)
+        Distribution::new("all".into(), &self.times, &self.writes)
     }
 
     /// Nothing, when the good generation was lost.
@@ -115,7 +115,7 @@ pub(crate) struct Distribution {
 }
 
 impl Distribution {
-    fn of(title: String, times: &[Option<Duration>], writes: &[Duration]) -> Self {
+    fn new(title: String, times: &[Option<Duration>], writes: &[Duration]) -> Self {
         let mut sorted: Vec<_> = times.iter().flatten().copied().collect();
         sorted.sort();
         Self { title, missed: times.len() - sorted.len(), sorted, one_write: median(writes) }
