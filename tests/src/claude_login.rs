@@ -8,7 +8,7 @@ use crate::now_ms;
 
 /// Returns the text of a login file whose tokens are named after `generation`, with expiry
 /// `expires_at_ms`, beside keys of other programs.
-pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
+pub fn valid_login(generation: &str, expires_at_ms: u64) -> String {
     let login = json!({
         "claudeAiOauth": {
             "accessToken": format!("sk-ant-oat01-access-of-{generation}"),
@@ -49,8 +49,8 @@ pub fn cleared_login(login: &str) -> String {
 }
 
 /// A login that is good for the next seven hours.
-pub fn fresh(generation: &str) -> String {
-    healthy(generation, now_ms() + 7 * HOUR_MS)
+pub fn new_login(generation: &str) -> String {
+    valid_login(generation, now_ms() + 7 * HOUR_MS)
 }
 
 /// One hour in ms.

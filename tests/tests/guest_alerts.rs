@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh},
+    claude_login::{cleared_login, new_login},
     guest::{Guest, Suite},
     prometheus,
 };
@@ -87,7 +87,7 @@ fn node_exporter_provides_the_metrics_of_the_rules() {
 
 /// Returns what the Loki rule extracts from the log: the last status of each user. (The rule itself
 /// uses `last_over_time`.)
-fn last_words(journal: &str) -> BTreeMap<String, String> {
+fn last_log_lines(journal: &str) -> BTreeMap<String, String> {
     let rules = rules("loki.yaml");
     let (_, rest) = rules.split_once("| regexp `").expect("an expression");
     let (expression, _) = rest.split_once('`').expect("its end");
@@ -109,17 +109,17 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
 fn alert_names_the_user_until_the_login_works_again() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let on_alert = || {
-        let words = last_words(&guest.product_journal());
+        let words = last_log_lines(&guest.product_journal());
         let failed = words.into_iter().filter(|(_, status)| status == "FAIL");
         failed.map(|(user, _)| user).collect::<Vec<_>>()
     };
-    let login = fresh("first");
+    let login = new_login("first");
     for user in ["alice", "bob"] {
         guest.put_login(user, &login);
         guest.sync(user).expect_success("a sync");
     }
     assert_eq!(on_alert(), [""; 0]);
-    assert_eq!(last_words(&guest.product_journal()).len(), 2, "both were told of");
+    assert_eq!(last_log_lines(&guest.product_journal()).len(), 2, "both were told of");
 
     // Lost, without a backup to restore.
     guest.forget_state("alice");
@@ -141,7 +141,7 @@ fn alert_names_the_user_until_the_login_works_again() {
     assert_eq!(on_alert(), ["alice"]);
 
     // She signs in.
-    guest.put_login("alice", &fresh("second"));
+    guest.put_login("alice", &new_login("second"));
     guest.sync("alice").expect_success("a sync");
     assert_eq!(on_alert(), [""; 0]);
 

@@ -1,7 +1,7 @@
 //! Programs that speak over ssh see the same bytes with and without us.
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{CommandResult, Guest, Suite, env_file_path},
 };
 
@@ -12,7 +12,7 @@ const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-
 #[test]
 fn remote_commands_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     guest.put_token("alice", "sk-ant-oat01-alice");
     prepare(&guest);
@@ -21,11 +21,11 @@ fn remote_commands_have_identical_output_with_the_module() {
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away; done"))
         .expect_success("no shell files");
-    let without = everything(&guest);
+    let without = outputs_of_all_commands(&guest);
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
         .expect_success("shell files again");
-    let by_shell_files = everything(&guest);
+    let by_shell_files = outputs_of_all_commands(&guest);
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
     assert_eq!(
         guest.variable_over_ssh("alice").as_deref(),
@@ -33,14 +33,14 @@ fn remote_commands_have_identical_output_with_the_module() {
         "we are really there"
     );
 
-    let with_token = everything(&guest);
+    let with_token = outputs_of_all_commands(&guest);
     guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the token");
     guest.put_login("alice", &cleared_login(&login));
-    let repairing = everything(&guest);
+    let repairing = outputs_of_all_commands(&guest);
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "it was repaired meanwhile");
     guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
     guest.put_login("alice", &cleared_login(&login));
-    let warning = everything(&guest);
+    let warning = outputs_of_all_commands(&guest);
     let notice = guest.read("/home/alice/.local/state/claude-auth-sync/notice").expect("a notice");
     assert!(notice.starts_with(b"Claude Code: your login is lost"), "{}", notice.escape_ascii());
 
@@ -60,7 +60,7 @@ fn remote_commands_have_identical_output_with_the_module() {
 fn other_shells_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
-    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     guest
         .run("echo 'source /usr/share/claude-auth-sync/claude-auth-sync.zsh' >>/etc/zsh/zprofile; echo >~alice/.zshrc")
         .expect_success("the admin's line");
@@ -70,16 +70,17 @@ fn other_shells_have_identical_output_with_the_module() {
         guest.run("install -D -o alice -m 600 /dev/stdin ~alice/.local/state/claude-auth-sync/notice <<END\nlook\nEND")
             .expect_success("a notice");
         guest.disable_module();
-        let with = everything(&guest);
+        let with = outputs_of_all_commands(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away && touch $file; done"))
             .expect_success("no shell files");
-        let without = everything(&guest);
+        let without = outputs_of_all_commands(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
             .expect_success("again");
         guest.enable_module();
-        for ((with, without), with_module) in with.iter().zip(&without).zip(&everything(&guest)) {
+        for ((with, without), with_module) in with.iter().zip(&without).zip(&outputs_of_all_commands(&guest))
+        {
             assert_eq!(with, without, "{shell}");
             assert_eq!(with_module, without, "{shell}, with the module");
         }
@@ -99,7 +100,7 @@ fn prepare(guest: &Guest) {
 }
 
 /// Every program once: its name, exit code, output, errors, and a digest of what it brought.
-fn everything(guest: &Guest) -> Vec<String> {
+fn outputs_of_all_commands(guest: &Guest) -> Vec<String> {
     guest.run("rm -rf /tmp/out && mkdir /tmp/out").expect_success("an empty folder");
     let inside = [
         "scp alice@127.0.0.1:data /tmp/out/scp",

@@ -76,7 +76,7 @@ fn console_login_restores_a_cleared_login_for_claude() {
 #[test]
 fn running_claude_uses_a_login_restored_by_another_session() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
-    let mut running = machine.converse("alice");
+    let mut running = machine.start_conversation("alice");
     let mut ask =
         || running.ask("Reply with AUTH_OK.", LIMIT).unwrap_or_else(|error| panic!("no answer: {error}"));
     let good = machine.lose_login_with("alice", &mut ask);

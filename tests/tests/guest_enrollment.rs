@@ -2,7 +2,7 @@
 //! under open sessions; and removing everything again.
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{Guest, Suite, VARIABLE, login_path},
 };
 
@@ -131,7 +131,7 @@ fn requests_work_after_a_reboot_for_any_user_name() {
             .run(&format!("useradd --badname --create-home --gid users --shell /bin/bash {user}"))
             .expect_success("useradd");
         guest.enroll(user);
-        let login = fresh(user);
+        let login = new_login(user);
         guest
             .run_with_input(&format!("runuser -u {user} -- sh -c 'umask 077; mkdir -p ~{user}/.claude && cat >~{user}/.claude/.credentials.json'"), login.as_bytes())
             .expect_success("a login");
@@ -144,7 +144,7 @@ fn requests_work_after_a_reboot_for_any_user_name() {
 fn unenrolled_user_keeps_all_files() {
     let guest = product();
     guest.enroll("alice");
-    guest.back_up_and_clear("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &new_login("first"));
     guest.put_token("alice", "sk-ant-oat01-alice");
     guest.ssh("alice", "true").expect_success("ssh");
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
@@ -197,7 +197,7 @@ fn removal_leaves_no_pam_line_and_logins_work() {
     let before = guest.run(pam).text();
     guest.install_product();
     guest.enroll("alice");
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     assert_ne!(guest.run(pam).text(), before, "it is in the stack");
     let mut open = guest.ssh_terminal("alice");

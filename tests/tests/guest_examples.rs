@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cas_tests::{
     anthropic::fingerprint,
-    claude_login::fresh,
+    claude_login::new_login,
     guest::{ClaudeGuest, Guest, Suite, VARIABLE, env_file_path},
 };
 
@@ -150,7 +150,7 @@ fn tmux_launcher_starts_claude_with_the_current_token() {
 #[test]
 fn user_units_sync_a_user_who_is_not_enrolled() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
-    guest.put_login("alice", &fresh("laptop"));
+    guest.put_login("alice", &new_login("laptop"));
     let folder = "/home/alice/.config/systemd/user";
     guest
         .run(&format!("install -d -o alice -g alice ~alice/.config ~alice/.config/systemd {folder}"))

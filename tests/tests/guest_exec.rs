@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::fresh,
+    claude_login::new_login,
     guest::{CommandResult, Guest, Suite, VARIABLE, VaultGuest, env_file_path},
 };
 use serde_json::json;
@@ -82,7 +82,7 @@ fn exec_exits_with_the_status_of_its_command() {
 #[test]
 fn exec_waits_for_a_restore_up_to_its_limit() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.sync("alice").expect_success("a sync, which makes the lock file");
     let repair = format!("{STATE}/repair.lock");
     let exec = |wait: &str| guest.ssh("alice", &format!("cas-session exec {wait} -- true"));
@@ -125,7 +125,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let guest = &host.guest;
     let alice = host.enroll("alice");
-    guest.put_login("alice", &fresh("whole"));
+    guest.put_login("alice", &new_login("whole"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let start =
         |name: &str| alice_runs(guest, &format!("tmux -L {name} new-session -d -s work && echo started"));

@@ -1,7 +1,7 @@
 //! Homes that never answer, in whole or in part, as any user can make them with FUSE where fuse.conf(5) has `user_allow_other`:
 //! every command of root's ends in time and names the user, and no other user waits.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{CommandResult, Guest, Suite};
 use cas_tests::wait_until;
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn fixture() -> Guest {
     guest.run("useradd --create-home dee && useradd --create-home eve").expect_success("accounts");
     for user in HANGING.map(|(user, _)| user).iter().chain(&["bob"]) {
         guest.enroll(user);
-        guest.put_login(user, &fresh(user));
+        guest.put_login(user, &new_login(user));
         guest
             .run(&format!("install -d -o {user} -g {user} -m 700 /home/{user}/.config"))
             .expect_success("a folder");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed},
+    claude_login::{new_login, parsed},
     guest::{Guest, Suite, login_path},
 };
 
@@ -58,7 +58,7 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
         .run("groupadd research && groupadd --gid 4242 night && usermod -aG research,night,video bob")
         .expect_success("groups");
     for user in ["alice", "bob"] {
-        guest.back_up_and_clear(user, &fresh(user));
+        guest.back_up_and_clear(user, &new_login(user));
     }
     // The program waits after it has become the user, because another process holds the lock for a
     // restore.
@@ -86,7 +86,7 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
 #[test]
 fn helper_files_are_private_to_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     guest
         .run(&format!(
@@ -116,7 +116,7 @@ fn helper_files_are_private_to_the_user() {
 #[test]
 fn caller_limits_of_su_damage_no_file() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let limits = [
         "-S -f 0",
         "-f 0",

@@ -1,7 +1,7 @@
 //! Homes, names and groups of every kind that a system may have.
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{Guest, Suite, VARIABLE},
 };
 
@@ -9,7 +9,7 @@ use cas_tests::{
 /// session.
 #[track_caller]
 fn is_managed(guest: &Guest, user: &str, home: &str) {
-    let login = fresh(user);
+    let login = new_login(user);
     let owner = guest.run(&format!("id -un {user}; id -gn {user}")).text().trim_end().replace('\n', ":");
     let put = |text: &str| {
         guest

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{Guest, Suite, login_path},
 };
 
@@ -51,7 +51,7 @@ fn login_works_with_a_home_on_a_full_disk() {
     guest
         .run("mount -t tmpfs -o size=1m,mode=700,uid=1000,gid=1000 tmpfs /home/alice")
         .expect_success("a small file system");
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     let broken = guest.login_of("alice");
     guest
@@ -70,7 +70,7 @@ fn login_works_with_a_home_on_a_full_disk() {
 #[test]
 fn login_works_with_a_read_only_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_clear("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &new_login("first"));
     let before = guest.identity_of(&login_path("alice"));
     guest
         .run("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice")
@@ -83,7 +83,7 @@ fn login_works_with_a_read_only_home() {
 fn login_works_with_a_symlinked_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("mv /home/alice /srv/alice && ln -s /srv/alice /home/alice").expect_success("moving the home");
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     check_login(&guest, "a linked home");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
@@ -93,7 +93,7 @@ fn login_works_with_a_symlinked_home() {
 #[test]
 fn symlinked_login_file_stays_a_symlink() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     let broken = guest.login_of("alice");
     guest
@@ -108,10 +108,10 @@ fn symlinked_login_file_stays_a_symlink() {
 #[test]
 fn symlinks_to_foreign_files_are_not_followed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    let bobs = cleared_login(&fresh("bobs"));
+    let bobs = cleared_login(&new_login("bobs"));
     guest.put_login("bob", &bobs);
     guest.put_token("bob", "sk-ant-oat01-bob");
-    guest.back_up_and_clear("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &new_login("first"));
     guest
         .run(
             "cd /home/alice && chmod 755 /home/bob /home/bob/.claude /home/bob/.config /home/bob/.config/claude-auth-sync \
@@ -144,15 +144,15 @@ fn login_works_with_special_files_in_place_of_files() {
     ];
     for obstacle in ["mkfifo $p", "mkdir $p", "truncate -s 4G $p", "ln -s /dev/zero $p", "ln -s $p $p"] {
         for path in &paths {
-            guest.back_up_and_clear("alice", &fresh("first"));
+            guest.back_up_and_clear("alice", &new_login("first"));
             guest
                 .run(&format!("p={path}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success("an obstacle");
             let with = format!("{obstacle} at {path}");
-            let (before, lines) = (kind_of(&guest, path), log_lines_about_alice(&guest).len());
+            let (before, lines) = (file_type(&guest, path), log_lines_about_alice(&guest).len());
             let logins = check_login(&guest, &with);
             assert_eq!(
-                kind_of(&guest, path),
+                file_type(&guest, path),
                 before,
                 "{with}: nobody's file is replaced by another kind of file"
             );
@@ -167,7 +167,7 @@ fn login_works_with_special_files_in_place_of_files() {
 }
 
 /// Whose it is and what it is; its mode may be made stricter.
-fn kind_of(guest: &Guest, path: &str) -> String {
+fn file_type(guest: &Guest, path: &str) -> String {
     let status = guest.status_of(path);
     status.split_once(' ').map_or_else(String::new, |(_mode, rest)| rest.to_owned())
 }
@@ -175,7 +175,7 @@ fn kind_of(guest: &Guest, path: &str) -> String {
 #[test]
 fn login_works_with_directories_of_another_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_clear("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &new_login("first"));
     guest
         .run("chown -R root:root /home/alice/.claude && chmod 700 /home/alice/.claude")
         .expect_success("chown");

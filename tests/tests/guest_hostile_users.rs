@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh},
+    claude_login::{cleared_login, new_login},
     guest::{CommandResult, Guest, Suite, VARIABLE, env_file_path},
 };
 
@@ -19,7 +19,7 @@ const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A login of alice's, the quickest there is, with the launcher as its first command.
-fn su_and_launch(guest: &Guest) -> CommandResult {
+fn run_su_and_launcher(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
@@ -28,8 +28,8 @@ fn su_and_launch(guest: &Guest) -> CommandResult {
 #[track_caller]
 fn guest_with_writable_directory() -> (Guest, String) {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    guest.back_up_and_clear("bob", &fresh("bobs"));
-    guest.put_login("bob", &fresh("bobs"));
+    guest.back_up_and_clear("bob", &new_login("bobs"));
+    guest.put_login("bob", &new_login("bobs"));
     guest.put_token("bob", "sk-ant-oat01-bobs");
     guest
         .run(&format!("cd /home/bob && chmod -R a+rX . && ls -l {STATE}/history.json {CONFIG}/claude-oauth.env .claude/.credentials.json"))
@@ -80,12 +80,12 @@ fn symlinks_to_files_of_another_user_have_no_effect() {
     for path in paths {
         for target in [format!("/home/bob/{path}"), "/etc/shadow".to_owned()] {
             guest.run("cd /home/alice && rm -rf .claude .config .local").expect_success("afresh");
-            guest.back_up_and_clear("alice", &fresh("alices"));
+            guest.back_up_and_clear("alice", &new_login("alices"));
             let with = format!("{path} -> {target}");
             guest
                 .run(&format!("cd /home/alice && rm -rf {path} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {path}) && ln -s {target} {path} && chown -h alice:alice {path}"))
                 .expect_success(&with);
-            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(&guest));
+            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || run_su_and_launcher(&guest));
             CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
             assert_no_token_of_bob(&guest, &with);
             assert_eq!(files_with_metadata(&guest, "/home/bob"), bobs, "{with}");
@@ -96,7 +96,7 @@ fn symlinks_to_files_of_another_user_have_no_effect() {
 #[test]
 fn symlink_race_does_not_leak_a_login_of_another_user() {
     let (guest, bobs) = guest_with_writable_directory();
-    guest.back_up_and_clear("alice", &fresh("alices"));
+    guest.back_up_and_clear("alice", &new_login("alices"));
     guest
         .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.config /home/alice/{CONFIG}"))
         .expect_success("a folder");
@@ -141,7 +141,7 @@ fn symlink_race_does_not_leak_a_login_of_another_user() {
 #[test]
 fn files_in_a_writable_directory_of_a_user_are_rejected() {
     let guest = Guest::with_product(Suite::Bookworm, &["bob"]);
-    let login = fresh("bobs");
+    let login = new_login("bobs");
     guest.back_up_and_clear("bob", &login);
     guest.run(&format!("cd /home/bob && install -d -o bob -g bob -m 700 .config {CONFIG} && cp -r {STATE} /tmp/kept && chmod 755 /home/bob .local .local/state .config .claude && chmod 777 {STATE} {CONFIG} .claude")).expect_success("bob is careless");
     let history = guest.read(&format!("/home/bob/{STATE}/history.json")).expect("a history");
@@ -193,7 +193,7 @@ fn files_in_a_writable_directory_of_a_user_are_rejected() {
 fn files_of_root_below_run_and_var_are_protected() {
     let (guest, _bobs) = guest_with_writable_directory();
     guest.resume();
-    guest.put_login("alice", &fresh("alices"));
+    guest.put_login("alice", &new_login("alices"));
     for attempt in [
         "touch /run/claude-auth-sync/eve",
         "rm /run/claude-auth-sync/request.sock",

@@ -1,6 +1,6 @@
 //! `http://` to this machine from inside the hardened unit, which sees little of /proc: another user who listens there is refused.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
 /// Answers one connection, and writes down what it was sent.
@@ -22,7 +22,7 @@ fn token_is_kept_from_another_user_by_the_unit(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.stop_watch("alice");
     guest.configure("verify = false\nstore = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:8200\"\n");
-    guest.put_login("alice", &fresh("alice"));
+    guest.put_login("alice", &new_login("alice"));
     guest
         .run("install -d -m 700 -o alice -g alice ~alice/.config/claude-auth-sync")
         .expect_success("a folder");

@@ -1,6 +1,6 @@
 //! The administrator's notify command, started by the sync's service.
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 
 const PROGRAM: &[u8] = b"#!/bin/sh
@@ -18,7 +18,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
         // Ended with 79 it has done what it is for.
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
-    let login = fresh("first");
+    let login = new_login("first");
     guest.stop_watch("alice");
     guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
     sync(&cleared_login(&login));
@@ -81,7 +81,7 @@ fn documented_notify_example_mails_once_per_change() {
         guest.put_login("alice", login);
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
-    let login = fresh("first");
+    let login = new_login("first");
     let (lost, good) = ("Subject: Claude Code: action-required", "Subject: Claude Code: none");
     sync(&cleared_login(&login));
     sync(&cleared_login(&login));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{CommandResult, Guest, Suite, VaultGuest, login_path},
 };
 use serde_json::json;
@@ -45,7 +45,7 @@ fn replace_every_file(obstacles: &[&str]) {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let guest = &host.guest;
     let alice = host.enroll("alice");
-    let login = fresh("alices");
+    let login = new_login("alices");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a backup");
@@ -73,7 +73,7 @@ fn replace_every_file(obstacles: &[&str]) {
                 .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={host}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {host}");
-            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || su_and_launch(guest));
+            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || run_su_and_launcher(guest));
             // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
             if !claudes_locks.contains(host) {
                 CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
@@ -89,7 +89,7 @@ fn replace_every_file(obstacles: &[&str]) {
 #[test]
 fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_clear("alice", &fresh("alices"));
+    guest.back_up_and_clear("alice", &new_login("alices"));
     let path = login_path("alice");
     for (bomb, end) in [
         ("[", ""),
@@ -112,6 +112,6 @@ fn hostile_json_login_file_is_not_changed_in_time() {
 }
 
 /// A login of alice's, the quickest there is, with the launcher as its first command.
-fn su_and_launch(guest: &Guest) -> CommandResult {
+fn run_su_and_launcher(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }

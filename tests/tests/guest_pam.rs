@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{CommandResult, Guest, Suite, VARIABLE, login_path},
 };
 
@@ -18,7 +18,7 @@ fn users_below_the_minimum_uid_are_left_alone() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     guest.put_token("bob", "sk-ant-oat01-bob");
-    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     let before = guest.identity_of(&login_path("alice"));
     guest.module_arguments("minimum_uid=1001");
     assert_eq!(guest.variable_over_ssh("alice"), None, "her user id is 1000");
@@ -96,7 +96,7 @@ fn sessions_without_a_login_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for user in ["alice", "bob", "carol"] {
         guest.put_token(user, ALICE);
-        guest.put_login(user, &cleared_login(&fresh(user)));
+        guest.put_login(user, &cleared_login(&new_login(user)));
     }
     guest
         .run("usermod -s /usr/sbin/nologin alice && usermod -s /bin/false bob && usermod -L -e 1 carol")
@@ -144,7 +144,7 @@ fn sessions_without_a_login_are_not_affected() {
 #[test]
 fn sshd_killed_during_a_login_does_not_break_the_next() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let state = "/home/alice/.local/state/claude-auth-sync";
     // Once while our program waits for its turn, and then at any moment while it works.
     for round in 0..12 {

@@ -3,7 +3,7 @@
 use std::thread;
 
 use cas_tests::{
-    claude_login::{fresh, parsed},
+    claude_login::{new_login, parsed},
     guest::{Guest, Suite},
 };
 
@@ -17,7 +17,7 @@ fn parallel_logins_succeed_with_one_restore_per_user() {
     for user in &users {
         guest.run(&format!("useradd --create-home --shell /bin/bash {user}")).expect_success("useradd");
         guest.enroll(user);
-        guest.back_up_and_clear(user, &fresh(user));
+        guest.back_up_and_clear(user, &new_login(user));
     }
     let seen = thread::scope(|scope| {
         let sessions: Vec<_> = (0..LOGINS_EACH)

@@ -2,7 +2,7 @@
 //! command runs.
 
 use cas_tests::{
-    claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed},
+    claude_login::{HOUR_MS, cleared_login, new_login, parsed, valid_login},
     guest::{Guest, Suite, login_path},
     now_ms,
 };
@@ -19,7 +19,7 @@ fn ssh_login_restores_an_overwritten_login_on_trixie() {
 
 fn check_login_restored_at_the_prompt(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
 
     // What the very first command of the session finds, not what is there some time later.
@@ -41,7 +41,7 @@ fn check_login_restored_at_the_prompt(suite: Suite) {
 #[test]
 fn keys_of_other_tools_added_after_the_backup_are_kept() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     let mut broken = parsed(&guest.login_of("alice"));
     broken["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
@@ -57,7 +57,7 @@ fn keys_of_other_tools_added_after_the_backup_are_kept() {
 #[test]
 fn missing_or_truncated_login_file_is_restored() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     for damage in ["rm $f", "rm -r ~alice/.claude", ": >$f", "printf '{\"claudeAiOauth\": {\"acc' >$f"] {
         guest.back_up_and_clear("alice", &login);
         guest.run(&format!("f={}; {damage}", login_path("alice"))).expect_success("damaging the file");
@@ -73,9 +73,9 @@ fn missing_or_truncated_login_file_is_restored() {
 #[test]
 fn valid_login_is_not_written_by_repeated_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("kept"));
+    guest.put_login("alice", &new_login("kept"));
     guest.sync("alice").expect_success("the first backup");
-    guest.put_login("alice", &fresh("in-use"));
+    guest.put_login("alice", &new_login("in-use"));
     let before = guest.identity_of(&login_path("alice"));
     for _ in 0..3 {
         guest.ssh("alice", "true").expect_success("ssh");
@@ -86,9 +86,9 @@ fn valid_login_is_not_written_by_repeated_logins() {
 #[test]
 fn expired_login_is_left_to_claude_code() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("kept"));
+    guest.put_login("alice", &new_login("kept"));
     guest.sync("alice").expect_success("the first backup");
-    guest.put_login("alice", &healthy("refreshable", now_ms() - HOUR_MS));
+    guest.put_login("alice", &valid_login("refreshable", now_ms() - HOUR_MS));
     let before = guest.identity_of(&login_path("alice"));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
@@ -97,7 +97,8 @@ fn expired_login_is_left_to_claude_code() {
 #[test]
 fn newest_generation_is_restored_and_never_an_older_one() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
+    let (older, newer) =
+        (valid_login("older", now_ms() + 2 * HOUR_MS), valid_login("newer", now_ms() + 7 * HOUR_MS));
     guest.put_login("alice", &older);
     guest.sync("alice").expect_success("backup of the older");
     guest.back_up_and_clear("alice", &newer);
@@ -114,7 +115,7 @@ fn newest_generation_is_restored_and_never_an_older_one() {
 #[test]
 fn login_without_a_backup_is_logged_and_not_changed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let broken = cleared_login(&fresh("lost"));
+    let broken = cleared_login(&new_login("lost"));
     guest.put_login("alice", &broken);
     let seen = guest.ssh("alice", "echo here").expect_success("ssh");
     assert_eq!((seen.text().as_str(), seen.stderr.as_slice()), ("here\n", &b""[..]));
@@ -126,7 +127,7 @@ fn login_without_a_backup_is_logged_and_not_changed() {
 #[test]
 fn login_after_a_reboot_is_repaired() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
     guest.ssh("alice", "true").expect_success("ssh");
@@ -136,7 +137,7 @@ fn login_after_a_reboot_is_repaired() {
 #[test]
 fn unenrolled_user_is_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     let before = guest.identity_of(&login_path("alice"));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh, parsed},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{CommandResult, Guest, Suite, login_path},
 };
 
@@ -22,7 +22,7 @@ fn login_without_a_backup_requests_one_sync() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 0, "without any login there is nothing to look at");
 
-    let login = fresh("new");
+    let login = new_login("new");
     guest.put_login("alice", &login);
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 1);
@@ -40,7 +40,7 @@ fn login_without_a_backup_requests_one_sync() {
 #[test]
 fn sync_with_another_name_or_unwritable_log_succeeds() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     let other_name =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
@@ -64,7 +64,7 @@ fn sync_with_another_name_or_unwritable_log_succeeds() {
 #[test]
 fn concurrent_syncs_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.sync("alice").expect_success("a sync");
     guest.record_requests();
     guest.hold_lock(&format!("{STATE}/lock"), 60); // another sync at work
@@ -82,7 +82,7 @@ fn concurrent_syncs_are_one_sync_and_one_skip() {
 #[test]
 fn log_and_journal_contain_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let mut output = Vec::new();
     for text in [login.clone(), cleared_login(&login), "{torn".to_owned()] {
         guest.put_login("alice", &text);
@@ -123,7 +123,7 @@ fn log_and_journal_contain_the_line_that_alerts_match() {
 #[test]
 fn invalid_configuration_is_named_and_logins_work() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let rows = [
         ("store = \"valt\"\n", "store must be"),
         ("login_refresh_after = 15\n", "login_refresh_after must be"),
@@ -186,7 +186,7 @@ fn invalid_configuration_is_named_and_logins_work() {
 #[test]
 fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let rows = [
         ("store = \"vault\"\n", "vault.address is not set"),
         ("store = \"vault\"\n[vault]\naddress = \"vault:8200\"\n", "write it as https://HOST:PORT"),
@@ -217,7 +217,7 @@ fn unconfigured_store_is_reported_by_syncs_and_logins() {
 #[test]
 fn run_that_cannot_start_is_logged_for_alerts() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     for obstacle in [
         "mkfifo $s/lock",
         "mkdir $s/lock",
@@ -242,7 +242,7 @@ fn run_that_cannot_start_is_logged_for_alerts() {
 #[test]
 fn unknown_configuration_key_is_a_warning() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.configure("stor = \"vault\"\nlogin_refresh_afer = \"1h\"\n");
     let seen = guest.sync("alice");
     assert_eq!(seen.code, Some(78), "{}", seen.text());
@@ -259,7 +259,7 @@ fn unknown_configuration_key_is_a_warning() {
 #[test]
 fn sync_as_root_names_the_command_for_a_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     let refused = guest.run("cas-sync run");
     assert_eq!(refused.code, Some(1));
     assert!(errors(&refused).contains("runuser -u NAME -- cas-sync run"), "{}", errors(&refused));

@@ -2,14 +2,14 @@
 //! one `lstat`.
 
 use cas_tests::{
-    claude_login::{cleared_login, fresh},
+    claude_login::{cleared_login, new_login},
     guest::{Guest, Suite, VARIABLE, login_path},
 };
 
 #[test]
 fn users_who_are_not_enrolled_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("bob", &cleared_login(&fresh("lost")));
+    guest.put_login("bob", &cleared_login(&new_login("lost")));
     guest.put_token("bob", "sk-ant-oat01-bob");
     let before = guest.identity_of(&login_path("bob"));
 

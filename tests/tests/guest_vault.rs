@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed},
+    claude_login::{HOUR_MS, cleared_login, new_login, parsed, valid_login},
     guest::{Guest, Suite, VaultGuest, document_with, env_file_path, login_path},
     now_ms,
 };
@@ -19,7 +19,7 @@ const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 fn backup_only_in_vault_is_restored() {
     let host = VaultGuest::start(Suite::Bookworm, "15min");
     let alice = host.enroll("alice");
-    let login = fresh("kept");
+    let login = new_login("kept");
     alice.put_document(&document_with(&login));
     host.guest.put_login("alice", &cleared_login(&login));
 
@@ -38,7 +38,7 @@ fn backup_in_vault_survives_the_loss_of_the_machine() {
     let host = VaultGuest::start(Suite::Bookworm, "15min");
     let alice = host.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let login = fresh("first");
+    let login = new_login("first");
     host.guest.put_login("alice", &login);
     host.guest.sync("alice").expect_success("the first backup");
     assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
@@ -55,11 +55,11 @@ fn backup_in_vault_survives_the_loss_of_the_machine() {
 fn new_machine_takes_over_a_backup_on_request() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let (alice, guest) = (host.enroll("alice"), &host.guest);
-    let login = fresh("first");
+    let login = new_login("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
     let label = alice.fields()["backed_up_machine"].as_str().expect("it is noted").to_owned();
-    let later = healthy("later", now_ms() + 8 * HOUR_MS);
+    let later = valid_login("later", now_ms() + 8 * HOUR_MS);
     let mut document = document_with(&later);
     document["backed_up_machine"] = "before/0123456789abcdef".into();
     alice.put_document(&document);
@@ -99,7 +99,7 @@ fn unreachable_store_delays_only_one_login() {
     // Packets to this address leave by the loopback, are received by no process, and are dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
     host.configure_address("https://10.99.0.2:8200", "0s");
-    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     let before = guest.identity_of(&login_path("alice"));
 
     let first = login_duration_with_store_request(guest);
@@ -121,7 +121,7 @@ fn unresponsive_server_delays_only_one_login() {
         .run("systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8299 sleep infinity")
         .expect_success("a silent server");
     host.configure_address("https://127.0.0.1:8299", "0s");
-    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     let seen = login_duration_with_store_request(guest);
     assert!(seen < DEADLINE + SSHD_OVERHEAD, "{seen:?}");
     assert!(seen > DEADLINE / 2, "it really asked: {seen:?}");
@@ -142,7 +142,7 @@ fn login_duration_with_store_request(guest: &Guest) -> Duration {
 fn sealed_vault_changes_nothing_and_is_logged() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let alice = host.enroll("alice");
-    let login = fresh("kept");
+    let login = new_login("kept");
     alice.put_document(&document_with(&login));
     host.guest.put_login("alice", &cleared_login(&login));
     host.guest.put_token("alice", "sk-ant-oat01-known");
@@ -171,10 +171,10 @@ fn sealed_vault_changes_nothing_and_is_logged() {
 fn vault_token_of_another_user_is_refused() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let (alice, bob) = (host.enroll("alice"), host.enroll("bob"));
-    alice.put_document(&document_with(&fresh("alices")));
-    bob.put_document(&document_with(&fresh("bobs")));
+    alice.put_document(&document_with(&new_login("alices")));
+    bob.put_document(&document_with(&new_login("bobs")));
     host.guest.put_vault_token("alice", &bob.token());
-    host.guest.put_login("alice", &cleared_login(&fresh("alices")));
+    host.guest.put_login("alice", &cleared_login(&new_login("alices")));
     let before = host.guest.identity_of(&login_path("alice"));
 
     host.guest.ssh("alice", "true").expect_success("ssh");
@@ -189,12 +189,12 @@ fn vault_token_of_another_user_is_refused() {
 fn valid_login_is_never_overwritten_from_the_store() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let alice = host.enroll("alice");
-    host.guest.put_login("alice", &fresh("in-use"));
+    host.guest.put_login("alice", &new_login("in-use"));
     let before = host.guest.identity_of(&login_path("alice"));
     let documents = [
-        document_with(&healthy("older", now_ms() + HOUR_MS)),
-        document_with(&healthy("later", now_ms() + 20 * HOUR_MS)),
-        document_with(&cleared_login(&fresh("emptied"))),
+        document_with(&valid_login("older", now_ms() + HOUR_MS)),
+        document_with(&valid_login("later", now_ms() + 20 * HOUR_MS)),
+        document_with(&cleared_login(&new_login("emptied"))),
         json!({ "claude_ai_oauth_json": "not JSON", "credential_expires_at_ms": 9_999_999_999_999_u64 }),
         json!({ "claude_ai_oauth_json": { "accessToken": "an object, not a string" } }),
         json!({}),
@@ -214,7 +214,8 @@ fn valid_login_is_never_overwritten_from_the_store() {
 fn older_generation_in_the_store_is_not_restored() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let alice = host.enroll("alice");
-    let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
+    let (older, newer) =
+        (valid_login("older", now_ms() + 2 * HOUR_MS), valid_login("newer", now_ms() + 7 * HOUR_MS));
     for login in [&older, &newer] {
         host.guest.put_login("alice", login);
         host.guest.sync("alice").expect_success("a backup");
@@ -231,7 +232,7 @@ fn older_generation_in_the_store_is_not_restored() {
 fn fetched_secrets_are_private_to_the_user() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let alice = host.enroll("alice");
-    let mut document = document_with(&fresh("kept"));
+    let mut document = document_with(&new_login("kept"));
     document["setup_token"] = "sk-ant-oat01-alices".into();
     alice.put_document(&document);
     host.guest.sync("alice").expect_success("a sync");

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use cas_tests::{
-    claude_login::fresh,
+    claude_login::new_login,
     guest::{Suite, VARIABLE, VaultGuest, env_file_path},
 };
 use serde_json::json;
@@ -57,7 +57,7 @@ fn withdrawn_setup_token_is_removed_after_the_refresh_age() {
     let host = VaultGuest::start(Suite::Bookworm, "3s");
     let alice = host.enroll("alice");
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
-    host.guest.put_login("alice", &fresh("whole")); // a broken one would be a reason to ask the store at once
+    host.guest.put_login("alice", &new_login("whole")); // a broken one would be a reason to ask the store at once
     assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
     thread::sleep(Duration::from_millis(3100));

@@ -155,7 +155,7 @@ fn non_utf8_user_name_reaches_the_helper_unchanged() {
 #[test]
 fn session_without_ruser_tty_or_rhost_succeeds() {
     // The host sets neither a terminal nor a remote host or user in any test.
-    fixture().login("answers").nobody().run().assert_nothing_happened();
+    fixture().login("answers").without_user().run().assert_nothing_happened();
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn su_to_a_user_without_a_token_sets_an_empty_variable() {
             (fixture.login("answers").user("root"), false),
             (fixture.login("answers").user("bob"), false),
             (fixture.login("answers").user("-x"), false),
-            (fixture.login("answers").nobody(), false),
+            (fixture.login("answers").without_user(), false),
             (fixture.login("answers").user("carol"), true),
             (fixture.login("crashes"), true),
             (fixture.login("floods"), true),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::{LOGIN, NAME, TestUser};
 use serde_json::json;
@@ -46,7 +46,7 @@ fn tls_read_stays_below_its_instruction_limit() {
     vault_user.put_document(&json!({ "theirs": "y".repeat(1000) }));
     // Each login asks the store.
     alice.configure("verify = false\nlogin_refresh_after = \"0s\"\n");
-    alice.put(LOGIN, &fresh("one"));
+    alice.put(LOGIN, &new_login("one"));
     let asked = |instructions: &mut u64| {
         let before = bao.requests().len();
         *instructions = count_instructions(&alice);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn run_at_a_standby_reads_its_own_writes() {
-    let raft = Raft::three();
+    let raft = Raft::start();
     let alice = raft.user_at_standby("alice", Policy::Patch);
     let mut store = alice.store();
     let mut version = store.read(&soon()).unwrap().version;
@@ -25,7 +25,7 @@ fn run_at_a_standby_reads_its_own_writes() {
 #[test]
 fn run_without_a_write_may_read_a_recent_version() {
     // The other half of the test above: without it, that one could not fail.
-    let raft = Raft::three();
+    let raft = Raft::start();
     let alice = raft.user_at_standby("alice", Policy::Patch);
     let (mut writer, mut reader) = (alice.store(), alice.store());
     let mut version = writer.merge(&fields(&json!({ "round": 0 })), 0, &soon()).unwrap();
@@ -43,7 +43,7 @@ fn run_without_a_write_may_read_a_recent_version() {
 
 #[test]
 fn standby_shows_the_conflicting_version_after_a_conflict() {
-    let raft = Raft::three();
+    let raft = Raft::start();
     for policy in [Policy::Patch, Policy::Update] {
         let alice = raft.user_at_standby(&format!("alice-{policy:?}"), policy);
         let mut store = alice.store();
@@ -74,12 +74,12 @@ fn standby_shows_the_conflicting_version_after_a_conflict() {
 
 #[test]
 fn loss_of_the_active_node_allows_reads_and_delays_writes() {
-    let mut raft = Raft::three();
+    let mut raft = Raft::start();
     let alice = raft.user_at_standby("alice", Policy::Patch);
     let mut store = alice.store();
     let version = store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()).unwrap();
     // A standby knows of a write when it hears of its commit, some 60 ms later: it must not die with the active node.
-    alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    alice.user_client().eventually("GET", &alice.path("data"), &Value::Null);
     let memory = store.token_cache().clone();
     raft.kill_active_node();
     let started = Instant::now();

@@ -28,7 +28,7 @@ fn token_is_renewed_after_a_week_for_another_period() {
         (now_ms, Some(expires_at_ms))
     );
     assert_eq!(run.renew_if_due(&soon()), Ok(Renewal::NotDue));
-    let lookup = alice.by_hand().send_ok("GET", "auth/token/lookup-self", &Value::Null);
+    let lookup = alice.user_client().send_ok("GET", "auth/token/lookup-self", &Value::Null);
     assert!(lookup["data"]["last_renewal_time"].is_u64(), "the server knows of it: {lookup}");
 }
 

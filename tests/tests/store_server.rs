@@ -23,7 +23,7 @@ fn sealed_server_is_busy_and_works_once_unsealed() {
         assert!(failure.to_string().contains("sealed"), "{failure}");
     }
     bao.unseal();
-    let read = alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    let read = alice.user_client().eventually("GET", &alice.path("data"), &Value::Null);
     assert_eq!(read["data"]["data"], json!({ "theirs": "x" }));
     assert_eq!(store.read(&soon()).unwrap().version, version);
 }

@@ -1,7 +1,7 @@
 //! What one sync costs, without the verification: requests, connections and writes exactly, by the
 //! server's own account, and instructions below a ceiling.
 
-use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
+use cas_tests::claude_login::{HOUR_MS, new_login, valid_login};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
 use cas_tests::openbao::{AuditEntry, Bao, Policy};
@@ -43,14 +43,14 @@ impl Metered {
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let asked = self.bao.requests().split_off(asked);
         Cost {
-            requests: asked.iter().map(in_short).collect(),
+            requests: asked.iter().map(summarize).collect(),
             connections: self.relay.connections() - connections,
             writes: asked.iter().filter(|asked| asked.is_write()).count(),
         }
     }
 }
 
-fn in_short(requests: &AuditEntry) -> &'static str {
+fn summarize(requests: &AuditEntry) -> &'static str {
     match (requests.operation.as_str(), requests.path.as_str()) {
         ("read", "auth/token/lookup-self") => "look the token up",
         ("read", "secret/data/workstation/claude-users/alice") => "read",
@@ -67,10 +67,10 @@ fn cost(requests: &[&'static str], writes: usize) -> Cost {
 #[test]
 fn steady_sync_needs_one_read_and_a_new_login_one_write() {
     let alice = Metered::new(Policy::Patch);
-    alice.test_user.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &valid_login("one", now_ms() + HOUR_MS));
     assert_eq!(alice.sync(), cost(&["look the token up", "read", "merge"], 1), "the first time of a token");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
-    alice.test_user.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &new_login("two"));
     assert_eq!(alice.sync(), cost(&["read", "merge"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
@@ -78,10 +78,10 @@ fn steady_sync_needs_one_read_and_a_new_login_one_write() {
 #[test]
 fn login_without_server_merge_needs_one_more_read() {
     let alice = Metered::new(Policy::Update);
-    alice.test_user.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &valid_login("one", now_ms() + HOUR_MS));
     let first = alice.sync();
     assert_eq!((first.connections, first.requests.last()), (1, Some(&"write")), "{first:?}");
-    alice.test_user.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &new_login("two"));
     assert_eq!(alice.sync(), cost(&["read", "read", "write"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
@@ -89,7 +89,7 @@ fn login_without_server_merge_needs_one_more_read() {
 #[test]
 fn steady_sync_stays_below_its_instruction_limit() {
     let alice = Metered::new(Policy::Patch);
-    alice.test_user.put(LOGIN, &fresh("one"));
+    alice.test_user.put(LOGIN, &new_login("one"));
     alice.sync();
     let program = alice.test_user.program("cas-sync").display().to_string();
     let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", &program, "run"];

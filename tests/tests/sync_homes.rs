@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 
-use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
+use cas_tests::claude_login::{HOUR_MS, parsed, valid_login};
 use cas_tests::now_ms;
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::{LOGIN, TestUser, UID};
@@ -42,7 +42,8 @@ fn missing_home_is_not_created_and_raises_no_alert() {
 
 /// The login of this account, or of one that its client does not name.
 fn login(number: u64, account: Option<&str>) -> String {
-    let mut login = parsed(&healthy(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));
+    let mut login =
+        parsed(&valid_login(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));
     if let Some(account) = account {
         login["claudeAiOauth"]["accountUuid"] = json!(account);
     }

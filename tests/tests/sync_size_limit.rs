@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::test_user::{LOGIN, NAME, STATE, TestUser};
 
 /// Blocks of 512 bytes: nothing at all, and less than a login file.
@@ -44,7 +44,7 @@ fn login(test_user: &TestUser, limit: &str) -> Output {
 fn sync_under_a_size_limit_reports_it_and_tears_no_file() {
     for limit in LIMITS {
         let (test_user, limit) = (TestUser::create(), format!("ulimit -f {limit}"));
-        let file = fresh("alice");
+        let file = new_login("alice");
         test_user.put(LOGIN, &file);
         let ended = run_under(&test_user, &limit, "cas-sync", &["run"]);
         assert_harmless(&test_user, &limit, &ended);
@@ -62,7 +62,7 @@ fn sync_under_a_size_limit_reports_it_and_tears_no_file() {
 fn restore_under_a_size_limit_does_not_change_the_file() {
     for limit in LIMITS {
         let (test_user, limit) = (TestUser::create(), format!("ulimit -f {limit}"));
-        let file = fresh("alice");
+        let file = new_login("alice");
         test_user.put(LOGIN, &file);
         assert_eq!(test_user.sync().status.code(), Some(0), "a copy is kept");
         let lost = cleared_login(&file);
@@ -83,7 +83,7 @@ fn restore_under_a_size_limit_does_not_change_the_file() {
 #[test]
 fn commands_under_a_size_limit_end_without_a_signal() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &fresh("alice"));
+    test_user.put(LOGIN, &new_login("alice"));
     assert_eq!(test_user.sync().status.code(), Some(0));
     test_user.put(&format!("{STATE}/ledger.json"), "{}");
     for limit in LIMITS.map(|limit| format!("ulimit -f {limit}")) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::Response;
-use super::tokens::Standing;
+use super::tokens::TokenStatus;
 
 /// An answer of `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +112,12 @@ pub(super) enum Reaction {
 
 impl MessageAnswer {
     /// What the server says by itself about a token of this standing.
-    pub(super) fn for_standing(standing: Standing) -> Self {
+    pub(super) fn for_standing(standing: TokenStatus) -> Self {
         match standing {
-            Standing::Valid => Self::Ok,
-            Standing::Expired => Self::Expired,
-            Standing::Revoked => Self::Revoked,
-            Standing::Unknown => Self::Invalid,
+            TokenStatus::Valid => Self::Ok,
+            TokenStatus::Expired => Self::Expired,
+            TokenStatus::Revoked => Self::Revoked,
+            TokenStatus::Unknown => Self::Invalid,
         }
     }
 

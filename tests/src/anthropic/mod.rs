@@ -131,9 +131,9 @@ impl FakeAnthropic {
     /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose
     /// clients would otherwise keep it waiting for two minutes.
     #[must_use]
-    pub fn has_held_refreshes(&self) -> Held<'_> {
+    pub fn has_held_refreshes(&self) -> HeldRefreshes<'_> {
         self.hold_refreshes(true);
-        Held(self)
+        HeldRefreshes(self)
     }
 
     /// Everything asked for since the start or the last [`Self::forget_requests`].
@@ -160,9 +160,9 @@ impl FakeAnthropic {
 }
 
 /// While it lives, the token endpoint keeps its answers back.
-pub struct Held<'a>(&'a FakeAnthropic);
+pub struct HeldRefreshes<'a>(&'a FakeAnthropic);
 
-impl Drop for Held<'_> {
+impl Drop for HeldRefreshes<'_> {
     fn drop(&mut self) {
         self.0.hold_refreshes(false);
     }

@@ -23,11 +23,11 @@ pub(super) fn serve(listener: &TcpListener, config: &Arc<ServerConfig>, state: &
     while let Ok((stream, _)) = listener.accept() {
         let (config, state) = (Arc::clone(config), Arc::clone(state));
         // A connection that breaks off is the client's business, and tests make it break off on purpose.
-        thread::spawn(move || drop(converse(stream, config, &state)));
+        thread::spawn(move || drop(start_conversation(stream, config, &state)));
     }
 }
 
-fn converse(stream: TcpStream, config: Arc<ServerConfig>, state: &State) -> io::Result<()> {
+fn start_conversation(stream: TcpStream, config: Arc<ServerConfig>, state: &State) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let connection = ServerConnection::new(config).map_err(io::Error::other)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};
 use super::http::{Request, Response};
 use super::requests::{LoggedRequest, fingerprint};
-use super::tokens::{Account, Login, SCOPES, Standing, Tokens};
+use super::tokens::{Account, Login, SCOPES, TokenStatus, Tokens};
 use super::{API_HOST, MESSAGES, PLATFORM_HOST, REVOKE, TOKEN};
 
 #[derive(Default)]
@@ -118,7 +118,7 @@ impl Inner {
 
     fn account_response(&self, path: &str, request: &Request, now: Instant) -> Response {
         let standing = request.bearer().map(|token| self.tokens.standing(token, now));
-        if standing != Some(Standing::Valid) {
+        if standing != Some(TokenStatus::Valid) {
             return error(401, "authentication_error", "Invalid bearer token");
         }
         match path {

@@ -78,7 +78,7 @@ pub enum Reuse {
 
 /// What the server knows about an access token or a setup-token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum TokenStatus {
     Valid,
     Expired,
     Revoked,
@@ -167,16 +167,16 @@ impl Tokens {
         self.setup_tokens.insert(token.to_owned());
     }
 
-    pub(super) fn standing(&self, token: &str, now: Instant) -> Standing {
+    pub(super) fn standing(&self, token: &str, now: Instant) -> TokenStatus {
         if self.setup_tokens.contains(token) {
-            return Standing::Valid;
+            return TokenStatus::Valid;
         }
         let family = self.families.values().find(|family| family.access.contains_key(token));
         match family.and_then(|family| Some((family.revoked, *family.access.get(token)?))) {
-            None => Standing::Unknown,
-            Some((true, _)) => Standing::Revoked,
-            Some((false, until)) if until <= now => Standing::Expired,
-            Some((false, _)) => Standing::Valid,
+            None => TokenStatus::Unknown,
+            Some((true, _)) => TokenStatus::Revoked,
+            Some((false, until)) if until <= now => TokenStatus::Expired,
+            Some((false, _)) => TokenStatus::Valid,
         }
     }
 
@@ -264,8 +264,8 @@ mod tests {
         let newest = tokens.refresh(&alice.refresh_token, now).expect("the first exchange");
         assert_eq!(tokens.refresh(&alice.refresh_token, now), Err(InvalidGrant));
         assert_eq!(tokens.refresh(&newest.refresh_token, now), Err(InvalidGrant));
-        assert_eq!(tokens.standing(&newest.access_token, now), Standing::Revoked);
-        assert_eq!(tokens.standing(&bob.access_token, now), Standing::Valid);
+        assert_eq!(tokens.standing(&newest.access_token, now), TokenStatus::Revoked);
+        assert_eq!(tokens.standing(&bob.access_token, now), TokenStatus::Valid);
     }
 
     #[test]
@@ -275,11 +275,11 @@ mod tests {
         let login = tokens.sign_in("alice", HOUR, now);
         tokens.accept_setup_token("sk-ant-oat01-setup");
         let later = now + HOUR;
-        assert_eq!(tokens.standing(&login.access_token, now), Standing::Valid);
-        assert_eq!(tokens.standing(&login.access_token, later), Standing::Expired);
-        assert_eq!(tokens.standing("sk-ant-oat01-setup", later), Standing::Valid);
-        assert_eq!(tokens.standing("sk-ant-oat01-other", now), Standing::Unknown);
+        assert_eq!(tokens.standing(&login.access_token, now), TokenStatus::Valid);
+        assert_eq!(tokens.standing(&login.access_token, later), TokenStatus::Expired);
+        assert_eq!(tokens.standing("sk-ant-oat01-setup", later), TokenStatus::Valid);
+        assert_eq!(tokens.standing("sk-ant-oat01-other", now), TokenStatus::Unknown);
         assert!(tokens.expire(&login.family, now) && !tokens.expire("bob-1", now));
-        assert_eq!(tokens.standing(&login.access_token, now), Standing::Expired);
+        assert_eq!(tokens.standing(&login.access_token, now), TokenStatus::Expired);
     }
 }

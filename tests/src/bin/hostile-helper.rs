@@ -21,7 +21,7 @@ fn main() {
     let own = started_as();
     let mode = own.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
-    note_pid(&beside);
+    record_pid(&beside);
     match mode.as_str() {
         "answers" => write_stdout(REPLY),
         "answers-without-token" => write_stdout(b"CAS1\n"),
@@ -113,7 +113,7 @@ fn started_as() -> PathBuf {
 }
 
 /// Every process that ran leaves its number, so that a test can ask whether it still does.
-fn note_pid(beside: &Path) {
+fn record_pid(beside: &Path) {
     let file = fs::OpenOptions::new().append(true).create(true).open(beside.join("pids"));
     if let Ok(mut file) = file {
         let _ = writeln!(file, "{}", std::process::id());

@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use super::{ClaudeFixture, ClaudeUser, furnish};
+use super::{ClaudeFixture, ClaudeUser, create_home_directories};
 
 /// How large the disk is; more than the client and the sync keep in a home.
 const SIZE_KIB: u64 = 16 << 10;
@@ -27,7 +27,7 @@ impl ClaudeFixture {
             mount(Some("none"), &home, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
         })?;
         user.home = self.namespaces.from_outside(&user.own_view);
-        furnish(&user.home, user.uid)?;
+        create_home_directories(&user.home, user.uid)?;
         Ok(user)
     }
 }

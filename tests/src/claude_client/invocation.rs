@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Running};
+use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Conversation};
 
 /// How often a child is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -135,25 +135,25 @@ impl<'fixture> Invocation<'fixture> {
     ///
     /// # Errors
     /// [`ClientError::NotStarted`].
-    pub fn start(&self) -> Result<Started, ClientError> {
+    pub fn start(&self) -> Result<BackgroundRun, ClientError> {
         self.start_with_stdin(Stdio::null())
     }
 
-    /// The same with a pipe for a standard input: [`Started::tell`].
+    /// The same with a pipe for a standard input: [`BackgroundRun::tell`].
     ///
     /// # Errors
     /// [`ClientError::NotStarted`].
-    pub fn start_with_input(&self) -> Result<Started, ClientError> {
+    pub fn start_with_input(&self) -> Result<BackgroundRun, ClientError> {
         self.start_with_stdin(Stdio::piped())
     }
 
-    fn start_with_stdin(&self, stdin: Stdio) -> Result<Started, ClientError> {
+    fn start_with_stdin(&self, stdin: Stdio) -> Result<BackgroundRun, ClientError> {
         let directory = tempfile::tempdir_in(self.fixture.scratch.path())?;
         let mut command = self.command();
         command.stdin(stdin).stdout(File::create(directory.path().join("stdout"))?);
         command.stderr(File::create(directory.path().join("stderr"))?);
         let child = self.fixture.namespaces.run(move || command.spawn())?;
-        Ok(Started { child, directory })
+        Ok(BackgroundRun { child, directory })
     }
 
     /// Starts a conversation of several turns in one process: questions and answers are JSON events
@@ -161,14 +161,14 @@ impl<'fixture> Invocation<'fixture> {
     ///
     /// # Errors
     /// [`ClientError::NotStarted`].
-    pub fn converse(mut self) -> Result<Running, ClientError> {
+    pub fn start_conversation(mut self) -> Result<Conversation, ClientError> {
         self.arguments.retain(|argument| {
             !argument.starts_with("Reply") && argument != "--max-turns" && argument != "1"
         });
         self.arguments.extend(["--input-format".to_owned(), "stream-json".to_owned()]);
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Running::new(self.fixture.namespaces.run(move || command.spawn())?))
+        Ok(Conversation::new(self.fixture.namespaces.run(move || command.spawn())?))
     }
 
     /// Returns the command without its output. With a new user id the standard library drops the
@@ -182,12 +182,12 @@ impl<'fixture> Invocation<'fixture> {
 }
 
 /// A run in the background; dropping it kills the client.
-pub struct Started {
+pub struct BackgroundRun {
     child: Child,
     directory: tempfile::TempDir,
 }
 
-impl Started {
+impl BackgroundRun {
     /// Waits for the end.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl Started {
     }
 }
 
-impl Drop for Started {
+impl Drop for BackgroundRun {
     fn drop(&mut self) {
         kill(&mut self.child);
     }

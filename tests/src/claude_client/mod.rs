@@ -24,9 +24,9 @@ use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
-pub use self::invocation::{Invocation, Started};
+pub use self::invocation::{BackgroundRun, Invocation};
 pub use self::result::{ClientError, ClientOutput};
-pub use self::running::Running;
+pub use self::running::Conversation;
 pub use self::user::{ClaudeUser, in_hours};
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
 use crate::namespaces::{Mount, Namespaces};
@@ -124,7 +124,7 @@ impl ClaudeFixture {
         let uid = (FIRST_UID..).filter(free).nth(taken).unwrap_or(FIRST_UID);
         let home = self.path(name);
         fs::create_dir(&home)?;
-        furnish(&home, uid)?;
+        create_home_directories(&home, uid)?;
         // Appended in place: a new file would not be the one that is mounted.
         let append = |file: &str, line: String| -> io::Result<()> {
             OpenOptions::new().append(true).open(self.path(file))?.write_all(line.as_bytes())
@@ -158,7 +158,7 @@ impl ClaudeFixture {
 }
 
 /// Creates the directories of a home.
-fn furnish(home: &Path, uid: u32) -> io::Result<()> {
+fn create_home_directories(home: &Path, uid: u32) -> io::Result<()> {
     for directory in [".claude", "tmp"] {
         fs::create_dir(home.join(directory))?;
     }

@@ -14,17 +14,17 @@ use super::invocation::{kill, wait};
 use super::{ClientError, ClientOutput};
 
 /// A conversation; dropping it kills the client.
-pub struct Running {
+pub struct Conversation {
     child: Child,
     questions: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-impl Running {
+impl Conversation {
     pub(crate) fn new(mut child: Child) -> Self {
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
-            thread::spawn(move || pass_on(stdout, &sender));
+            thread::spawn(move || forward_lines(stdout, &sender));
         }
         Self { questions: child.stdin.take(), child, lines }
     }
@@ -61,13 +61,13 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Conversation {
     fn drop(&mut self) {
         kill(&mut self.child);
     }
 }
 
-fn pass_on(stdout: ChildStdout, lines: &Sender<String>) {
+fn forward_lines(stdout: ChildStdout, lines: &Sender<String>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         if lines.send(line).is_err() {
             return;

@@ -116,7 +116,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     ///
     /// # Errors
     /// Those of readdir(3).
-    pub fn names_in(&self, below_home: &str) -> io::Result<Vec<String>> {
+    pub fn list_directory(&self, below_home: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.home.join(below_home))?;
         let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
         let mut names = entries.map(name).collect::<io::Result<Vec<_>>>()?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Guest, Suite};
 use crate::{
     anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST, Reuse},
-    claude_client::{self, ClientOutput, NEWEST, Running, in_hours},
+    claude_client::{self, ClientOutput, Conversation, NEWEST, in_hours},
     claude_login::parsed,
     openbao::{Bao, Policy, Prefix, VaultUser},
     tls_authority::TlsAuthority,
@@ -170,10 +170,10 @@ impl ClaudeGuest {
 
     /// Starts a `claude` that stays, in a new ssh login of a user.
     #[track_caller]
-    pub fn converse(&self, user: &str) -> Running {
+    pub fn start_conversation(&self, user: &str) -> Conversation {
         let mut session = self.guest.ssh_command(user, &["-T"], CONVERSATION);
         session.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Running::new(session.spawn().unwrap_or_else(|error| panic!("starting ssh: {error}")))
+        Conversation::new(session.spawn().unwrap_or_else(|error| panic!("starting ssh: {error}")))
     }
 
     /// Lets the client lose a user's login: it exchanges yesterday's refresh token, the sync backs

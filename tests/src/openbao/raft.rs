@@ -25,7 +25,7 @@ pub struct Raft {
 
 impl Raft {
     /// Starts three servers and joins them; all are unsealed and the first one is active.
-    pub fn three() -> Self {
+    pub fn start() -> Self {
         let folder = scratch();
         let certificates = certificates::make(folder.path());
         let mut nodes: Vec<Node> = Vec::new();
@@ -94,9 +94,9 @@ impl Raft {
         let vault_user = VaultUser::provision(self.standby(), user, policy);
         // The policy and the token have to arrive at the standby first.
         self.wait_for(Duration::from_secs(10), || {
-            let lookup = vault_user.by_hand().ask("GET", "auth/token/lookup-self", None);
+            let lookup = vault_user.user_client().ask("GET", "auth/token/lookup-self", None);
             lookup.status == 200
-                && vault_user.by_hand().ask("GET", &vault_user.path("data"), None).status == 404
+                && vault_user.user_client().ask("GET", &vault_user.path("data"), None).status == 404
         });
         vault_user
     }

@@ -119,7 +119,7 @@ impl VaultUser {
     }
 
     /// Returns an HTTP client with the user's token.
-    pub fn by_hand(&self) -> Admin {
+    pub fn user_client(&self) -> Admin {
         Admin { token: self.token(), ..self.admin.clone() }
     }
 

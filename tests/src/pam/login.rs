@@ -40,7 +40,7 @@ impl Login<'_> {
 
     /// With no user set.
     #[must_use]
-    pub fn nobody(mut self) -> Self {
+    pub fn without_user(mut self) -> Self {
         self.user = None;
         self
     }

@@ -22,7 +22,7 @@ use self::journal::Journal;
 pub use self::leftovers::Files;
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
 use crate::claude_client::{NEWEST, in_hours, installed};
-use crate::claude_login::{fresh, parsed};
+use crate::claude_login::{new_login, parsed};
 use crate::counting_relay::CountingRelay;
 use crate::namespaces::{Mount, Namespaces};
 use crate::openbao::{Bao, Policy, VaultUser};
@@ -45,7 +45,7 @@ pub const VAULT_TOKEN: &str = ".config/claude-auth-sync/vault-token";
 pub const STATE: &str = ".local/state/claude-auth-sync";
 
 /// How long one command may take.
-const LIMIT_SECONDS: &str = "60";
+const COMMAND_TIMEOUT_SECONDS: &str = "60";
 
 /// One user with the namespaces, which end when this value is dropped.
 pub struct TestUser {
@@ -125,7 +125,7 @@ impl TestUser {
     /// When they were settled without the stand-in, or the file cannot be written.
     pub fn sign_in_as(&self, name: &str, hours: i64) -> String {
         let login = self.anthropic().sign_in(name, Duration::from_secs(8 * 3600));
-        let mut file = parsed(&fresh("somebody"));
+        let mut file = parsed(&new_login("somebody"));
         file["claudeAiOauth"] = login.oauth_object(in_hours(hours));
         self.put(LOGIN, &file.to_string());
         file.to_string()
@@ -244,7 +244,7 @@ impl TestUser {
     /// The same by root.
     pub fn command_of_root(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", LIMIT_SECONDS]).arg(program).args(arguments);
+        command.args(["--kill-after=5", COMMAND_TIMEOUT_SECONDS]).arg(program).args(arguments);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
         command
     }

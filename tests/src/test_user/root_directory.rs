@@ -58,11 +58,11 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
 
 /// Replaces a file of the resident's.
 pub(super) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("put");
-    fs::write(&fresh, content)?;
-    fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
-    chown(&fresh, Some(UID), Some(UID))?;
-    fs::rename(&fresh, path)
+    let new_login = path.with_extension("put");
+    fs::write(&new_login, content)?;
+    fs::set_permissions(&new_login, Permissions::from_mode(0o600))?;
+    chown(&new_login, Some(UID), Some(UID))?;
+    fs::rename(&new_login, path)
 }
 
 /// Makes `to` an exact copy of `from`.

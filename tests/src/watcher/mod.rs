@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 pub use self::account::Account;
 pub use self::process::Process;
-pub use self::writer::{Act, Way, Writer};
+pub use self::writer::{Act, WriteMethod, Writer};
 use crate::test_user::{LOGIN, STATE, TestUser, UID};
 
 /// A timeout far above every expected duration, so that a slow machine does not fail.
@@ -37,7 +37,7 @@ impl Watcher {
     /// # Panics
     /// When it does not start, or does not watch within a minute.
     pub fn start(test_user: &TestUser) -> Self {
-        let watcher = Self::begin(test_user);
+        let watcher = Self::start_without_waiting(test_user);
         watcher.process().wait_until_watching(&test_user.path(".claude"));
         watcher
     }
@@ -48,7 +48,7 @@ impl Watcher {
     /// As [`Self::start`].
     pub fn start_with_unit_priority(test_user: &TestUser) -> Self {
         let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
-        let watcher = Self::behind(&["nice", "--adjustment", priority], test_user);
+        let watcher = Self::start_with_prefix(&["nice", "--adjustment", priority], test_user);
         watcher.process().wait_until_watching(&test_user.path(".claude"));
         watcher
     }
@@ -58,12 +58,12 @@ impl Watcher {
     ///
     /// # Panics
     /// When it does not start.
-    pub fn begin(test_user: &TestUser) -> Self {
+    pub fn start_without_waiting(test_user: &TestUser) -> Self {
         let processor = shared_processor().to_string();
-        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], test_user)
+        Self::start_with_prefix(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], test_user)
     }
 
-    fn behind(prefix: &[&str], test_user: &TestUser) -> Self {
+    fn start_with_prefix(prefix: &[&str], test_user: &TestUser) -> Self {
         let id = UID.to_string();
         let (first, rest) = prefix.split_first().expect("a command");
         let mut command = Command::new(first);

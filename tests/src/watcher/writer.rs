@@ -16,7 +16,7 @@ use crate::test_user::{LOGIN, TestUser, UID};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum WriteMethod {
     /// A temporary file beside it, synced, and renamed over it (`docs/design/claude-code.md`).
     Rename,
     /// Truncated and written where it lies.
@@ -27,7 +27,7 @@ pub enum Way {
 #[derive(Clone, Debug)]
 pub enum Act {
     /// The whole file is written.
-    Write(Way, String),
+    Write(WriteMethod, String),
     /// Nothing is done for so long.
     Wait(Duration),
 }
@@ -72,7 +72,7 @@ impl Writer {
     /// # Panics
     /// When it cannot be written.
     #[track_caller]
-    pub fn write(&self, way: Way, text: &str) -> Instant {
+    pub fn write(&self, way: WriteMethod, text: &str) -> Instant {
         self.perform(vec![Act::Write(way, text.to_owned())])
     }
 }
@@ -96,10 +96,10 @@ fn perform(acts: &[Act], file: &Path, count: usize) -> io::Result<Instant> {
     Ok(done)
 }
 
-fn write(way: Way, text: &str, path: &Path, number: usize) -> io::Result<()> {
+fn write(way: WriteMethod, text: &str, path: &Path, number: usize) -> io::Result<()> {
     match way {
-        Way::InPlace => File::create(path)?.write_all(text.as_bytes()),
-        Way::Rename => {
+        WriteMethod::InPlace => File::create(path)?.write_all(text.as_bytes()),
+        WriteMethod::Rename => {
             let temporary: PathBuf = path.with_file_name(format!(".credentials.json.tmp.{number:08x}"));
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(text.as_bytes())?;

@@ -2,7 +2,7 @@
 
 use cas_core::time::timestamp::Timestamp;
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_login::{cleared_login, fresh, healthy};
+use cas_tests::claude_login::{cleared_login, new_login, valid_login};
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::VAULT_TOKEN;
 
@@ -15,7 +15,7 @@ fn login_is_backed_up_to_both_stores_beside_other_fields() {
         let bao = test_user.bao();
         let vault_user = test_user.use_store(&bao, policy);
         vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-        let file = fresh("first");
+        let file = new_login("first");
         test_user.put(LOGIN, &file);
         let output = by_hand(&test_user, "backup");
         output.expect(
@@ -44,10 +44,10 @@ fn backup_reports_the_age_of_the_previous_backup() {
     let test_user = TestUser::create();
     let bao = test_user.bao();
     let vault_user = test_user.use_store(&bao, Policy::Patch);
-    let old = parsed(&healthy("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
+    let old = parsed(&valid_login("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
     let at = Timestamp::from_millis(now_ms() - 5 * HOUR_MS - 60_000);
     vault_user.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
-    test_user.put(LOGIN, &fresh("new"));
+    test_user.put(LOGIN, &new_login("new"));
     let report = by_hand(&test_user, "backup --json").expect(0, &[]).json();
     assert_eq!(report["finding"], "login");
     let [history, store] = report["places"].as_array().expect("places").as_slice() else {
@@ -60,7 +60,7 @@ fn backup_reports_the_age_of_the_previous_backup() {
     assert_eq!((&store["place"], &store["done"]), (&json!("store"), &json!("added")));
     assert_eq!(store["before"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
 
-    test_user.put(LOGIN, &healthy("newer", now_ms() + 7 * HOUR_MS + 60_000));
+    test_user.put(LOGIN, &valid_login("newer", now_ms() + 7 * HOUR_MS + 60_000));
     by_hand(&test_user, "backup").expect(0, &["added; the previous backup, ", " s old"]);
 }
 
@@ -71,7 +71,7 @@ fn backup_that_is_refused_names_cause_and_remedy() {
     let vault_user = test_user.use_store(&bao, Policy::Patch);
     by_hand(&test_user, "backup").expect(79, &["there is no login", "cas-sync login"]);
 
-    let file = fresh("first");
+    let file = new_login("first");
     test_user.put(LOGIN, &cleared_login(&file));
     by_hand(&test_user, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
     assert_eq!(vault_user.fields(), json!(null), "a tombstone goes nowhere");
@@ -83,7 +83,7 @@ fn backup_that_is_refused_names_cause_and_remedy() {
         .expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
 
     test_user.put(VAULT_TOKEN, &format!("{}\n", vault_user.token()));
-    let theirs = parsed(&healthy("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
+    let theirs = parsed(&valid_login("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
     let document = json!({ "claude_ai_oauth_json": theirs, "claude_account_uuid": "another" });
     vault_user.put_document(&document);
     let mut own = parsed(&file);

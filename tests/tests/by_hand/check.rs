@@ -1,6 +1,6 @@
 //! `cas-sync check`: whether the credential lasts, without asking anybody.
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::ENV_FILE;
 use serde_json::json;
@@ -12,7 +12,7 @@ const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 #[test]
 fn check_reports_the_remaining_time_and_writes_nothing() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
+    test_user.put(LOGIN, &new_login("first")); // whose person has to sign in again in 25 days
     let before = home(&test_user);
     by_hand(&test_user, "check").expect(0, &["The login is valid for 25 days, until 20"]);
     by_hand(&test_user, "check --min-remaining 3d").expect(0, &[]);
@@ -34,7 +34,7 @@ fn check_reports_the_remaining_time_and_writes_nothing() {
 #[test]
 fn check_json_has_the_documented_members() {
     let test_user = TestUser::create();
-    let file = fresh("first");
+    let file = new_login("first");
     test_user.put(LOGIN, &file);
     let mut report = by_hand(&test_user, "check --json --min-remaining 30d").expect(79, &[]).json();
     let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
@@ -106,7 +106,7 @@ fn undated_setup_token_expires_a_year_after_first_sight() {
 #[test]
 fn lost_login_requires_an_action_only_without_a_backup() {
     let test_user = TestUser::create();
-    let file = fresh("first");
+    let file = new_login("first");
     test_user.put(LOGIN, &file);
     test_user.sync();
     test_user.put(LOGIN, &cleared_login(&file));
@@ -121,7 +121,7 @@ fn lost_login_requires_an_action_only_without_a_backup() {
 #[test]
 fn login_without_an_expiry_is_unknown() {
     let test_user = TestUser::create();
-    let mut file = parsed(&fresh("first"));
+    let mut file = parsed(&new_login("first"));
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
     test_user.put(LOGIN, &file.to_string());
     by_hand(&test_user, "check").expect(1, &["has no expiry"]);

@@ -1,7 +1,7 @@
 //! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
 //! the documented exit status, and nothing is written.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 
 use super::*;
 
@@ -11,7 +11,7 @@ const COMMANDS: [&str; 6] =
 #[test]
 fn usage_error_names_the_valid_arguments() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &fresh("first"));
+    test_user.put(LOGIN, &new_login("first"));
     let before = home(&test_user);
     for (words, says) in [
         ("check --min-remaining", "--min-remaining"),
@@ -54,7 +54,7 @@ fn user_command_as_root_is_refused_with_the_user_to_run_it() {
 #[test]
 fn unusable_configuration_is_named() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &fresh("first"));
+    test_user.put(LOGIN, &new_login("first"));
     test_user.configure("store = \"valt\"\n");
     let before = home(&test_user);
     for words in COMMANDS {
@@ -85,7 +85,7 @@ fn missing_home_is_reported_as_temporary() {
 #[test]
 fn misconfigured_store_fails_only_commands_that_need_it() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &fresh("first"));
+    test_user.put(LOGIN, &new_login("first"));
     test_user.configure("store = \"vault\"\nverify = false\n");
     by_hand(&test_user, "check").expect(0, &[]);
     by_hand(&test_user, "restore").expect(0, &["was not changed"]);

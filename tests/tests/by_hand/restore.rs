@@ -1,7 +1,7 @@
 //! `cas-sync restore`: what is restored, from which location, and what never is.
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_login::{cleared_login, fresh, healthy};
+use cas_tests::claude_login::{cleared_login, new_login, valid_login};
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::ENV_FILE;
 
@@ -10,7 +10,7 @@ use super::*;
 /// Returns a user without the client whose login was backed up and then cleared, and that login.
 fn emptied() -> (TestUser, String) {
     let test_user = TestUser::create();
-    let file = fresh("first");
+    let file = new_login("first");
     test_user.put(LOGIN, &file);
     by_hand(&test_user, "backup").expect(0, &[]);
     test_user.put(LOGIN, &cleared_login(&file));
@@ -45,7 +45,7 @@ fn valid_login_is_not_restored() {
         .expect(0, &["Would restore nothing, unless the Anthropic API rejects"]);
     by_hand(&test_user, "restore").expect(0, &["verified by inference", "is valid and was not changed"]);
     by_hand(&test_user, "restore --no-verify").expect(0, &["not verified by inference", "was not changed"]);
-    let chosen = format!("restore --generation {}", generation(&fresh("first")));
+    let chosen = format!("restore --generation {}", generation(&new_login("first")));
     by_hand(&test_user, &chosen)
         .expect(1, &["the login in the file is complete and stays", "it has no backup"]);
     assert_eq!(login(&test_user), parsed(&file));
@@ -58,7 +58,7 @@ fn backup_is_restored_from_the_store_under_both_policies() {
         let test_user = TestUser::create();
         let bao = test_user.bao();
         let vault_user = test_user.use_store(&bao, policy);
-        let file = fresh("first");
+        let file = new_login("first");
         test_user.put(LOGIN, &file);
         by_hand(&test_user, "backup").expect(0, &[]);
         let document = vault_user.fields();
@@ -79,8 +79,8 @@ fn backups_are_listed_with_their_state() {
     test_user.use_store(&bao, Policy::Patch);
     by_hand(&test_user, "restore --list").expect(0, &["There are no backups."]);
     let (first, second) = (
-        healthy("first", now_ms() + 3 * HOUR_MS + 60_000),
-        healthy("second", now_ms() + 5 * HOUR_MS + 60_000),
+        valid_login("first", now_ms() + 3 * HOUR_MS + 60_000),
+        valid_login("second", now_ms() + 5 * HOUR_MS + 60_000),
     );
     for file in [&first, &second] {
         test_user.put(LOGIN, file);
@@ -134,7 +134,7 @@ fn backups_are_listed_with_their_state() {
 #[test]
 fn superseded_backup_is_never_restored() {
     let test_user = TestUser::create();
-    let (first, second) = (healthy("first", now_ms() + 3 * HOUR_MS), fresh("second"));
+    let (first, second) = (valid_login("first", now_ms() + 3 * HOUR_MS), new_login("second"));
     for file in [&first, &second] {
         test_user.put(LOGIN, file);
         by_hand(&test_user, "backup").expect(0, &[]);
@@ -157,7 +157,7 @@ fn superseded_backup_is_never_restored() {
 #[test]
 fn backup_with_an_expired_token_is_restored_once() {
     let test_user = TestUser::create();
-    let file = healthy("first", now_ms() - HOUR_MS);
+    let file = valid_login("first", now_ms() - HOUR_MS);
     test_user.put(LOGIN, &file);
     by_hand(&test_user, "backup").expect(0, &[]);
     test_user.put(LOGIN, &cleared_login(&file));
@@ -217,7 +217,7 @@ fn restore_without_a_backup_requires_a_sign_in() {
     let test_user = TestUser::create();
     by_hand(&test_user, "restore")
         .expect(79, &["there is no login, and there is no backup to restore", "cas-sync login"]);
-    test_user.put(LOGIN, &cleared_login(&fresh("first")));
+    test_user.put(LOGIN, &cleared_login(&new_login("first")));
     by_hand(&test_user, "restore").expect(79, &["there is no backup to restore"]);
     let bao = test_user.bao();
     test_user.use_store(&bao, Policy::Patch);

@@ -12,7 +12,7 @@ use cas_tests::claude_client::{ClaudeFixture, OLDER};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
-use super::{LIMIT, asked_with, fixture, oauth, refreshes, run, sign_in_stale};
+use super::{LIMIT, asked_with, fixture, oauth, refreshes, run, sign_in_with_expired_token};
 
 const REFRESH_LOCK: &str = ".claude/.oauth_refresh.lock";
 const HOME_LOCK: &str = ".claude.lock";
@@ -22,7 +22,7 @@ const WRITE_LOCK: &str = ".claude/.storage-write.lock";
 fn refresh_takes_its_locks_in_order_and_renames_under_them() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    sign_in_stale(&alice, &fixture);
+    sign_in_with_expired_token(&alice, &fixture);
     let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).expect("inotify");
     let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_TO;
     for directory in [alice.home().to_owned(), alice.home().join(".claude")] {
@@ -60,7 +60,7 @@ fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let fixture = fixture();
         let alice = fixture.create_user("alice").expect("alice");
-        sign_in_stale(&alice, &fixture);
+        sign_in_with_expired_token(&alice, &fixture);
         let held = alice.make_directory(lock).expect("the lock");
         let mut running = alice.claude().start().expect("started");
         // Long enough for a run that does not wait: a refresh takes half a second.
@@ -84,7 +84,7 @@ fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
 fn lock_that_is_not_released_prevents_the_request() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     alice.make_directory(REFRESH_LOCK).expect("the lock");
     let begin = Instant::now();
     let output = run(&alice);
@@ -100,7 +100,7 @@ fn lock_that_is_not_released_prevents_the_request() {
 #[test]
 fn untouched_refresh_lock_is_replaced_after_a_minute() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
-        let seconds = age_when_taken_over(&fixture(), lock, 57);
+        let seconds = age_when_replaced(&fixture(), lock, 57);
         assert!((59.5..70.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
@@ -109,14 +109,14 @@ fn untouched_refresh_lock_is_replaced_after_a_minute() {
 fn older_client_replaces_a_refresh_lock_after_ten_seconds() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let fixture = ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
-        let seconds = age_when_taken_over(&fixture, lock, 5);
+        let seconds = age_when_replaced(&fixture, lock, 5);
         assert!((9.5..20.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
 
 #[test]
 fn write_lock_is_replaced_after_fifteen_seconds() {
-    let seconds = age_when_taken_over(&fixture(), WRITE_LOCK, 11);
+    let seconds = age_when_replaced(&fixture(), WRITE_LOCK, 11);
     assert!((14.5..25.0).contains(&seconds), "{seconds}");
 }
 
@@ -124,7 +124,7 @@ fn write_lock_is_replaced_after_fifteen_seconds() {
 fn write_lock_held_too_long_loses_the_login() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     let held = alice.make_directory(WRITE_LOCK).expect("the lock");
     let mut running = alice.claude().start().expect("started");
     let deadline = Deadline::after(LIMIT);
@@ -140,9 +140,9 @@ fn write_lock_held_too_long_loses_the_login() {
 
 /// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
 /// returns how many seconds ago that was when it took the lock away.
-fn age_when_taken_over(fixture: &ClaudeFixture, lock: &str, age: u64) -> f64 {
+fn age_when_replaced(fixture: &ClaudeFixture, lock: &str, age: u64) -> f64 {
     let alice = fixture.create_user("alice").expect("alice");
-    sign_in_stale(&alice, fixture);
+    sign_in_with_expired_token(&alice, fixture);
     let held = alice.make_directory(lock).expect("the lock");
     let age = Duration::from_secs(age);
     set_age(&held, age);

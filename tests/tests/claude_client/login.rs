@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, cleared_login, document, fixture, is_cleared_login,
-    oauth, run, sign_in_stale,
+    oauth, run, sign_in_with_expired_token,
 };
 
 const SETUP_TOKEN: &str = "sk-ant-oat01-a-setup-token";
@@ -111,7 +111,7 @@ fn running_session_notices_a_cleared_and_a_restored_login() {
     let alice = fixture.create_user("alice").expect("alice");
     alice.sign_in().expect("a login");
     let good = alice.credentials().expect("a file");
-    let mut session = alice.claude().converse().expect("started");
+    let mut session = alice.claude().start_conversation().expect("started");
     assert!(session.ask("Once", LIMIT).expect("an answer").answered());
     alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
     let output = session.ask("Twice", LIMIT).expect("an answer");
@@ -126,7 +126,7 @@ fn running_session_notices_a_cleared_and_a_restored_login() {
 fn token_in_the_environment_takes_precedence_over_the_file() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     let documents = [document(&login, 8), document(&login, -1), json!({"claudeAiOauth": cleared_login()})];
     fixture.anthropic().accept_setup_token(SETUP_TOKEN);
     let with_token =
@@ -183,7 +183,7 @@ fn auth_status_reports_a_rejected_token_as_logged_in() {
 fn auth_status_reports_an_unanswered_refresh_as_logged_in() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     assert!(fixture.anthropic().revoke(&login.family));
     fixture.anthropic().hold_refreshes(true);
     let output = alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
@@ -196,7 +196,7 @@ fn auth_status_reports_an_unanswered_refresh_as_logged_in() {
 fn auth_status_exits_during_a_slow_refresh_and_loses_the_login() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     fixture.anthropic().hold_refreshes(true);
     alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
     fixture.anthropic().hold_refreshes(false);

@@ -27,7 +27,7 @@ fn fixture() -> ClaudeFixture {
 }
 
 /// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
-fn sign_in_stale(user: &ClaudeUser<'_>, fixture: &ClaudeFixture) -> Login {
+fn sign_in_with_expired_token(user: &ClaudeUser<'_>, fixture: &ClaudeFixture) -> Login {
     let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     user.write_credentials(&document(&login, -1)).expect("the login is written");
     login

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, document, fixture, is_cleared_login, oauth, refreshes,
-    run, sign_in_stale,
+    run, sign_in_with_expired_token,
 };
 
 #[test]
@@ -89,7 +89,7 @@ fn copied_login_in_a_second_home_is_logged_out() {
     let fixture = fixture();
     let (alice, copy) =
         (fixture.create_user("alice").expect("alice"), fixture.create_user("copy").expect("copy"));
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     copy.write_credentials(&document(&login, -1)).expect("copied");
     assert!(run(&alice).answered());
     assert!(!run(&copy).answered());
@@ -103,7 +103,7 @@ fn copied_login_in_a_second_home_is_logged_out() {
 fn client_killed_during_a_refresh_is_logged_out_next_time() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     fixture.anthropic().hold_refreshes(true);
     let running = alice.claude().start().expect("started");
     assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
@@ -118,7 +118,7 @@ fn client_killed_during_a_refresh_is_logged_out_next_time() {
 fn lost_refresh_response_logs_the_user_out() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    sign_in_stale(&alice, &fixture);
+    sign_in_with_expired_token(&alice, &fixture);
     fixture.anthropic().answer_refreshes(RefreshAnswer::RotateAndLoseTheAnswer);
     let output = run(&alice);
     assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{output:?}");
@@ -128,7 +128,7 @@ fn lost_refresh_response_logs_the_user_out() {
 fn login_restored_during_a_rejected_refresh_is_used() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let dead = sign_in_stale(&alice, &fixture);
+    let dead = sign_in_with_expired_token(&alice, &fixture);
     fixture.anthropic().revoke(&dead.family);
     fixture.anthropic().hold_refreshes(true);
     let running = alice.claude().start().expect("started");
@@ -147,7 +147,7 @@ fn login_restored_during_a_rejected_refresh_is_used() {
 fn token_endpoint_failure_changes_no_token() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     fixture.anthropic().answer_refreshes(RefreshAnswer::InternalError);
     assert!(run(&alice).answered(), "the old access token is used while it is accepted");
     assert!(fixture.anthropic().expire(&login.family));
@@ -163,7 +163,7 @@ fn token_endpoint_failure_changes_no_token() {
 fn refresh_replaces_a_symlink_by_a_file() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = sign_in_stale(&alice, &fixture);
+    let login = sign_in_with_expired_token(&alice, &fixture);
     let target = alice.home().join("kept-elsewhere.json");
     fs::rename(alice.credentials_file(), &target).expect("moved");
     symlink(&target, alice.credentials_file()).expect("linked");
@@ -178,7 +178,7 @@ fn refresh_replaces_a_symlink_by_a_file() {
 fn concurrent_sessions_refresh_once() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    sign_in_stale(&alice, &fixture);
+    sign_in_with_expired_token(&alice, &fixture);
     let sessions: Vec<_> = (0..3).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {
         let output = session.end(LIMIT).expect("an end");
@@ -193,7 +193,7 @@ fn login_refreshed_on_a_full_disk_is_lost() {
     for version in [NEWEST, OLDER] {
         let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
         let alice = fixture.user_with_own_disk("alice").expect("alice");
-        let login = sign_in_stale(&alice, &fixture);
+        let login = sign_in_with_expired_token(&alice, &fixture);
         alice.fill_disk_except(0).expect("full");
         is_refreshed_without_success(&fixture, &alice, &login);
         alice.empty_disk().expect("room again");
@@ -207,7 +207,7 @@ fn client_fills_the_disk_with_a_copy_of_its_state() {
     for version in [NEWEST, OLDER] {
         let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
         let alice = fixture.user_with_own_disk("alice").expect("alice");
-        let login = sign_in_stale(&alice, &fixture);
+        let login = sign_in_with_expired_token(&alice, &fixture);
         alice.write_client_state(400).expect("written");
         alice.fill_disk_except(300).expect("filled");
         is_refreshed_without_success(&fixture, &alice, &login);

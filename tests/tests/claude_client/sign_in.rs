@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
-use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, Started, now_in_milliseconds};
+use cas_tests::claude_client::{BackgroundRun, ClaudeFixture, ClaudeUser, Invocation, now_in_milliseconds};
 use cas_tests::claude_login::parsed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,7 +33,7 @@ fn clients<'fixture>(user: &ClaudeUser<'fixture>) -> Vec<(Invocation<'fixture>, 
 
 /// Waits until it has said where to sign in, in a line of its own.
 #[track_caller]
-fn address_of(started: &Started) -> String {
+fn address_of(started: &BackgroundRun) -> String {
     let deadline = Deadline::after(LIMIT);
     loop {
         let output = started.stdout();

@@ -66,7 +66,7 @@ pub(crate) const ROWS: [Row; 25] = [
 /// meanwhile.
 fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let good = claude_login::fresh("one");
+    let good = claude_login::new_login("one");
     guest.put_login("alice", &good);
     guest.sync("alice").expect_success("the first backup");
     guest.write("/home/alice/good", "alice", "600", good.as_bytes());

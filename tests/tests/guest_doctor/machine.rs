@@ -42,7 +42,7 @@ pub(crate) const ROWS: [Row; 22] = [
 /// Everything runs, for alice, as on a machine at work.
 fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &claude_login::fresh("one"));
+    guest.put_login("alice", &claude_login::new_login("one"));
     guest.resume();
     guest.enroll("alice");
     // A pause of the machine is over, and so is what it kept from starting.
@@ -92,7 +92,7 @@ fn fix_as_root_runs_the_syncs_of_all_users() {
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";
     guest.write("/usr/local/bin/meet", "root", "755", meet.as_bytes());
     for user in ["alice", "bob"] {
-        let good = claude_login::fresh(user);
+        let good = claude_login::new_login(user);
         guest.stop_watch(user);
         guest.back_up_and_clear(user, &good);
     }

@@ -56,7 +56,7 @@ impl StoreFixture {
         let alice = vault_guest.enroll("alice");
         let guest = &vault_guest.guest;
         guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
-        guest.put_login("alice", &claude_login::fresh("one"));
+        guest.put_login("alice", &claude_login::new_login("one"));
         guest.sync("alice").expect_success("the first backup");
         let bob = vault_guest.bao.create_user("bob", Policy::Patch);
         guest.write("/root/bobs", "root", "600", format!("{}\n", bob.token()).as_bytes());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::COMMANDS;
-use super::disk_state::{Host, Kept, Who, difference};
+use super::disk_state::{Host, Unchanged, Who, difference};
 
 /// How a command ends.
 struct Row {
@@ -28,7 +28,7 @@ const CONTINUES: [(&str, &str); 1] =
 
 /// Runs the rows; every other command has to be in `without`, with the reason.
 #[track_caller]
-fn check_rows(host: &Host, kept: Kept, rows: &[Row], without: &[(&str, &str)]) {
+fn check_rows(host: &Host, kept: Unchanged, rows: &[Row], without: &[(&str, &str)]) {
     let rows_of: BTreeSet<&str> = COMMANDS
         .iter()
         .map(|command| command.words)
@@ -105,19 +105,19 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
         ["store = 7\n", "store = \"vault\n", "store = \"valt\"\n", "[vault]\nadress = 7\nmount = false\n"]
     {
         host.vault_guest.guest.configure(text);
-        check_rows(&host, Kept::AllButOwnNotes, &rows, &without);
+        check_rows(&host, Unchanged::AllButOwnNotes, &rows, &without);
     }
     // Root can read files of any mode, but not a directory.
     host.vault_guest
         .guest
         .run("rm /etc/claude-auth-sync/config.toml; mkdir /etc/claude-auth-sync/config.toml")
         .expect_success("a folder");
-    check_rows(&host, Kept::AllButOwnNotes, &rows, &without);
+    check_rows(&host, Unchanged::AllButOwnNotes, &rows, &without);
     host.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
     host.vault_guest.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
     let provision = [("cas-sync provision", "root reads it")];
     let (rows, _): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.who == Who::Alice);
-    check_rows(&host, Kept::AllButOwnNotes, &rows, &[&without[..], &provision].concat());
+    check_rows(&host, Unchanged::AllButOwnNotes, &rows, &[&without[..], &provision].concat());
 }
 
 #[test]
@@ -151,12 +151,12 @@ fn missing_home_is_named_and_not_created() {
         ("cas-sync unenroll", "as above"),
         ("cas-sync provision", "guest_provision::homes shows it"),
     ];
-    check_rows(&host, Kept::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
+    check_rows(&host, Unchanged::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
 }
 
 /// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
 /// what is said of it.
-fn rows_of_a_store(code: i32, says: &'static str) -> [Row; 10] {
+fn store_rows(code: i32, says: &'static str) -> [Row; 10] {
     [
         user("cas-sync run", code, says),
         user("cas-sync backup", code, says),
@@ -192,33 +192,48 @@ fn unreachable_store_leaves_no_partial_changes() {
     let before = host.alice.fields();
 
     guest.configure("store = \"vault\"\n");
-    let rows = rows_of_a_store(78, "vault.address is not set");
+    let rows = store_rows(78, "vault.address is not set");
     let provision = [
         root("cas-sync provision", 78, "vault.address is not set"),
         root("cas-sync provision --dry-run --json", 78, "vault.address is not set"),
     ];
-    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    check_rows(
+        &host,
+        Unchanged::AllButOwnNotes,
+        &rows.into_iter().chain(provision).collect::<Vec<_>>(),
+        &without,
+    );
 
     host.vault_guest.configure_address("https://127.0.0.1:9", "15min");
-    let rows = rows_of_a_store(75, "127.0.0.1:9");
+    let rows = store_rows(75, "127.0.0.1:9");
     let provision = [root("cas-sync provision --json", 75, "127.0.0.1:9")];
-    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    check_rows(
+        &host,
+        Unchanged::AllButOwnNotes,
+        &rows.into_iter().chain(provision).collect::<Vec<_>>(),
+        &without,
+    );
 
     host.vault_guest.configure_address(host.vault_guest.bao.address(), "15min");
     let path = "/home/alice/.config/claude-auth-sync/vault-token";
     guest.run(&format!("mv {path} /root/vault-token")).expect_success("no token");
     check_rows(
         &host,
-        Kept::AllButOwnNotes,
-        &rows_of_a_store(77, "vault-token"),
+        Unchanged::AllButOwnNotes,
+        &store_rows(77, "vault-token"),
         &[&without[..], &provisioned].concat(),
     );
     guest.run(&format!("mv /root/vault-token {path}")).expect_success("the token");
 
     host.vault_guest.bao.seal();
-    let rows = rows_of_a_store(75, "sealed");
+    let rows = store_rows(75, "sealed");
     let provision = [root("cas-sync provision --json", 75, "sealed")];
-    check_rows(&host, Kept::AllButOwnNotes, &rows.into_iter().chain(provision).collect::<Vec<_>>(), &without);
+    check_rows(
+        &host,
+        Unchanged::AllButOwnNotes,
+        &rows.into_iter().chain(provision).collect::<Vec<_>>(),
+        &without,
+    );
     host.vault_guest.bao.unseal();
     assert_eq!(host.alice.fields(), before, "the document is as it was");
 }
@@ -251,7 +266,7 @@ fn missing_client_accepts_no_unverified_credential() {
         ];
         check_rows(
             &host,
-            Kept::AllButOwnNotes,
+            Unchanged::AllButOwnNotes,
             &rows,
             &[&CONTINUES[..], &ADMINS, &ALWAYS_ANSWERS, &without].concat(),
         );

@@ -18,7 +18,7 @@ pub(crate) enum Who {
 
 /// What a command may have done by the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum Unchanged {
     /// Nothing at all.
     Everything,
     /// Its own notes, and what it publishes.
@@ -32,7 +32,7 @@ impl Host {
     pub(crate) fn start() -> Self {
         let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
         let alice = vault_guest.enroll("alice");
-        vault_guest.guest.put_login("alice", &claude_login::fresh("one"));
+        vault_guest.guest.put_login("alice", &claude_login::new_login("one"));
         vault_guest.guest.sync("alice").expect_success("the first backup");
         vault_guest.guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice: {}\n");
         Self { vault_guest, alice }
@@ -56,10 +56,10 @@ impl Host {
     /// Returns the content of every file of users, the configuration and the product, and of the
     /// server.
     #[track_caller]
-    pub(crate) fn snapshot(&self, kept: Kept) -> Vec<String> {
+    pub(crate) fn snapshot(&self, kept: Unchanged) -> Vec<String> {
         let without = match kept {
-            Kept::Everything => "",
-            Kept::AllButOwnNotes => {
+            Unchanged::Everything => "",
+            Unchanged::AllButOwnNotes => {
                 r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/published -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
             }
         };

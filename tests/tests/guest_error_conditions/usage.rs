@@ -1,7 +1,7 @@
 //! Invalid command lines, and commands that another user must run.
 
 use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
-use super::disk_state::{Host, Kept, Who, difference, fault};
+use super::disk_state::{Host, Unchanged, Who, difference, fault};
 
 /// Values that cannot be meant, and what is said of them.
 const VALUES: [(&str, &str); 13] = [
@@ -55,7 +55,7 @@ fn usage_fault(host: &Host, who: Who, words: &str, says: &str) -> Option<String>
 #[test]
 fn usage_error_exits_with_2_and_changes_nothing() {
     let host = Host::start();
-    let before = host.snapshot(Kept::Everything);
+    let before = host.snapshot(Unchanged::Everything);
     let mut faults = Vec::new();
     for command in &COMMANDS {
         let by = allowed_caller(command);
@@ -85,14 +85,14 @@ fn usage_error_exits_with_2_and_changes_nothing() {
             if words.contains("enroll") || words.contains("session login") { Who::Root } else { Who::Alice };
         faults.extend(usage_fault(&host, by, words, says));
     }
-    assert_eq!(difference(&before, &host.snapshot(Kept::Everything)), Vec::<String>::new());
+    assert_eq!(difference(&before, &host.snapshot(Unchanged::Everything)), Vec::<String>::new());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn command_of_another_user_is_refused_and_changes_nothing() {
     let host = Host::start();
-    let before = host.snapshot(Kept::Everything);
+    let before = host.snapshot(Unchanged::Everything);
     let mut faults = Vec::new();
     for command in &COMMANDS {
         let words = command.words;
@@ -132,6 +132,6 @@ fn command_of_another_user_is_refused_and_changes_nothing() {
             fault(&host.run(Who::Root, &line, ""), 1, "nobody-here").map(|why| format!("{line}: {why}")),
         );
     }
-    assert_eq!(difference(&before, &host.snapshot(Kept::Everything)), Vec::<String>::new());
+    assert_eq!(difference(&before, &host.snapshot(Unchanged::Everything)), Vec::<String>::new());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

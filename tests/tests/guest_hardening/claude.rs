@@ -56,9 +56,9 @@ fn check_client_in_the_unit(suite: Suite) {
         wait_until("a first sync", guest, || {
             unit_user.line().contains(" OK no login yet") && is_inactive(guest, user)
         });
-        is_refreshed(&machine, &unit_user);
-        is_probed(&unit_user);
-        is_watched_over(&unit_user);
+        check_refresh(&machine, &unit_user);
+        check_probe(&unit_user);
+        check_watcher(&unit_user);
         assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "", "{user}");
     }
 }
@@ -128,14 +128,14 @@ impl UnitUser<'_> {
 }
 
 /// What the refresh has left is fresh, so now its token is put to the test by its value.
-fn is_probed(user: &UnitUser<'_>) {
+fn check_probe(user: &UnitUser<'_>) {
     let before = user.line();
     user.guest.run(&format!("systemctl start '{}'", user.service())).expect_success("a sync");
     let after = user.line();
     assert!(after != before && after.contains(" OK ") && after.contains("verified by inference"), "{after}");
 }
 
-fn is_refreshed(machine: &ClaudeGuest, unit_user: &UnitUser<'_>) {
+fn check_refresh(machine: &ClaudeGuest, unit_user: &UnitUser<'_>) {
     unit_user.write(".claude.json", "{\"numStartups\":1}");
     unit_user.keep(".claude.json");
     let settings = unit_user.inode(".claude.json");
@@ -170,7 +170,7 @@ fn is_refreshed(machine: &ClaudeGuest, unit_user: &UnitUser<'_>) {
     assert!(renamed != settings && renamed.trim().ends_with(unit_user.user), "{settings} {renamed}");
 }
 
-fn is_watched_over(unit_user: &UnitUser<'_>) {
+fn check_watcher(unit_user: &UnitUser<'_>) {
     unit_user.guest.enroll(unit_user.user);
     let good = unit_user.file();
     let process = format!("systemctl show --property=MainPID --value 'claude-auth-watch@{}'", unit_user.user);

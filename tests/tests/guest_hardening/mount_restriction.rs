@@ -1,6 +1,6 @@
 //! Why the units do not restrict a user to the own home by mounts: each of these cases would break.
 
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{drop_in, wait_until};
@@ -23,7 +23,7 @@ fn home_mounted_later_is_invisible_to_a_mount_restriction() {
         assert_eq!(sees.succeeded(), is_seen);
         if is_seen {
             let state = "/home/dora/.local/state/claude-auth-sync";
-            guest.put_login("dora", &fresh("seen"));
+            guest.put_login("dora", &new_login("seen"));
             wait_until("it watches", &guest, || guest.read(&format!("{state}/history.json")).is_some());
         }
     }
@@ -34,7 +34,7 @@ fn home_mounted_later_is_invisible_to_a_mount_restriction() {
 fn mount_restriction_breaks_a_login_behind_a_symlink() {
     for (by_mount, is_mended) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-sync@.service"], by_mount);
-        let login = fresh("kept");
+        let login = new_login("kept");
         guest
             .run("install -d -o alice -g alice -m 700 /home/shared /home/shared/alice && ln -s /home/shared/alice /home/alice/.claude && chmod 755 /home/shared")
             .expect_success("a link");
@@ -63,7 +63,7 @@ fn mount_restriction_hides_a_client_in_another_home() {
             .expect_success("a client");
         guest.configure(&format!("[claude]\nprogram = \"{client}\"\n"));
         guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("it is to verify");
-        guest.put_login("alice", &fresh("whole"));
+        guest.put_login("alice", &new_login("whole"));
         guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
         guest.run("systemctl start claude-auth-sync@alice.service");
         let journal = guest.product_journal();

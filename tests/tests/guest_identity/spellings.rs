@@ -1,6 +1,6 @@
 //! A name service that answers to more than the account's own name: the own name decides, for every spelling.
 
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
 
 use super::printed;
@@ -38,7 +38,7 @@ fn enroll_with_another_spelling_enrolls_the_account() {
 fn login_typed_in_another_spelling_is_repaired() {
     let guest = guest();
     guest.enroll("alice");
-    let login = fresh("first");
+    let login = new_login("first");
     for typed in ["ALICE", "alice@corp", "CORP\\alice"] {
         guest.forget_state("alice");
         guest.run("rm -f ~alice/.config/claude-auth-sync/claude-oauth.env").expect_success("no token");
@@ -69,7 +69,7 @@ fn hostile_spelling_gets_no_token() {
     guest.run("useradd --badname --create-home Dora && useradd --create-home eve").expect_success("users");
     for user in ["alice", "bob", "Dora", "eve"] {
         guest.put_token(user, &format!("sk-ant-oat01-of-{user}"));
-        guest.put_login(user, &cleared_login(&fresh(user)));
+        guest.put_login(user, &cleared_login(&new_login(user)));
     }
     // eve was enrolled, and her name belongs to another account now.
     guest.enroll("eve");

@@ -16,7 +16,7 @@ pub(crate) const BOB: &str = "bob";
 pub(crate) const SETUP_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
 
 /// Where an admin keeps units of their own.
-pub(crate) const ADMINS_UNITS: &str = "/etc/systemd/system";
+pub(crate) const ADMIN_UNITS: &str = "/etc/systemd/system";
 /// The script's.
 pub(crate) const UNITS: [&str; 2] = ["claude-auth-sync@.service", "claude-auth-sync@.timer"];
 
@@ -50,7 +50,7 @@ pub(crate) struct Belongings {
 
 impl Machine {
     /// After some weeks of the script: it has run for both.
-    pub(crate) fn of_the_script(suite: Suite) -> Self {
+    pub(crate) fn install_script(suite: Suite) -> Self {
         let fixture = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
             .unwrap_or_else(|error| panic!("no guest: {error}"));
         let guest = &fixture.guest;
@@ -79,7 +79,7 @@ impl Machine {
         }
         fixture.sign_in(ALICE);
         let machine = Self { bao, alice, bob, fixture };
-        machine.switch_script_on();
+        machine.enable_script();
         machine
     }
 
@@ -88,13 +88,13 @@ impl Machine {
     }
 
     /// Installs the script's units, enables its timers, and lets it run for both.
-    pub(crate) fn switch_script_on(&self) {
+    pub(crate) fn enable_script(&self) {
         let guest = self.guest();
         for (name, text) in UNITS.iter().zip([
             &include_bytes!("script/claude-auth-sync@.service")[..],
             include_bytes!("script/claude-auth-sync@.timer"),
         ]) {
-            guest.write(&format!("{ADMINS_UNITS}/{name}"), "root", "644", text);
+            guest.write(&format!("{ADMIN_UNITS}/{name}"), "root", "644", text);
         }
         guest
             .run("systemctl daemon-reload && systemctl enable --quiet --now claude-auth-sync@alice.timer claude-auth-sync@bob.timer")
@@ -179,9 +179,7 @@ impl Machine {
     /// The links by which systemd starts something of either's at boot, one a line.
     pub(crate) fn links(&self) -> String {
         self.guest()
-            .run(&format!(
-                "cd {ADMINS_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"
-            ))
+            .run(&format!("cd {ADMIN_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"))
             .text()
     }
 

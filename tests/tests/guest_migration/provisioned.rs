@@ -2,7 +2,7 @@
 
 use cas_tests::guest::Suite;
 
-use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, UNITS, has_siblings};
+use crate::machine::{ADMIN_UNITS, ALICE, BOB, Machine, UNITS, has_siblings};
 
 /// With keys of other tools, and one who has opted out.
 const ROSTER: &str = "users:
@@ -13,7 +13,7 @@ const ROSTER: &str = "users:
 
 #[test]
 fn migration_takes_over_all_users_without_new_tokens() {
-    let machine = Machine::of_the_script(Suite::Bookworm);
+    let machine = Machine::install_script(Suite::Bookworm);
     let guest = machine.guest();
     guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");
     let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
@@ -26,11 +26,11 @@ fn migration_takes_over_all_users_without_new_tokens() {
     // As the hourly run does it, without an admin's token, as long as the script's units lie there.
     let done = guest.run("cas-sync provision");
     let output = format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
-    assert!(UNITS.iter().all(|unit| output.contains(&format!("{ADMINS_UNITS}/{unit}"))), "{output}");
+    assert!(UNITS.iter().all(|unit| output.contains(&format!("{ADMIN_UNITS}/{unit}"))), "{output}");
     assert!(!machine.links().contains("claude-auth-sync.target.wants"), "{} {before}", machine.links());
     let logs = [ALICE, BOB].map(|user| machine.log(user));
     guest
-        .run(&format!("cd {ADMINS_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
+        .run(&format!("cd {ADMIN_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
         .expect_success("its units aside");
     let done = guest.run("cas-sync provision");
     assert_eq!(done.code, Some(0), "{}{}", done.text(), String::from_utf8_lossy(&done.stderr));

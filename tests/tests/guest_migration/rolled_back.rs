@@ -2,7 +2,7 @@
 
 use cas_tests::guest::Suite;
 
-use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
+use crate::machine::{ADMIN_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
 
 #[test]
 fn script_works_again_with_its_units_restored_on_bookworm() {
@@ -15,13 +15,13 @@ fn script_works_again_with_its_units_restored_on_trixie() {
 }
 
 fn check_script_after_rollback(suite: Suite) {
-    let machine = Machine::of_the_script(suite);
+    let machine = Machine::install_script(suite);
     let guest = machine.guest();
     guest.install_product();
     guest.resume();
     machine.configure_product();
     guest
-        .run(&format!("cd {ADMINS_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
+        .run(&format!("cd {ADMIN_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
         .expect_success("its units aside");
     let before = [ALICE, BOB].map(|user| machine.log(user));
     for (user, log) in [ALICE, BOB].iter().zip(&before) {
@@ -41,7 +41,7 @@ fn check_script_after_rollback(suite: Suite) {
     for user in [ALICE, BOB] {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
     }
-    machine.switch_script_on();
+    machine.enable_script();
 
     assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings);
     for (user, log) in [ALICE, BOB].iter().zip(&before) {

@@ -3,7 +3,7 @@
 use cas_tests::guest::{Suite, VARIABLE};
 use cas_tests::openbao::Policy;
 
-use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
+use crate::machine::{ADMIN_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
 
 #[test]
 fn state_of_the_script_is_taken_over_on_bookworm() {
@@ -16,7 +16,7 @@ fn state_of_the_script_is_taken_over_on_trixie() {
 }
 
 fn check_state_taken_over(suite: Suite) {
-    let machine = Machine::of_the_script(suite);
+    let machine = Machine::install_script(suite);
     let guest = machine.guest();
     let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
     let backup = machine.alice.fields()["claude_ai_oauth_json"].clone();
@@ -29,11 +29,11 @@ fn check_state_taken_over(suite: Suite) {
     assert!(machine.property("claude-auth-sync@alice.service", "ExecStart").contains("/usr/local/bin/"));
     machine.run_script();
     // Enrolling users changes their logins. The script keeps its timers as long as its units exist.
-    let drop_in = format!("{ADMINS_UNITS}/claude-auth-sync@.service.d/script.conf");
+    let drop_in = format!("{ADMIN_UNITS}/claude-auth-sync@.service.d/script.conf");
     guest
-        .run(&format!("mkdir {ADMINS_UNITS}/claude-auth-sync@.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/claude-auth-sync --now\\n' >{drop_in}"))
+        .run(&format!("mkdir {ADMIN_UNITS}/claude-auth-sync@.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/claude-auth-sync --now\\n' >{drop_in}"))
         .expect_success("a drop-in");
-    let [service, timer] = UNITS.map(|unit| format!("{ADMINS_UNITS}/{unit}"));
+    let [service, timer] = UNITS.map(|unit| format!("{ADMIN_UNITS}/{unit}"));
     let before = machine.links();
     let logs = [ALICE, BOB].map(|user| machine.log(user));
     let left = [service, timer, drop_in];

@@ -27,7 +27,7 @@ fn both_policies_work_and_are_not_changed() {
     assert_eq!(text("alice"), Policy::Update.text("alice"));
     assert_eq!(text("bob"), Policy::Patch.text("bob"));
     for user in ["alice", "bob"] {
-        guest.put_login(user, &cas_tests::claude_login::fresh("whole"));
+        guest.put_login(user, &cas_tests::claude_login::new_login("whole"));
         guest.sync(user).expect_success("a backup under this policy");
     }
 }

@@ -15,7 +15,7 @@ fn site_with_recreated_user() -> VaultGuest {
     host.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
     roster(&host.guest, "users:\n  alice:\n  dee:\n");
     provision(&host, "").expect_success("provisioning");
-    let login = claude_login::fresh("dee-of-2001");
+    let login = claude_login::new_login("dee-of-2001");
     host.bao.admin().send_ok("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
     host
 }

@@ -1,14 +1,14 @@
 //! The table.
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 
-use super::{everybody, row, run_service};
+use super::{row, run_service, status_of_all};
 
 #[test]
 fn status_lists_all_users_without_reading_homes() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
-    let login = fresh("first");
+    let login = new_login("first");
     for user in ["alice", "bob"] {
         guest.put_login(user, &login);
         run_service(&guest, user);
@@ -29,7 +29,7 @@ fn status_lists_all_users_without_reading_homes() {
     assert_eq!(lines[4], "3 enrolled, 2 not ok");
     assert!(table.is_ascii() && !table.contains('\x1b'), "{table}");
 
-    let seen = everybody(&guest);
+    let seen = status_of_all(&guest);
     assert_eq!((&seen["schema"], &seen["exit_code"]), (&1.into(), &79.into()));
     assert_eq!(row(&seen, "alice")["rank"], "failed");
     assert_eq!(row(&seen, "alice")["last_sync"]["exit_code"], 79);

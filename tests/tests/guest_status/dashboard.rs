@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::{now_ms, prometheus};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn queries_of_dashboard_and_rules_return_data() {
 
 /// One of each kind.
 fn people(guest: &Guest) {
-    let login = fresh("first");
+    let login = new_login("first");
     for user in ["alice", "bob", "mallory"] {
         guest.put_login(user, &login);
         run_service(guest, user);

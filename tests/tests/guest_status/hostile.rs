@@ -1,9 +1,9 @@
 //! What a user may put in place of their state, and what becomes of it: no other user is harmed, and it shows.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
-use super::{everybody, published, row, run_service};
+use super::{published, row, run_service, status_of_all};
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
@@ -16,7 +16,7 @@ fn put(guest: &Guest, script: &str) {
 }
 
 fn reason(guest: &Guest) -> String {
-    row(&everybody(guest), "mallory")["reason"].as_str().expect("a reason").to_owned()
+    row(&status_of_all(guest), "mallory")["reason"].as_str().expect("a reason").to_owned()
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     guest.run("useradd --create-home mallory").expect_success("mallory");
     guest.enroll("mallory");
     for user in ["alice", "mallory"] {
-        guest.put_login(user, &fresh(user));
+        guest.put_login(user, &new_login(user));
         run_service(&guest, user);
         assert_eq!(guest.status_of(&published(user)), "600 root:root regular file");
     }
@@ -47,7 +47,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     ];
     for (script, expected) in cases {
         put(&guest, script);
-        let seen = everybody(&guest);
+        let seen = status_of_all(&guest);
         let report = row(&seen, "mallory")["reason"].as_str().expect("a reason");
         assert!(report.starts_with("unreadable: ") && report.contains(expected), "{script}: {report}");
         assert_eq!(row(&seen, "mallory")["status"], "WARN", "{script}");
@@ -82,7 +82,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
             "printf \"{{\\\"at_ms\\\":9999999999999,\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"{lines}\\\"}}\" >state.json"
         ),
     );
-    let seen = everybody(&guest);
+    let seen = status_of_all(&guest);
     assert_eq!(row(&seen, "mallory")["rank"], "unreadable", "raw control characters are no JSON: {seen}");
     let escaped = lines.replace("\\x1b", "\\u001b").replace("\\x07", "\\u0007").replace("\\n", "\\u000a");
     let text = format!(
@@ -98,7 +98,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
 
     // Their next sync publishes anew, or says why not.
     run_service(&guest, "mallory");
-    assert_eq!(row(&everybody(&guest), "mallory")["rank"], "ok");
+    assert_eq!(row(&status_of_all(&guest), "mallory")["rank"], "ok");
     put(&guest, "mkfifo state.json");
     run_service(&guest, "mallory");
     assert!(

@@ -24,7 +24,7 @@ fn run_service(guest: &Guest, user: &str) {
 
 /// What root's `status --json` says.
 #[track_caller]
-fn everybody(guest: &Guest) -> Value {
+fn status_of_all(guest: &Guest) -> Value {
     // Its exit status reflects all users and has its own tests.
     let output = guest.run("cas-sync status --json || true").expect_success("status").text();
     serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))

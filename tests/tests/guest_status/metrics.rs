@@ -1,6 +1,6 @@
 //! The unit that writes the figures.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
 use super::run_service;
@@ -21,7 +21,7 @@ fn metrics_are_written_if_there_is_an_exporter_on_trixie() {
 fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice", "bob"]);
     guest.run("systemctl is-active claude-auth-metrics.timer").expect_success("the timer");
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("where there is none, nothing is done");
     assert_eq!(guest.read(&format!("{FOLDER}/claude-auth.prom")), None);

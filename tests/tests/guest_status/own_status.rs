@@ -1,6 +1,6 @@
 //! One's own state, at a real terminal.
 
-use cas_tests::claude_login::{self, cleared_login, fresh};
+use cas_tests::claude_login::{self, cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,7 +28,7 @@ fn user_status_shows_state_and_next_sync_on_trixie() {
 fn check_user_status(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.resume();
-    let login = fresh("first");
+    let login = new_login("first");
     guest.put_login("alice", &login);
     run_service(&guest, "alice");
     let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
@@ -86,7 +86,7 @@ fn check_user_status(suite: Suite) {
 #[test]
 fn user_status_is_fitted_and_colored_on_a_terminal() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
     let mut terminal = guest.ssh_terminal("alice");
     for columns in [80, 200] {
@@ -107,7 +107,7 @@ fn user_status_is_fitted_and_colored_on_a_terminal() {
 #[test]
 fn unresponsive_systemd_does_not_block_status() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &claude_login::fresh("one"));
+    guest.put_login("alice", &claude_login::new_login("one"));
     guest.sync("alice").expect_success("the first sync");
     // It would give up by itself after 25 seconds and more, and say nothing of the kind.
     let alice = "exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin timeout 100";

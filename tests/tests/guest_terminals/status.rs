@@ -2,7 +2,7 @@
 
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours as milliseconds_in_hours;
-use cas_tests::claude_login::{cleared_login, fresh, healthy};
+use cas_tests::claude_login::{cleared_login, new_login, valid_login};
 use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use serde_json::{Value, json};
 
@@ -106,9 +106,9 @@ fn status_of_all_users_equals_its_recordings() {
     let root = CommandUser::new(&guest, "root");
     let mut recordings = Recordings::open("status-all");
     // One is well, one has lost a login, one has never been looked at.
-    let valid = healthy("one", in_hours(6).millis());
+    let valid = valid_login("one", in_hours(6).millis());
     guest.put_login("alice", &valid);
-    guest.put_login("bob", &cleared_login(&fresh("two")));
+    guest.put_login("bob", &cleared_login(&new_login("two")));
     for user in ["alice", "bob"] {
         // Not by its service, which wants the watch back: whichever of the two is first keeps the
         // copy.

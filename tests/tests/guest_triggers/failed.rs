@@ -1,6 +1,6 @@
 //! Which results are a failed unit, and which the journal reports.
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property};
@@ -12,7 +12,7 @@ const SERVICE: &str = "claude-auth-sync@alice.service";
 fn unsuccessful_sync_is_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let vault = |rest: &str| format!("store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:9\"\n{rest}");
-    guest.put_login("alice", &fresh("whole"));
+    guest.put_login("alice", &new_login("whole"));
     for (configuration, code, why) in [
         (vault(""), 77, "there is no Vault token file"),
         ("store = \"vault\"\n".to_owned(), 78, "vault.address is not set"),
@@ -46,7 +46,7 @@ fn unsuccessful_sync_is_a_failed_unit() {
 #[test]
 fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("whole");
+    let login = new_login("whole");
     guest.put_login("alice", &login);
     guest.put_vault_token("alice", "hvs.not-asked-for\n");
     guest.configure("store = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:9\"\n");

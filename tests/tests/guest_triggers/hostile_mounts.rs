@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{CommandResult, Guest, Suite};
 
 use super::{failed, host, runs, wait_until};
@@ -44,7 +44,7 @@ fn writable_by(guest: &Guest, user: &str) -> String {
 /// Root looks up a name of theirs, and does not come back until `culprit` ends: what the scenarios claim not to happen can
 /// happen in this guest. What waits there cannot even be killed.
 #[track_caller]
-fn lookup_hangs(guest: &Guest, path: &str, culprit: &str) {
+fn is_lookup_blocked(guest: &Guest, path: &str, culprit: &str) {
     guest
         .run(&format!("systemd-run --quiet --collect --unit=looks stat --dereference {path}"))
         .expect_success("a lookup");
@@ -55,7 +55,7 @@ fn lookup_hangs(guest: &Guest, path: &str, culprit: &str) {
 }
 
 #[track_caller]
-fn pid_1_answers(guest: &Guest, when: &str) {
+fn does_pid_1_answer(guest: &Guest, when: &str) {
     CommandResult::run_within(IMMEDIATE_LIMIT, when, || guest.run("systemctl is-active dbus.socket"))
         .expect_success(when);
 }
@@ -72,7 +72,7 @@ fn hostile_mounts_stop_neither_pid_1_nor_root_on_trixie() {
 
 fn hostile_mounts_stop_nothing(suite: Suite) {
     let guest = host(suite, &["alice", "carol"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a backup");
     let quiet = login_time(&guest);
@@ -92,9 +92,9 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
         has_directories |= !writable.is_empty();
     }
 
-    begin_attacks(&guest, has_directories);
+    start_attacks(&guest, has_directories);
 
-    pid_1_answers(&guest, "PID 1 under attack");
+    does_pid_1_answer(&guest, "PID 1 under attack");
     let attacked = login_time(&guest);
     println!("a login took {quiet:?} without them, and takes {attacked:?}");
     assert!(attacked <= quiet * SLOWDOWN, "{attacked:?} instead of {quiet:?}");
@@ -105,7 +105,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     guest
         .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")
         .expect_success("systemd");
-    pid_1_answers(&guest, "PID 1 after a restart of the units");
+    does_pid_1_answer(&guest, "PID 1 after a restart of the units");
     guest.request_sync("alice");
     let before = runs(&guest, "carol");
     guest.request_sync("carol");
@@ -114,7 +114,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     let began = Instant::now();
     guest.remove_package().expect_success("removing everything");
     println!("removed in {:?}", began.elapsed());
-    pid_1_answers(&guest, "PID 1 after removing");
+    does_pid_1_answer(&guest, "PID 1 after removing");
     guest.ssh("alice", "true").expect_success("ssh without it");
     assert_eq!(guest.run("dpkg --audit").text(), "");
     assert_eq!(failed(&guest), "");
@@ -125,13 +125,13 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
 }
 
 /// Links to what never answers in the directory that a user can write, where there is one; and the floods.
-fn begin_attacks(guest: &Guest, has_directories: bool) {
+fn start_attacks(guest: &Guest, has_directories: bool) {
     for user in HOSTILE {
         let proof = format!("/home/{user}/proof");
         let own = format!("{STATE}/people/{user}");
         let unit = guest.start_hostile(user, &format!("link {proof}"));
         wait_until("a link", || guest.run(&format!("test -L {proof}")).succeeded());
-        lookup_hangs(guest, &proof, &unit);
+        is_lookup_blocked(guest, &proof, &unit);
         if !has_directories {
             continue;
         }

@@ -1,7 +1,7 @@
 //! What the unit gives the sync for the sake of a refresh, and for nothing else that it starts.
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use cas_tests::{TIMEOUT, wait_until};
 
@@ -40,12 +40,12 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
         "[notify]\ncommand = [\"/usr/local/bin/told\"]\n[claude]\nprogram = \"/usr/local/bin/asked\"\n\
          environment = { NODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\" }\n",
     );
-    let can_protect = may_protect(guest);
+    let can_protect = can_protect(guest);
     guest.resume();
     guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(guest, "alice"));
 
-    guest.put_login("alice", &cleared_login(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
     assert_eq!(scores(guest, "told"), ["0"]);
 
@@ -73,7 +73,7 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
 
 /// Whether root may protect a process at all. Where the machine gives it no CAP_SYS_RESOURCE, systemd leaves the scores as
 /// they are; then the unit makes them worse instead, which must not reach the children either.
-fn may_protect(guest: &Guest) -> bool {
+fn can_protect(guest: &Guest) -> bool {
     let may = guest.run("echo -500 >/proc/self/oom_score_adj").succeeded();
     if !may {
         guest

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{cleared_login, fresh};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::size::sized;
 
@@ -70,7 +70,7 @@ fn delays(guest: &Guest) -> Vec<Duration> {
 #[test]
 fn request_flood_by_five_users_delays_no_other_request() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a backup");
     let quiet = delays(&guest);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property, runs, wait_for_runs, wait_until};
@@ -30,7 +30,7 @@ fn login_request_starts_a_sync_outside_of_it_on_trixie() {
 
 fn check_request_starts_a_sync(suite: Suite) {
     let guest = host(suite, &["alice"]);
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", 2);
     // By what systemd says itself: of a line that a process writes just before its end the journal may not know the unit.
@@ -53,7 +53,7 @@ fn request_during_a_run_starts_one_more() {
     guest.hold_lock(REPAIR_LOCK, 60);
     guest.run("systemctl start --no-block claude-auth-sync@alice.service").expect_success("a run");
     wait_until("a run at work", || is_locked(&guest));
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     thread::sleep(SHORT_WAIT);
     guest.release_lock();
@@ -123,7 +123,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
 #[test]
 fn rapid_logins_exhaust_no_limit() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a backup");
     for _ in 0..6 {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::Suite;
 
 use super::{failed, home, host, is_inactive, property, runs, wait_for_runs, wait_until};
@@ -159,7 +159,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     assert_eq!(running().trim(), "2", "two timers");
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     assert_eq!(running().trim(), "0");
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     // Enrolling a user, or a sync by hand, does not end a pause.
     let output = guest.run("cas-sync enroll carol").expect_success("enrolling").text();

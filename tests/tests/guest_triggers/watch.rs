@@ -1,6 +1,6 @@
 //! The watch inside its unit. (What it does, and how fast, is shown elsewhere.)
 
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, home, host, property, wait_until};
@@ -153,7 +153,7 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
 /// Writes a valid login of this name, clears it once it is backed up, and waits for its restore.
 #[track_caller]
 fn is_managed(guest: &Guest, user: &str, name: &str) {
-    let good = fresh(name);
+    let good = new_login(name);
     write(guest, user, &good);
     let history = format!("{}/.local/state/claude-auth-sync/history.json", home(guest, user));
     wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{name} {history}")).succeeded());

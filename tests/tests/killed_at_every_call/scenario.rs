@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use cas_core::claude_files::locks::STALE_LOCK_AGE;
 use cas_core::ledger::Ledger;
-use cas_tests::claude_login::{HOUR_MS, cleared_login, fresh, healthy, parsed};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, new_login, parsed, valid_login};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy, Socket};
 use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
@@ -43,7 +43,7 @@ impl Scenario {
     /// A cleared login, and a backup in the history.
     pub(crate) fn restore_from_history() -> Self {
         let test_user = TestUser::create();
-        let login = fresh("one");
+        let login = new_login("one");
         test_user.put(LOGIN, &login);
         assert!(test_user.sync().status.success());
         test_user.put(LOGIN, &cleared_login(&login));
@@ -53,7 +53,7 @@ impl Scenario {
     /// No login file at all, and a copy in the history whose access token has ended.
     pub(crate) fn restore_of_missing_file() -> Self {
         let test_user = TestUser::create();
-        test_user.put(LOGIN, &healthy("one", now_ms() - HOUR_MS));
+        test_user.put(LOGIN, &valid_login("one", now_ms() - HOUR_MS));
         assert!(test_user.sync().status.success());
         test_user.remove(LOGIN);
         Self::new(test_user, None, Subject::Login)
@@ -62,7 +62,7 @@ impl Scenario {
     /// A cleared login on a machine without a history, and a backup in the store.
     pub(crate) fn restore_from_the_store() -> Self {
         let test_user = TestUser::create();
-        let login = fresh("one");
+        let login = new_login("one");
         let store = Store::new(&test_user, Policy::Patch, document_with(&login));
         test_user.put(LOGIN, &cleared_login(&login));
         Self::new(test_user, Some(store), Subject::Login)
@@ -71,22 +71,22 @@ impl Scenario {
     /// A login newer than the copies in the history and in the store.
     pub(crate) fn backup(policy: Policy) -> Self {
         let test_user = TestUser::create();
-        let old = healthy("one", now_ms() + HOUR_MS);
+        let old = valid_login("one", now_ms() + HOUR_MS);
         let store = Store::new(&test_user, policy, document_with(&old));
         let _first = store.reset();
         test_user.put(LOGIN, &old);
         assert!(test_user.sync().status.success());
-        test_user.put(LOGIN, &fresh("two"));
+        test_user.put(LOGIN, &new_login("two"));
         Self::new(test_user, Some(store), Subject::Document)
     }
 
     /// Another setup-token in the store than in the env file.
     pub(crate) fn new_setup_token() -> Self {
         let test_user = TestUser::create();
-        let mut document = document_with(&fresh("one"));
+        let mut document = document_with(&new_login("one"));
         document["setup_token"] = json!("sk-ant-oat01-the-new-one");
         let store = Store::new(&test_user, Policy::Patch, document);
-        test_user.put(LOGIN, &fresh("one"));
+        test_user.put(LOGIN, &new_login("one"));
         test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
         Self::new(test_user, Some(store), Subject::EnvFile)
     }
@@ -95,10 +95,10 @@ impl Scenario {
     /// backed up yet.
     pub(crate) fn withdrawn_setup_token() -> Self {
         let test_user = TestUser::create();
-        let mut document = document_with(&healthy("one", now_ms() + HOUR_MS));
+        let mut document = document_with(&valid_login("one", now_ms() + HOUR_MS));
         document["setup_token"] = json!("");
         let store = Store::new(&test_user, Policy::Patch, document);
-        test_user.put(LOGIN, &fresh("two"));
+        test_user.put(LOGIN, &new_login("two"));
         test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
         Self::new(test_user, Some(store), Subject::EnvFile)
     }

@@ -1,4 +1,4 @@
-//! Running the sync under strace(1): to learn which system calls it makes, and to be killed at one of them.
+//! Conversation the sync under strace(1): to learn which system calls it makes, and to be killed at one of them.
 
 use std::collections::BTreeMap;
 use std::fs;

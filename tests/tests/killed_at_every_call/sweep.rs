@@ -6,7 +6,7 @@ use crate::strace::{Calls, kill_at};
 
 /// What a sweep came across.
 #[derive(Debug, Default)]
-pub(crate) struct Swept {
+pub(crate) struct SweepStatistics {
     /// How many runs were killed.
     pub points: usize,
     /// After how many of them what the scene is about was still the old, or already the new.
@@ -20,7 +20,7 @@ pub(crate) struct Swept {
 }
 
 /// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
-pub(crate) fn sweep(scenario: &Scenario) -> Swept {
+pub(crate) fn sweep(scenario: &Scenario) -> SweepStatistics {
     let begin = scenario.begin();
     let old = DiskState::look(scenario);
     let calls = Calls::trace_run(scenario.test_user());
@@ -31,7 +31,7 @@ pub(crate) fn sweep(scenario: &Scenario) -> Swept {
     let final_state = DiskState::look(scenario);
     assert_eq!(final_state.versions_since(begin), written, "a second run has nothing to write");
 
-    let mut swept = Swept::default();
+    let mut swept = SweepStatistics::default();
     for (name, numbers) in calls.points() {
         for nth in numbers {
             let begin = scenario.begin();
@@ -79,7 +79,7 @@ fn expect_success(scenario: &Scenario, place: &str) {
     assert!(output.status.success() && output.stderr.is_empty(), "{place}, the next run: {output:?}");
 }
 
-impl Swept {
+impl SweepStatistics {
     fn note(&mut self, torn: &DiskState, old: &DiskState) {
         let is_old = torn.subject == old.subject;
         self.before_the_change += usize::from(is_old);

@@ -7,7 +7,7 @@ use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser, VAULT_TOKEN};
 use serde_json::json;
 
 use crate::canaries::Secret;
-use crate::observed_user::Watched;
+use crate::observed_user::ObservedUser;
 
 /// The state files that hold no secret, and the one that does.
 const STATE_FILES: [&str; 6] =
@@ -15,7 +15,7 @@ const STATE_FILES: [&str; 6] =
 
 #[test]
 fn error_about_a_login_file_does_not_quote_it() {
-    let mut watched = Watched::new(TestUser::create);
+    let mut watched = ObservedUser::new(TestUser::create);
     let (login, whole) = (watched.canaries.text(Secret::Login).to_owned(), watched.login_file());
     let later = now_ms() + HOUR_MS;
     let oauth = |object: serde_json::Value| json!({ "claudeAiOauth": object }).to_string();
@@ -49,7 +49,7 @@ fn error_about_a_login_file_does_not_quote_it() {
 
 #[test]
 fn error_about_an_env_or_token_file_does_not_quote_it() {
-    let mut watched = Watched::new(TestUser::create);
+    let mut watched = ObservedUser::new(TestUser::create);
     let login = watched.login_file();
     watched.test_user.put(LOGIN, &login);
     watched.test_user.set_store_url("http://127.0.0.1:9");
@@ -79,7 +79,7 @@ fn error_about_an_env_or_token_file_does_not_quote_it() {
 /// Whatever befell them: half of another file's content, or a form of an earlier or later version.
 #[test]
 fn error_about_a_state_file_does_not_quote_it() {
-    let mut watched = Watched::new(TestUser::create);
+    let mut watched = ObservedUser::new(TestUser::create);
     watched.test_user.put(LOGIN, &watched.login_file());
     watched.sync("a first backup");
     let secret = watched.canaries.text(Secret::Login).to_owned();

@@ -21,12 +21,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of
 /// its world.
-struct AtWork<'world> {
+struct ActiveRun<'world> {
     test_user: &'world TestUser,
     child: Child,
 }
 
-impl<'world> AtWork<'world> {
+impl<'world> ActiveRun<'world> {
     fn start(test_user: &'world TestUser, vault_user: &str, command: &str) -> Self {
         let script = format!("ulimit -c unlimited; cd /tmp; exec {vault_user} {command}");
         let mut shell = Command::new("/bin/sh");
@@ -92,11 +92,11 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
         test_user.program("cas-session").display()
     );
     for (vault_user, command) in [(as_user.as_str(), sync.as_str()), ("", login.as_str())] {
-        test_user.put(LOGIN, &cas_tests::claude_login::fresh(canaries.core(Secret::Login)));
+        test_user.put(LOGIN, &cas_tests::claude_login::new_login(canaries.core(Secret::Login)));
         test_user.remove(".local/state/claude-auth-sync/store-contact.json");
         let asked = || fake.lines().iter().filter(|line| line.contains("secret/data")).count();
         let before = asked();
-        let program = AtWork::start(&test_user, vault_user, command);
+        let program = ActiveRun::start(&test_user, vault_user, command);
         wait_until(command, || asked() > before);
         let status = fs::read_to_string(program.process().join("status")).expect("its status");
         assert!(status.contains(&format!("Uid:\t{UID}\t{UID}\t{UID}\t{UID}\n")), "{command}: {status}");
@@ -107,11 +107,11 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
         assert_eq!(core_limit(&program.process()), "0 0 bytes", "{command}");
         let ended = program.crash();
         assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false), "{command}");
-        assert_eq!(AtWork::dumps(&test_user), Vec::<PathBuf>::new(), "{command}");
+        assert_eq!(ActiveRun::dumps(&test_user), Vec::<PathBuf>::new(), "{command}");
     }
 
     // The same with a program that takes no care: this machine does dump, and does let others look.
-    let careless = AtWork::start(&test_user, &as_user, "/bin/sleep 60");
+    let careless = ActiveRun::start(&test_user, &as_user, "/bin/sleep 60");
     wait_until("sleep", || {
         fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))
     });
@@ -131,7 +131,7 @@ fn client_process_cannot_be_dumped() {
     test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Silence));
     let as_user = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
     let sync =
-        AtWork::start(&test_user, &as_user, &format!("{} run", test_user.program("cas-sync").display()));
+        ActiveRun::start(&test_user, &as_user, &format!("{} run", test_user.program("cas-sync").display()));
     assert!(test_user.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
     let children = sync.process().join(format!("task/{}/children", sync.child.id()));
     let client = fs::read_to_string(children).expect("its children");
@@ -145,6 +145,6 @@ fn client_process_cannot_be_dumped() {
     // The sync ends when its client does.
     let client: i32 = client.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a process id");
     kill(Pid::from_raw(client), Signal::SIGKILL).expect("it is there");
-    let AtWork { mut child, .. } = sync;
+    let ActiveRun { mut child, .. } = sync;
     assert!(child.wait().expect("it ends").code().is_some());
 }

@@ -16,7 +16,7 @@ mod server_texts;
 use cas_tests::test_user::{STATE, TestUser};
 
 use crate::canaries::Secret;
-use crate::observed_user::Watched;
+use crate::observed_user::ObservedUser;
 
 /// The search itself: a secret that leaks in any of the ways that are watched is found.
 #[test]
@@ -35,7 +35,7 @@ fn leak_is_found_in_every_place() {
             "the journal",
         ),
     ] {
-        let mut watched = Watched::new(TestUser::create);
+        let mut watched = ObservedUser::new(TestUser::create);
         watched.test_user.put("secret", "");
         let secret = watched.canaries.text(Secret::Login).to_owned();
         std::fs::write(watched.test_user.folder().join("etc/secret"), secret).expect("written");
@@ -43,7 +43,7 @@ fn leak_is_found_in_every_place() {
         let leaks = watched.leaks();
         assert!(leaks.iter().any(|leak| leak.contains(where_it_is)), "{script}: {leaks:?}");
     }
-    let mut watched = Watched::new(TestUser::create);
+    let mut watched = ObservedUser::new(TestUser::create);
     watched.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
     assert_eq!(watched.leaks(), Vec::<String>::new(), "and nothing else is");
 }

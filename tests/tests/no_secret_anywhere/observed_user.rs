@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use cas_tests::claude_login::{fresh, parsed};
+use cas_tests::claude_login::{new_login, parsed};
 use cas_tests::test_user::{ENV_FILE, LOGIN, NAME, STATE, TestUser, UID, VAULT_TOKEN};
 
 use crate::canaries::{Canaries, Secret};
@@ -30,7 +30,7 @@ fn is_allowed_location(file: &str) -> &'static [Secret] {
 }
 
 /// The world, and all that was noticed in it.
-pub(crate) struct Watched {
+pub(crate) struct ObservedUser {
     pub canaries: Canaries,
     pub test_user: TestUser,
     /// What was found where it must not be.
@@ -41,7 +41,7 @@ pub(crate) struct Watched {
     planted_secrets: Option<String>,
 }
 
-impl Watched {
+impl ObservedUser {
     /// `settle` makes the world.
     pub(crate) fn new(create: impl FnOnce() -> TestUser) -> Self {
         let there_before = temporary_entries();
@@ -60,7 +60,7 @@ impl Watched {
 
     /// A login file with these secrets in it.
     pub(crate) fn login_file(&self) -> String {
-        fresh(self.canaries.core(Secret::Login))
+        new_login(self.canaries.core(Secret::Login))
             .replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour))
     }
 

@@ -7,11 +7,11 @@ use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::json;
 
 use crate::canaries::Secret;
-use crate::observed_user::Watched;
+use crate::observed_user::ObservedUser;
 
 #[test]
 fn login_secrets_are_never_visible() {
-    let mut watched = Watched::new(TestUser::create_with_claude);
+    let mut watched = ObservedUser::new(TestUser::create_with_claude);
     let bao = watched.test_user.bao();
     let vault_user = watched.test_user.use_store(&bao, Policy::Update);
     let (prefix, core) =
@@ -83,7 +83,7 @@ fn login_secrets_are_never_visible() {
 /// The client gets the token, and whatever it does with it is not passed on.
 #[test]
 fn token_in_client_output_is_not_logged() {
-    let mut watched = Watched::new(TestUser::create_with_claude);
+    let mut watched = ObservedUser::new(TestUser::create_with_claude);
     for says in [
         "echo \"error: $token\" >&2; exit 1",
         "echo $token; exit 0",
@@ -111,7 +111,7 @@ fn token_in_client_output_is_not_logged() {
 #[test]
 fn setup_token_secrets_are_never_visible() {
     const PLANTED: &str = "given";
-    let mut watched = Watched::new(TestUser::create_with_claude);
+    let mut watched = ObservedUser::new(TestUser::create_with_claude);
     let bao = watched.test_user.bao();
     let vault_user = watched.test_user.use_store(&bao, Policy::Update);
     vault_user.put_document(&json!({}));

@@ -5,10 +5,10 @@ use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use serde_json::json;
 
 use crate::canaries::Secret;
-use crate::observed_user::Watched;
+use crate::observed_user::ObservedUser;
 
-fn watched_with_a_fake() -> (Watched, VaultFake) {
-    let watched = Watched::new(TestUser::create);
+fn watched_with_a_fake() -> (ObservedUser, VaultFake) {
+    let watched = ObservedUser::new(TestUser::create);
     let fake = watched.test_user.inside(|| VaultFake::start("alice"));
     watched.test_user.set_store_url(&fake.address());
     watched.test_user.put(VAULT_TOKEN, &format!("{}\n", watched.canaries.text(Secret::VaultToken)));
@@ -63,7 +63,7 @@ fn token_in_server_text_is_not_logged() {
         for request in ["GET /v1/secret", "PATCH", "PUT", "lookup-self", "renew-self"] {
             watched.test_user.remove(".local/state/claude-auth-sync/vault-token.json");
             fake.fail(request, fault.clone());
-            let what = format!("{request} answered by {}", in_short(&fault));
+            let what = format!("{request} answered by {}", summarize(&fault));
             watched.sync(&what);
             if request == "GET /v1/secret" {
                 watched.test_user.remove(".local/state/claude-auth-sync/store-contact.json");
@@ -75,7 +75,7 @@ fn token_in_server_text_is_not_logged() {
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }
 
-fn in_short(fault: &Fault) -> String {
+fn summarize(fault: &Fault) -> String {
     match fault {
         Fault::Answer(answer) => format!("{} with {} bytes", answer.status, answer.body.len()),
         Fault::Bytes(bytes) => format!("{} bytes that are not HTTP", bytes.len()),

@@ -1,7 +1,7 @@
 //! Installing it: by apt, on a machine without a network; and where an admin has had a say in the
 //! PAM configuration.
 
-use cas_tests::claude_login::{fresh, parsed};
+use cas_tests::claude_login::{new_login, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
 use cas_tests::programs::package;
 
@@ -49,7 +49,7 @@ fn check_installation(suite: Suite) {
 
     // No login is changed yet.
     guest.disable_verification();
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     let untouched = guest.identity_of(&login_path("alice"));
     check_logins(&guest, "with nobody enrolled");
     assert_eq!(guest.identity_of(&login_path("alice")), untouched);
@@ -73,7 +73,7 @@ fn check_installation(suite: Suite) {
 #[test]
 fn legacy_script_name_runs_a_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     let output = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
     assert!(output.starts_with("OK login complete"), "{output}");
     let output =
@@ -111,7 +111,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
     assert_eq!(guest.run("dpkg --audit").text(), "", "it is installed all the same");
     guest.disable_verification();
     guest.enroll("alice");
-    let login = fresh("first");
+    let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     check_logins(&guest, "meanwhile");
 

@@ -1,6 +1,6 @@
 //! Removal while users work: nothing of the package stays, and nothing of the users is changed.
 
-use cas_tests::claude_login::{cleared_login, fresh, healthy, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed, valid_login};
 use cas_tests::guest::{Guest, Suite, login_path};
 use cas_tests::programs::package;
 
@@ -20,7 +20,7 @@ fn managed_users(suite: Suite) -> Guest {
     let guest = Guest::boot(suite);
     guest.install_product();
     guest.resume();
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     for user in ["alice", "bob"] {
         guest.enroll(user);
         let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
@@ -129,7 +129,7 @@ fn roster_is_kept_by_a_purge_and_named() {
 #[test]
 fn user_enrolled_again_finds_the_backups() {
     let guest = Guest::with_product(Suite::Trixie, &["alice"]);
-    let login = healthy("first", cas_tests::now_ms() + 4 * 3600 * 1000);
+    let login = valid_login("first", cas_tests::now_ms() + 4 * 3600 * 1000);
     guest.back_up_and_clear("alice", &login);
     guest.purge_package().expect_success("purging");
     let broken = guest.identity_of(&login_path("alice"));

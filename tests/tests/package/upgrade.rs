@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{cleared_login, fresh, parsed};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use cas_tests::programs::package;
 
@@ -35,7 +35,7 @@ fn check_upgrade_during_sessions(suite: Suite) {
     wait_until("the first sync", || property(guest, SERVICE, "ActiveState") == "inactive");
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    let mut claude = machine.converse("alice");
+    let mut claude = machine.start_conversation("alice");
     assert!(claude.ask("before", TIMEOUT).expect("it answers").answered());
     let watch = property(guest, WATCH, "MainPID");
     guest.write("/etc/claude-auth-sync/config.toml", "root", "644", b"# the admin's own\n");
@@ -226,7 +226,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
 fn upgrade_does_not_end_a_permanent_pause() {
     let next = NextVersion::new();
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.install_package(&next.file());
     assert_eq!(property(&guest, TARGET, "UnitFileState"), "masked");
     let running = "systemctl list-units --no-legend --plain --state=active,activating 'claude-auth-*@*'";

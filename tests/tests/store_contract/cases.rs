@@ -180,9 +180,9 @@ fn reading_again_resolves_a_conflict(user_store: &dyn UserStore) {
     user_store.replace(&json!({ "theirs": 2 }));
     let ours = fields(&json!({ "ours": "x" }));
     assert_eq!(store.merge(&ours, stale, &soon()), Err(StoreError::Conflict));
-    let fresh = store.read(&soon()).unwrap();
-    assert_eq!(value(&fresh), json!({ "theirs": 2 }));
-    store.merge(&ours, fresh.version, &soon()).unwrap();
+    let new_login = store.read(&soon()).unwrap();
+    assert_eq!(value(&new_login), json!({ "theirs": 2 }));
+    store.merge(&ours, new_login.version, &soon()).unwrap();
     assert_eq!(version_and_fields(user_store).1, json!({ "theirs": 2, "ours": "x" }));
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
+use cas_tests::claude_login::{HOUR_MS, parsed, valid_login};
 use cas_tests::now_ms;
 use cas_tests::openbao::{self, Bao, Policy};
 use cas_tests::size::sized;
@@ -93,7 +93,7 @@ fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, u
     let begun = now_ms();
     for count in 0.. {
         let is_last = are_done.load(Ordering::Acquire);
-        let login = healthy(&format!("generation-{count}"), begun + 7 * HOUR_MS + count * 1000);
+        let login = valid_login(&format!("generation-{count}"), begun + 7 * HOUR_MS + count * 1000);
         test_user.put(LOGIN, &login);
         let output = test_user.sync();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

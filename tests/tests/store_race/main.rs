@@ -13,7 +13,7 @@ use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::size::sized;
 use serde_json::json;
 
-use crate::other_tool::{OtherTool, THEIRS};
+use crate::other_tool::{OTHER_FIELDS, OtherTool};
 
 const WRITERS: usize = 8;
 
@@ -24,7 +24,7 @@ fn writes_each() -> usize {
 
 /// Writes our field again and again until the others are done; returns how often it succeeded and
 /// conflicted.
-fn write_ours(vault_user: &VaultUser, are_done: &AtomicBool) -> (usize, usize) {
+fn write_own_fields(vault_user: &VaultUser, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
     let mut store = vault_user.store();
     while !are_done.load(Ordering::Acquire) || written == 0 {
@@ -48,7 +48,7 @@ fn race(policy: Policy) {
     bao.admin().send_ok("POST", &alice.path("metadata"), &json!({ "max_versions": 3 }));
     let are_done = AtomicBool::new(false);
     let (written, conflicts) = std::thread::scope(|scope| {
-        let ours = scope.spawn(|| write_ours(&alice, &are_done));
+        let ours = scope.spawn(|| write_own_fields(&alice, &are_done));
         let others: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let tool = OtherTool::new(&bao, alice.path("data"));
@@ -70,7 +70,7 @@ fn race(policy: Policy) {
     let document = alice.document().body["data"]["data"].clone();
     let lost: Vec<String> = (0..WRITERS)
         .flat_map(|writer| (0..writes_each()).map(move |number| format!("w{writer}n{number}")))
-        .filter(|name| document[name] != json!(THEIRS))
+        .filter(|name| document[name] != json!(OTHER_FIELDS))
         .collect();
     eprintln!(
         "{policy:?}: {written} of our writes and {conflicts} conflicts among {} of others",

@@ -8,7 +8,7 @@ use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
 /// What every field is set to. A number: the server takes no more than a thousand strings in one request.
-pub(crate) const THEIRS: u32 = 1;
+pub(crate) const OTHER_FIELDS: u32 = 1;
 
 /// One writer of fields.
 pub(crate) struct OtherTool {
@@ -40,7 +40,7 @@ impl OtherTool {
 
     /// Adds a field by having the server merge it.
     pub(crate) fn add_by_patch(&self, name: &str) {
-        let (status, answer) = self.ask("PATCH", &json!({ "data": { name: THEIRS } }).to_string());
+        let (status, answer) = self.ask("PATCH", &json!({ "data": { name: OTHER_FIELDS } }).to_string());
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -50,7 +50,7 @@ impl OtherTool {
             let (_, mut read) = self.ask("GET", "");
             let cas = read["data"]["metadata"]["version"].clone();
             let mut data = read["data"]["data"].take();
-            data[name] = json!(THEIRS);
+            data[name] = json!(OTHER_FIELDS);
             let (status, answer) =
                 self.ask("PUT", &json!({ "data": data, "options": { "cas": cas } }).to_string());
             if status == 200 {

@@ -10,7 +10,7 @@ use super::*;
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 /// Signs in a user whose login expires in this many hours, and its access token in `access` hours.
-fn lapsing_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i64, access: i64) -> Login {
+fn sign_in_expiring_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i64, access: i64) -> Login {
     let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     let mut file = document(&login, access);
     file["claudeAiOauth"]["refreshTokenExpiresAt"] = json!(in_hours(hours));
@@ -18,7 +18,7 @@ fn lapsing_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i64, access
     login
 }
 
-fn name_address(user: &ClaudeUser<'_>, account: &Value) {
+fn write_account_email(user: &ClaudeUser<'_>, account: &Value) {
     let file = user.home().join(".claude.json");
     fs::write(&file, json!({ "numStartups": 3, "oauthAccount": account }).to_string()).expect("a file");
     chown(&file, Some(user.uid().into()), Some(user.uid().into())).expect("the person's own");
@@ -36,8 +36,8 @@ fn state(user: &ClaudeUser<'_>) -> Value {
 fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    name_address(&alice, &json!({ "emailAddress": "alice@example.org", "accountUuid": "a" }));
-    lapsing_in(&fixture, &alice, 60, 8);
+    write_account_email(&alice, &json!({ "emailAddress": "alice@example.org", "accountUuid": "a" }));
+    sign_in_expiring_in(&fixture, &alice, 60, 8);
 
     let output = sync(&alice);
 
@@ -56,7 +56,7 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
     assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
 
-    lapsing_in(&fixture, &alice, 30 * 24, 8);
+    sign_in_expiring_in(&fixture, &alice, 30 * 24, 8);
     let login = alice.login().run(LIMIT).expect("an end");
     assert_eq!(login.exit_code, OK_MESSAGE);
     assert_eq!(notice(&alice), None, "gone with the next login");
@@ -68,7 +68,7 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
 fn login_past_its_expiry_is_refreshed_while_accepted() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    lapsing_in(&fixture, &alice, -49, -1);
+    sign_in_expiring_in(&fixture, &alice, -49, -1);
     for _ in 0..2 {
         let output = sync(&alice);
         assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
@@ -95,7 +95,7 @@ fn login_past_its_expiry_is_refreshed_while_accepted() {
 fn invalid_or_foreign_email_is_not_shown() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let login = lapsing_in(&fixture, &alice, 20, 8);
+    let login = sign_in_expiring_in(&fixture, &alice, 20, 8);
     let mut file = document(&login, 8);
     file["claudeAiOauth"]["refreshTokenExpiresAt"] = json!(in_hours(20));
     file["claudeAiOauth"]["accountUuid"] = json!("the one");
@@ -105,7 +105,7 @@ fn invalid_or_foreign_email_is_not_shown() {
         json!({ "emailAddress": "alice@example.org`touch x`", "accountUuid": "the one" }),
         json!({ "emailAddress": "\u{1b}[2Jalice@example.org", "accountUuid": "the one" }),
     ] {
-        name_address(&alice, &account);
+        write_account_email(&alice, &account);
         let output = sync(&alice);
         assert!(output.stdout.ends_with("run `cas-sync login`\n"), "{account}: {}", output.stdout);
         assert!(notice(&alice).is_some_and(|text| text.ends_with("run `cas-sync login`\n")), "{account}");

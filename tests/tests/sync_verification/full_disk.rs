@@ -15,7 +15,7 @@ const FREE_SPACE: &str = "free space";
 struct Trace(PathBuf);
 
 impl Trace {
-    fn of_clients(fixture: &ClaudeFixture) -> Self {
+    fn trace_clients(fixture: &ClaudeFixture) -> Self {
         let path = fixture.client().with_file_name("started");
         fs::write(&path, "").expect("a file");
         fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("everybody's");
@@ -31,7 +31,7 @@ impl Trace {
 
 /// A login whose access token has ended, and whose generation the ledger has noted while there was
 /// room.
-fn stale_and_known(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
+fn sign_in_with_known_expired_login(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
     let login = sign_in(fixture, user, -1);
     fixture.anthropic().answer_refreshes(RefreshAnswer::InternalError);
     sync(user);
@@ -47,12 +47,13 @@ fn full_disk_prevents_the_refresh() {
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let fixture = fixture();
         let alice = fixture.user_with_own_disk("alice").expect("alice");
-        let login = stale_and_known(&fixture, &alice);
+        let login = sign_in_with_known_expired_login(&fixture, &alice);
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
         alice.fill_disk_except(room).expect("filled");
-        let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&fixture));
+        let (names, trace) =
+            (alice.list_directory(".claude").expect("a directory"), Trace::trace_clients(&fixture));
 
         let output = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
 
@@ -62,7 +63,7 @@ fn full_disk_prevents_the_refresh() {
             "{room} KiB: {}",
             output.stdout
         );
-        assert_eq!(alice.names_in(".claude").expect("a directory"), names, "{room} KiB");
+        assert_eq!(alice.list_directory(".claude").expect("a directory"), names, "{room} KiB");
         assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 
         alice.empty_disk().expect("room again");
@@ -93,7 +94,7 @@ fn disk_with_just_enough_space_loses_no_login() {
     for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
         let fixture = fixture_with(version);
         let alice = fixture.user_with_own_disk("alice").expect("alice");
-        let login = stale_and_known(&fixture, &alice);
+        let login = sign_in_with_known_expired_login(&fixture, &alice);
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
@@ -119,8 +120,8 @@ fn disk_with_just_enough_space_loses_no_login() {
 fn unwritable_directory_is_named() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    stale_and_known(&fixture, &alice);
-    let trace = Trace::of_clients(&fixture);
+    sign_in_with_known_expired_login(&fixture, &alice);
+    let trace = Trace::trace_clients(&fixture);
     let folder = alice.home().join(".claude");
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
     let output = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
@@ -131,8 +132,8 @@ fn unwritable_directory_is_named() {
 fn oversized_client_state_is_named_and_no_client_started() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    stale_and_known(&fixture, &alice);
-    let trace = Trace::of_clients(&fixture);
+    sign_in_with_known_expired_login(&fixture, &alice);
+    let trace = Trace::trace_clients(&fixture);
     let state = alice.home().join(".claude.json");
     fs::remove_file(&state).expect("a client has left one");
     nix::unistd::mkfifo(&state, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a FIFO");

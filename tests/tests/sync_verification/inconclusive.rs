@@ -88,5 +88,5 @@ fn login_being_refreshed_by_another_client_is_not_changed() {
     assert!(output.stdout.contains("Claude Code is refreshing it"), "{}", output.stdout);
     assert_eq!(fixture.anthropic().essential_requests(), []);
     assert_eq!(alice.credentials_text().expect("a file"), text);
-    assert_ne!(fate_of(&alice, &stale), "rejected");
+    assert_ne!(generation_state(&alice, &stale), "rejected");
 }

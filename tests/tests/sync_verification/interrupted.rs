@@ -4,7 +4,7 @@ use std::thread;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::MessageAnswer::Silence;
-use cas_tests::claude_client::Started;
+use cas_tests::claude_client::BackgroundRun;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -64,7 +64,7 @@ fn wait_for_exit(pid: u32) {
 
 /// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
 /// response.
-fn start_sync_during_refresh(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> (Login, Started) {
+fn start_sync_during_refresh(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> (Login, BackgroundRun) {
     let spent = sign_in(fixture, alice, -1);
     fixture.anthropic().hold_refreshes(true);
     let running = alice.sync().start().expect("a start");
@@ -112,11 +112,11 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
     running.kill();
     fixture.anthropic().hold_refreshes(false);
     let deadline = Deadline::after(LIMIT);
-    let is_refreshed = || oauth(&alice)["refreshToken"] != spent.refresh_token;
-    while !is_refreshed() && !deadline.is_expired() {
+    let check_refresh = || oauth(&alice)["refreshToken"] != spent.refresh_token;
+    while !check_refresh() && !deadline.is_expired() {
         thread::sleep(Duration::from_millis(20));
     }
-    assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
+    assert!(check_refresh() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
     // The client still asks its question; the next run finds a valid login.
     let output = sync(&alice);
     assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);

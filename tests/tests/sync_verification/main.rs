@@ -140,7 +140,7 @@ fn backed_up(user: &ClaudeUser<'_>) -> Vec<String> {
 }
 
 /// The fates in the ledger, by generation.
-fn fates(user: &ClaudeUser<'_>) -> BTreeMap<String, String> {
+fn generation_states(user: &ClaudeUser<'_>) -> BTreeMap<String, String> {
     let text = fs::read_to_string(user.state_file("ledger.json")).expect("a ledger");
     let ledger: Value = serde_json::from_str(&text).expect("JSON");
     let generations = ledger["generations"].as_object().cloned().unwrap_or_default();
@@ -150,8 +150,8 @@ fn fates(user: &ClaudeUser<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn fate_of(user: &ClaudeUser<'_>, login: &Login) -> String {
-    fates(user).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
+fn generation_state(user: &ClaudeUser<'_>, login: &Login) -> String {
+    generation_states(user).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
 }
 
 fn refreshes(fixture: &ClaudeFixture) -> usize {

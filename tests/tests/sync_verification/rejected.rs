@@ -40,9 +40,14 @@ fn rejected_login_requires_a_sign_in() {
         assert_nothing_lost(&alice, &login, &history);
         // What the client may have exchanged on the way is superseded as well.
         let expected = if refreshes(&fixture) == 0 { "rejected" } else { "superseded" };
-        assert_eq!(fate_of(&alice, &login), expected, "{answer:?}: {:?}", fates(&alice));
+        assert_eq!(generation_state(&alice, &login), expected, "{answer:?}: {:?}", generation_states(&alice));
         let left = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
-        assert_eq!(fates(&alice)[&fingerprint(&left)], "rejected", "{answer:?}: {:?}", fates(&alice));
+        assert_eq!(
+            generation_states(&alice)[&fingerprint(&left)],
+            "rejected",
+            "{answer:?}: {:?}",
+            generation_states(&alice)
+        );
         assert!(refreshes(&fixture) <= 1, "{answer:?}");
     }
 }
@@ -98,7 +103,7 @@ fn login_with_a_rejected_refresh_is_reported_as_rejected() {
     assert!(output.stdout.starts_with("FAIL "), "{}", output.stdout);
     assert!(has_sibling(&alice));
     assert_eq!(backed_up(&alice), history);
-    assert_eq!(fate_of(&alice, &login), "rejected");
+    assert_eq!(generation_state(&alice, &login), "rejected");
     fixture.anthropic().forget_requests();
     let again = sync(&alice);
     assert_eq!(again.exit_code, SIGN_IN, "{}", again.stdout);

@@ -127,7 +127,7 @@ fn remote_settings_count_as_machine_settings() {
             assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
             assert_eq!(asked_with(&fixture, &login.access_token), 0, "{version}: it was another one");
         }
-        assert_ne!(fate_of(&alice, &login), "rejected", "{version}");
+        assert_ne!(generation_state(&alice, &login), "rejected", "{version}");
 
         // Removed settings stop at once, whatever the client has stored.
         for answer in [NotFound, Settings(json!({"env": {"DISABLE_AUTOUPDATER": "1"}}))] {

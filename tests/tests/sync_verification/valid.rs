@@ -34,8 +34,8 @@ fn valid_login_is_verified_and_backed_up_once() {
     assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value touches no file of hers");
     // The client's files are elsewhere: the home has only the user's files and those of the
     // product.
-    assert_eq!(alice.names_in(".claude").expect("a directory"), [".credentials.json"]);
-    assert_eq!(alice.names_in("").expect("a home"), [".claude", ".local", "tmp"]);
+    assert_eq!(alice.list_directory(".claude").expect("a directory"), [".credentials.json"]);
+    assert_eq!(alice.list_directory("").expect("a home"), [".claude", ".local", "tmp"]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn expired_login_is_refreshed_by_the_client_and_backed_up() {
         assert!(backed_up(&alice).contains(&new) && has_sibling(&alice), "{version}");
         // No session, no settings, no lock is left; what the client keeps for itself in a home is
         // its business.
-        for name in alice.names_in(".claude").expect("a directory") {
+        for name in alice.list_directory(".claude").expect("a directory") {
             assert!(!name.ends_with(".lock") && name != "projects", "{version}: {name}");
         }
         assert!(output.stderr.is_empty(), "{}", output.stderr);
@@ -137,5 +137,9 @@ fn login_in_another_directory_is_refreshed_there() {
     let text = fs::read_to_string(&file).expect("a login");
     assert!(text.contains("sk-ant-ort01-alice-1-2") && text.contains(SIBLING), "{text}");
     assert!(!alice.credentials_file().exists());
-    assert_eq!(alice.names_in(".claude").expect("a directory"), [""; 0], "the usual place is left alone");
+    assert_eq!(
+        alice.list_directory(".claude").expect("a directory"),
+        [""; 0],
+        "the usual place is left alone"
+    );
 }

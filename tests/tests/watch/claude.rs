@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::{Login, Reuse};
-use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, NEWEST, Started, in_hours};
+use cas_tests::claude_client::{BackgroundRun, ClaudeFixture, ClaudeUser, ClientOutput, NEWEST, in_hours};
 use cas_tests::watcher::{Process, eventually};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub(super) fn fixture() -> ClaudeFixture {
 }
 
 /// Signs in with an `expiresAt` that the client takes for past, so that it refreshes first.
-pub(super) fn sign_in_stale(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
+pub(super) fn sign_in_with_expired_token(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
     let login = fixture.anthropic().sign_in("alice", LIFETIME);
     user.write_credentials(&document(&login)).expect("written");
     login
@@ -32,7 +32,7 @@ fn document(login: &Login) -> Value {
 }
 
 /// Starts the watcher, and waits until it watches.
-pub(super) fn watch(user: &ClaudeUser<'_>) -> (Started, Process) {
+pub(super) fn watch(user: &ClaudeUser<'_>) -> (BackgroundRun, Process) {
     let watcher = user.watch().start().expect("it starts");
     let process = Process::from_pid(watcher.pid());
     process.wait_until_watching(&user.home().join(".claude"));
@@ -66,7 +66,7 @@ fn login_cleared_by_an_older_client_is_restored_at_once() {
     let fixture = fixture();
     fixture.anthropic().on_reuse(Reuse::IsRefused);
     let alice = fixture.create_user("alice").expect("alice");
-    let spent = sign_in_stale(&fixture, &alice);
+    let spent = sign_in_with_expired_token(&fixture, &alice);
     let (_watcher, process) = watch(&alice);
     assert!(ask(&alice).answered());
     let newest = alice.credentials().expect("a file");
@@ -87,7 +87,7 @@ fn login_cleared_by_an_older_client_is_restored_at_once() {
 fn refreshed_login_cleared_at_once_is_kept() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    let mut before = sign_in_stale(&fixture, &alice).refresh_token;
+    let mut before = sign_in_with_expired_token(&fixture, &alice).refresh_token;
     let (_watcher, _) = watch(&alice);
     for round in 1..=3 {
         fixture.anthropic().forget_requests();

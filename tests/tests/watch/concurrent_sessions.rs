@@ -9,7 +9,7 @@ use cas_tests::anthropic::{LoggedRequest, fingerprint};
 use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, in_hours};
 use serde_json::json;
 
-use super::claude::{LIMIT, ask, fixture, refresh_token, refreshes, sign_in_stale, watch};
+use super::claude::{LIMIT, ask, fixture, refresh_token, refreshes, sign_in_with_expired_token, watch};
 
 const SESSIONS: usize = 16;
 
@@ -89,7 +89,7 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
 
 /// One token request per rotation, from any client: no refresh token is presented twice.
 fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
-    let login = sign_in_stale(fixture, alice);
+    let login = sign_in_with_expired_token(fixture, alice);
     assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [fingerprint(&login.refresh_token)]);
 
     // Once more by the clock of the client, which reads how long a token lasts in the file.

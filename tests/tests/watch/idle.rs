@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_tests::claude_login::cleared_login;
 use cas_tests::test_user::LOGIN;
-use cas_tests::watcher::{Watcher, Way, Writer, eventually};
+use cas_tests::watcher::{Watcher, WriteMethod, Writer, eventually};
 use nix::sys::signal::Signal;
 
 use crate::{good, wait_until_restored, watched};
@@ -33,8 +33,8 @@ fn watcher_memory_stays_below_a_mebibyte() {
     let writer = Writer::new(&test_user);
     for number in 1..=20 {
         let text = good(number);
-        writer.write(Way::Rename, &text);
-        writer.write(Way::Rename, &cleared_login(&text));
+        writer.write(WriteMethod::Rename, &text);
+        writer.write(WriteMethod::Rename, &cleared_login(&text));
         wait_until_restored(&test_user, number, &text);
     }
     watcher.process().wait_until_idle();
@@ -57,7 +57,7 @@ fn watcher_memory_cannot_be_read_by_the_user() {
 fn signal_ends_the_watcher_without_leftovers() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (test_user, watcher, text) = watched(1);
-        Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
+        Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
         wait_until_restored(&test_user, 1, &text);
         watcher.signal(signal);
         assert_eq!(watcher.end(), Some(0));
@@ -69,7 +69,7 @@ fn signal_ends_the_watcher_without_leftovers() {
 #[test]
 fn second_watcher_waits_and_takes_over() {
     let (test_user, first, _) = watched(1);
-    let second = Watcher::begin(&test_user);
+    let second = Watcher::start_without_waiting(&test_user);
     let waits = || fs::read_to_string(second.process().directory().join("wchan"));
     let threads = || second.process().account().threads;
     eventually("a second one that waits", || waits().is_ok_and(|at| at.contains("unix_stream_read")));
@@ -78,7 +78,7 @@ fn second_watcher_waits_and_takes_over() {
     assert_eq!(first.end(), Some(0));
     second.process().wait_until_watching(&test_user.path(".claude"));
     let (writer, text) = (Writer::new(&test_user), good(2));
-    writer.write(Way::Rename, &text);
-    writer.write(Way::Rename, &cleared_login(&text));
+    writer.write(WriteMethod::Rename, &text);
+    writer.write(WriteMethod::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 2, &text);
 }

@@ -16,7 +16,7 @@ use cas_tests::watcher::{Watcher, wait_for_login};
 
 /// The text of a login that is good for hours; a higher number ends later, as after a refresh.
 fn good(number: u64) -> String {
-    claude_login::healthy(&name(number), now_ms() + 7 * HOUR_MS + number * 1000)
+    claude_login::valid_login(&name(number), now_ms() + 7 * HOUR_MS + number * 1000)
 }
 
 fn name(number: u64) -> String {

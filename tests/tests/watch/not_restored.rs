@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use cas_tests::claude_login::{HOUR_MS, cleared_login, healthy};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, valid_login};
 use cas_tests::now_ms;
 use cas_tests::test_user::{ENV_FILE, LOGIN, TestUser};
-use cas_tests::watcher::{Act, Watcher, Way, Writer, eventually};
+use cas_tests::watcher::{Act, Watcher, WriteMethod, Writer, eventually};
 
 use crate::{login, wait_until_restored, watched};
 
@@ -18,17 +18,17 @@ fn deleted_file_is_not_restored() {
     watcher.process().wait_until_idle();
     assert!(test_user.read(LOGIN).is_none());
     // It has not stopped watching.
-    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 1, &text);
 }
 
 #[test]
 fn login_with_an_expired_access_token_is_left_to_the_sync() {
     let test_user = TestUser::create();
-    let stale = healthy("number-1", now_ms() - HOUR_MS);
+    let stale = valid_login("number-1", now_ms() - HOUR_MS);
     test_user.put(LOGIN, &stale);
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(Way::Rename, &cleared_login(&stale));
+    Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&stale));
     eventually("a warning", || test_user.journal().contains("user=alice WARN"));
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), cleared_login(&stale));
@@ -39,10 +39,10 @@ fn login_with_an_expired_access_token_is_left_to_the_sync() {
 fn repeated_problem_is_logged_once() {
     let test_user = TestUser::create();
     let watcher = Watcher::start(&test_user);
-    let empty = cleared_login(&healthy("number-1", 0));
+    let empty = cleared_login(&valid_login("number-1", 0));
     let writer = Writer::new(&test_user);
     for _ in 0..5 {
-        writer.write(Way::Rename, &empty);
+        writer.write(WriteMethod::Rename, &empty);
         watcher.process().wait_until_idle();
     }
     assert_eq!(test_user.journal().matches("user=alice WARN").count(), 1, "{}", test_user.journal());
@@ -53,11 +53,11 @@ fn older_login_written_again_is_left_to_the_sync() {
     let (test_user, watcher, newest) = watched(2);
     let older = crate::good(1);
     let writer = Writer::new(&test_user);
-    writer.write(Way::Rename, &older);
+    writer.write(WriteMethod::Rename, &older);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), older);
     // If it is cleared, the newest login is restored, not the older one.
-    writer.write(Way::Rename, &cleared_login(&older));
+    writer.write(WriteMethod::Rename, &cleared_login(&older));
     wait_until_restored(&test_user, 2, &newest);
 }
 
@@ -69,8 +69,10 @@ fn login_is_not_restored_with_an_active_setup_token() {
     test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
     let watcher = Watcher::start(&test_user);
     let writer = Writer::new(&test_user);
-    writer
-        .perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, cleared_login(&text))]);
+    writer.perform(vec![
+        Act::Write(WriteMethod::Rename, text.clone()),
+        Act::Write(WriteMethod::Rename, cleared_login(&text)),
+    ]);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), cleared_login(&text));
 }
@@ -85,6 +87,6 @@ fn other_files_beside_the_login_are_ignored() {
     watcher.process().wait_until_idle();
     let open = watcher.process().descriptors();
     assert!(!open.iter().any(|(path, _)| path.contains("/.claude/")), "{open:?}");
-    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 1, &text);
 }

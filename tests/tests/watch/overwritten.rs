@@ -6,10 +6,10 @@ use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_core::credential::login::Owner;
 use cas_core::ledger::{GenerationRecord, GenerationState, Ledger, Origin};
 use cas_core::time::timestamp::Timestamp;
-use cas_tests::claude_login::{HOUR_MS, cleared_login, healthy};
+use cas_tests::claude_login::{HOUR_MS, cleared_login, valid_login};
 use cas_tests::now_ms;
 use cas_tests::test_user::{LOGIN, STATE, TestUser};
-use cas_tests::watcher::{Act, Watcher, Way, Writer, eventually, wait_for_login};
+use cas_tests::watcher::{Act, Watcher, WriteMethod, Writer, eventually, wait_for_login};
 
 use crate::{good, login, wait_until_restored, watched};
 
@@ -20,22 +20,22 @@ const ROUNDS: u64 = 4;
 
 #[test]
 fn login_cleared_by_rename_is_restored_each_time() {
-    restores_of_repeated_clears(Way::Rename);
+    restores_of_repeated_clears(WriteMethod::Rename);
 }
 
 #[test]
 fn login_cleared_in_place_is_restored_each_time() {
-    restores_of_repeated_clears(Way::InPlace);
+    restores_of_repeated_clears(WriteMethod::InPlace);
 }
 
-fn restores_of_repeated_clears(way: Way) {
+fn restores_of_repeated_clears(way: WriteMethod) {
     let (test_user, watcher, _) = watched(0);
     let writer = Writer::new(&test_user);
     let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
     for (number, pause) in (1..).zip(rounds) {
         let text = good(number);
         let pause = (pause > 0).then_some(Act::Wait(Duration::from_millis(pause)));
-        let good = Act::Write(Way::Rename, text.clone());
+        let good = Act::Write(WriteMethod::Rename, text.clone());
         let bad = Act::Write(way, cleared_login(&text));
         writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
         wait_until_restored(&test_user, number, &text);
@@ -52,9 +52,9 @@ fn login_written_in_place_is_backed_up() {
     let writer = Writer::new(&test_user);
     for number in 1..=10 {
         let text = good(number);
-        writer.write(Way::InPlace, &text);
+        writer.write(WriteMethod::InPlace, &text);
         watcher.process().wait_until_idle();
-        writer.write(Way::InPlace, &cleared_login(&text));
+        writer.write(WriteMethod::InPlace, &cleared_login(&text));
         wait_until_restored(&test_user, number, &text);
     }
 }
@@ -64,9 +64,9 @@ fn later_of_two_consecutive_logins_is_restored() {
     let (test_user, watcher, _) = watched(0);
     let (first, second) = (good(1), good(2));
     Writer::new(&test_user).perform(vec![
-        Act::Write(Way::Rename, first),
-        Act::Write(Way::Rename, second.clone()),
-        Act::Write(Way::Rename, cleared_login(&second)),
+        Act::Write(WriteMethod::Rename, first),
+        Act::Write(WriteMethod::Rename, second.clone()),
+        Act::Write(WriteMethod::Rename, cleared_login(&second)),
     ]);
     wait_until_restored(&test_user, 2, &second);
     watcher.process().wait_until_idle();
@@ -81,7 +81,7 @@ fn later_of_two_consecutive_logins_is_restored() {
 #[test]
 fn torn_login_file_is_restored() {
     let (test_user, _watcher, text) = watched(1);
-    Writer::new(&test_user).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
+    Writer::new(&test_user).write(WriteMethod::InPlace, text.get(..text.len() / 2).expect("half of it"));
     wait_for_login(&test_user, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
 }
 
@@ -93,8 +93,8 @@ fn file_that_is_being_written_in_place_is_not_changed() {
     // Other processes open the file for writing and close it: the kernel sends the same event as
     // for a completed write.
     let writer = Writer::new(&test_user);
-    writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
-    writer.write(Way::InPlace, &text);
+    writer.perform(vec![Act::Write(WriteMethod::InPlace, half), Act::Wait(Duration::from_millis(30))]);
+    writer.write(WriteMethod::InPlace, &text);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), text);
     assert!(!test_user.journal().contains("RECOVERED"), "{}", test_user.journal());
@@ -104,7 +104,7 @@ fn file_that_is_being_written_in_place_is_not_changed() {
 fn put_back(times: usize) -> TestUser {
     let test_user = TestUser::create();
     let expires_at_ms = now_ms() + 7 * HOUR_MS;
-    let text = healthy("number-1", expires_at_ms);
+    let text = valid_login("number-1", expires_at_ms);
     test_user.put(LOGIN, &text);
     let entry = GenerationRecord {
         first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
@@ -132,7 +132,7 @@ fn ninth_restore_within_an_hour_is_refused() {
         let test_user = put_back(times);
         let text = login(&test_user);
         let _watcher = Watcher::start(&test_user);
-        Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
+        Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
         if is_back {
             wait_until_restored(&test_user, 1, &text);
         } else {

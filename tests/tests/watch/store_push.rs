@@ -8,7 +8,7 @@ use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::test_user::{LOGIN, STATE, TestUser, UID};
-use cas_tests::watcher::{Watcher, Way, Writer, eventually};
+use cas_tests::watcher::{Watcher, WriteMethod, Writer, eventually};
 use serde_json::{Value, json};
 
 use crate::{good, name};
@@ -40,8 +40,8 @@ fn new_login_is_pushed_once() {
     let before = version(&vault_user).as_u64().expect("a number");
     let writer = Writer::new(&test_user);
     // Twice in a row: one push covers both.
-    writer.write(Way::Rename, &good(1));
-    writer.write(Way::Rename, &good(2));
+    writer.write(WriteMethod::Rename, &good(1));
+    writer.write(WriteMethod::Rename, &good(2));
     eventually("the login in the store", || has_generation(&vault_user, 2));
     assert_eq!(version(&vault_user).as_u64(), Some(before + 1));
     assert_eq!(vault_user.fields()["tracker_token"], "of somebody else");
@@ -55,7 +55,7 @@ fn push_waits_for_another_run() {
     let state = StateDirectory::new(test_user.path(STATE), UID);
     let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
     eventually("a push that finds the lock held", || test_user.journal().contains("user=alice SKIP"));
     assert!(!has_generation(&vault_user, 1));
     drop(held);
@@ -68,7 +68,7 @@ fn push_waits_for_an_unreachable_store() {
     let (test_user, bao, vault_user) = with_a_store();
     bao.seal();
     let _watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
     let log = || fs::read_to_string(test_user.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
     eventually("a push that finds it sealed", || log().contains(" WARN "));
     assert!(
@@ -87,10 +87,10 @@ fn push_has_a_lower_priority_than_the_watcher() {
     let silent = test_user.listen();
     test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
     let mut push = None;
     eventually("a push that waits for its answer", || {
-        push = children(&watcher.process().directory()).into_iter().find(|child| is_a_push(child));
+        push = children(&watcher.process().directory()).into_iter().find(|child| is_push_process(child));
         push.is_some()
     });
     let push = push.expect("there is one");
@@ -105,7 +105,7 @@ fn children(process: &Path) -> Vec<PathBuf> {
 }
 
 /// `cas-sync run`, and no longer what starts it.
-fn is_a_push(process: &Path) -> bool {
+fn is_push_process(process: &Path) -> bool {
     let words = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
     words.split('\0').nth(1) == Some("run")
 }
@@ -121,7 +121,7 @@ fn nice_value(process: &Path) -> i32 {
 fn push_is_skipped_without_a_store() {
     let test_user = TestUser::create();
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(Way::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
     watcher.process().wait_until_idle();
     std::thread::sleep(Duration::from_secs(4));
     assert!(!test_user.path(&format!("{STATE}/sync.log")).exists(), "no run was started");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cas_tests::claude_login::cleared_login;
 use cas_tests::test_user::{LOGIN, TestUser, UID};
-use cas_tests::watcher::{Watcher, Way, Writer, wait_for_login};
+use cas_tests::watcher::{Watcher, WriteMethod, Writer, wait_for_login};
 use nix::sys::signal::Signal;
 
 use crate::{good, wait_until_restored, watched};
@@ -19,9 +19,9 @@ fn make_directory(path: &Path) {
 /// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
 fn is_managed(test_user: &TestUser, watcher: &Watcher, number: u64) {
     let (writer, text) = (Writer::new(test_user), good(number));
-    writer.write(Way::Rename, &text);
+    writer.write(WriteMethod::Rename, &text);
     watcher.process().wait_until_idle();
-    writer.write(Way::Rename, &cleared_login(&text));
+    writer.write(WriteMethod::Rename, &cleared_login(&text));
     wait_until_restored(test_user, number, &text);
 }
 
@@ -30,7 +30,7 @@ fn new_user_is_watched_from_the_first_login() {
     let test_user = TestUser::create();
     let directory = test_user.path(".claude");
     fs::remove_dir(&directory).expect("removed");
-    let watcher = Watcher::begin(&test_user);
+    let watcher = Watcher::start_without_waiting(&test_user);
     watcher.process().wait_until_watching(&test_user.home());
     make_directory(&directory);
     watcher.process().wait_until_watching(&directory);
@@ -42,7 +42,7 @@ fn home_created_at_the_first_login_is_waited_for() {
     let test_user = TestUser::create();
     let (home, elsewhere) = (test_user.home(), test_user.folder().join("not-yet"));
     fs::rename(&home, &elsewhere).expect("there is no home yet");
-    let watcher = Watcher::begin(&test_user);
+    let watcher = Watcher::start_without_waiting(&test_user);
     watcher.process().wait_until_watching(test_user.folder());
     assert!(!home.exists(), "it is not for the watcher to make");
     fs::rename(&elsewhere, &home).expect("now there is");
@@ -65,7 +65,7 @@ fn unmounted_home_is_not_changed_and_watched_once_mounted() {
             chown(&home, Some(owner), None).expect("given");
         }
         let before = fs::read_dir(&home).expect("a home").count();
-        let watcher = Watcher::begin(&test_user);
+        let watcher = Watcher::start_without_waiting(&test_user);
         // What is root's alone can be looked at from outside only.
         watcher.process().wait_until_watching(if owner == 0 { test_user.folder() } else { &home });
         assert_eq!(fs::read_dir(&home).expect("a home").count(), before, "of user id {owner}");
@@ -109,9 +109,9 @@ fn login_behind_a_symlink_is_watched_at_its_target() {
     watcher.process().wait_until_watching(&elsewhere);
 
     let (writer, text) = (Writer::new(&test_user), good(2));
-    writer.write(Way::InPlace, &text);
+    writer.write(WriteMethod::InPlace, &text);
     watcher.process().wait_until_idle();
-    writer.write(Way::InPlace, &cleared_login(&text));
+    writer.write(WriteMethod::InPlace, &cleared_login(&text));
     wait_until_restored(&test_user, 2, &text);
     assert!(test_user.path(LOGIN).is_symlink() && !target.is_symlink(), "the link stays a link");
 }
@@ -143,7 +143,7 @@ fn lost_events_are_recovered_by_a_new_scan() {
         let path = test_user.path(&format!(".claude/{number}"));
         fs::write(&path, "").and_then(|()| fs::remove_file(&path)).expect("made and removed");
     }
-    Writer::new(&test_user).write(Way::Rename, &cleared_login(&text));
+    Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
     watcher.signal(Signal::SIGCONT);
     wait_for_login(&test_user, |found| found == text);
 }

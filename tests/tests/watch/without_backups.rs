@@ -5,7 +5,7 @@ use std::fs;
 use cas_tests::claude_login::cleared_login;
 use cas_tests::openbao::Policy;
 use cas_tests::test_user::STATE;
-use cas_tests::watcher::{Way, Writer, eventually};
+use cas_tests::watcher::{WriteMethod, Writer, eventually};
 use serde_json::json;
 
 use super::*;
@@ -21,9 +21,9 @@ fn watcher_with_disabled_backups_keeps_nothing() {
     let asked = bao.requests().len();
     let watcher = Watcher::start(&test_user);
     let writer = Writer::new(&test_user);
-    writer.write(Way::Rename, &good(1));
+    writer.write(WriteMethod::Rename, &good(1));
     let cleared = cleared_login(&good(1));
-    writer.write(Way::Rename, &cleared);
+    writer.write(WriteMethod::Rename, &cleared);
     eventually("that it was seen", || test_user.journal().contains("FAIL"));
     watcher.process().wait_until_idle();
 

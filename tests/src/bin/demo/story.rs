@@ -20,7 +20,7 @@ use crate::session::{
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
 const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
 /// A copy of alice's login that some tool made yesterday.
-const OLD_COPY: &str = "dotfiles/.credentials.json";
+const OLD_BACKUP: &str = "dotfiles/.credentials.json";
 
 /// What a login may take longer with us than without: the module's deadline.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
     fixture
         .guest
         .run(&format!(
-            "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_COPY}'"
+            "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_BACKUP}'"
         ))
         .expect_success("a copy of her login");
     page.show_command_with(
@@ -105,7 +105,7 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
 /// login.
 fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     let mut session = log_in(page, fixture, "alice").0;
-    type_and_show(page, &mut session, &format!("cp {OLD_COPY} .claude/"), "");
+    type_and_show(page, &mut session, &format!("cp {OLD_BACKUP} .claude/"), "");
     let output = ask(page, &mut session, "");
     session.leave();
     ensure!(output.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");

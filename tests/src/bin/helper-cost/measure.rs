@@ -14,7 +14,7 @@ use cas_tests::programs::release;
 use crate::user::{HelperUser, Situation};
 
 /// What one start of a program took.
-struct Taken {
+struct Samples {
     until_reply: Duration,
     cpu: Duration,
     peak_kib: i64,
@@ -25,7 +25,7 @@ pub(crate) struct Table {
     bare: PathBuf,
     helper: PathBuf,
     bare_times: Vec<Duration>,
-    taken: BTreeMap<Situation, Vec<Taken>>,
+    taken: BTreeMap<Situation, Vec<Samples>>,
     instructions: BTreeMap<Situation, u64>,
 }
 
@@ -66,7 +66,7 @@ impl Table {
 
 /// Starts a program, reads its reply to the end, waits for it, and takes its account.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it and takes its account too")]
-fn start(command: &mut Command) -> Taken {
+fn start(command: &mut Command) -> Samples {
     let begun = Instant::now();
     let child =
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -81,7 +81,7 @@ fn start(command: &mut Command) -> Taken {
     assert!(waited == pid && reply.starts_with("CAS1") && reply.ends_with('\n'), "{reply:?}");
     // SAFETY: zeroed bytes are a valid account, and so is what the call wrote.
     let usage = unsafe { usage.assume_init() };
-    Taken {
+    Samples {
         until_reply,
         cpu: to_duration(usage.ru_utime) + to_duration(usage.ru_stime),
         peak_kib: usage.ru_maxrss,

@@ -85,15 +85,15 @@ impl HelperUser {
     pub(crate) fn prepare(&self, situation: Situation) {
         let history = self.home().join(".local/state/claude-auth-sync/history.json");
         if !history.exists() {
-            self.write(".claude/.credentials.json", &claude_login::fresh("measured"));
+            self.write(".claude/.credentials.json", &claude_login::new_login("measured"));
             let sync = release("cas-sync");
             let ids = ["--reuid", "4242", "--regid", "4242", "--clear-groups"];
             let run = Command::new("setpriv").args(ids).arg(sync).arg("run").status();
             assert!(run.expect("setpriv runs").success(), "the first backup at {}", now_ms());
         }
         let file = match situation {
-            Situation::Repair => claude_login::cleared_login(&claude_login::fresh("measured")),
-            Situation::Healthy | Situation::SetupToken => claude_login::fresh("measured"),
+            Situation::Repair => claude_login::cleared_login(&claude_login::new_login("measured")),
+            Situation::Healthy | Situation::SetupToken => claude_login::new_login("measured"),
         };
         self.write(".claude/.credentials.json", &file);
         // Each repair is the first one: at most eight are made within an hour.

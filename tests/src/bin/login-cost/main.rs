@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use cas_tests::guest::{Suite, VaultGuest};
 
-use crate::{statistics::Figures, variant::Variant};
+use crate::{statistics::Statistics, variant::Variant};
 
 fn main() -> ExitCode {
     let rounds = match std::env::args().nth(1).map(|text| text.parse::<usize>()) {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     for variant in Variant::ALL {
         variant.time_one_login(&host); // the first of each is a warm-up
     }
-    let mut figures = Figures::default();
+    let mut figures = Statistics::default();
     for round in 0..rounds {
         // Seven is a prime: with another stride each round, every variant follows every other one equally often, and none
         // is measured in the wake of the same one.

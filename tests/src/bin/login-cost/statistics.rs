@@ -7,16 +7,16 @@ use crate::variant::Variant;
 
 /// All timings so far, in milliseconds, in the order of the rounds.
 #[derive(Debug, Default)]
-pub(crate) struct Figures(BTreeMap<Variant, Vec<f64>>);
+pub(crate) struct Statistics(BTreeMap<Variant, Vec<f64>>);
 
-impl Figures {
+impl Statistics {
     /// Notes one login.
     pub(crate) fn add(&mut self, variant: Variant, took: Duration) {
         self.0.entry(variant).or_default().push(took.as_secs_f64() * 1000.0);
     }
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for Statistics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounds = self.0.values().map(Vec::len).min().unwrap_or(0);
         writeln!(formatter, "{rounds} ssh logins of each, in turns; milliseconds\n")?;

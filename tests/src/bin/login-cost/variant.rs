@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::fresh,
+    claude_login::new_login,
     guest::{VaultGuest, login_path},
 };
 
@@ -45,7 +45,7 @@ const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 pub(crate) fn prepare(host: &VaultGuest) {
     let guest = &host.guest;
     let _alice = host.enroll("alice");
-    guest.back_up_and_clear("alice", &fresh("measured"));
+    guest.back_up_and_clear("alice", &new_login("measured"));
     guest
         .run(&format!(
             "cp -a {STATE} /root/state && cp /etc/pam.d/common-session /root/with-us && cp {login} /root/broken \
@@ -54,7 +54,7 @@ pub(crate) fn prepare(host: &VaultGuest) {
             login = login_path("alice"),
         ))
         .expect_success("keeping what each round begins with");
-    guest.write("/root/whole", "root", "600", fresh("measured").as_bytes());
+    guest.write("/root/whole", "root", "600", new_login("measured").as_bytes());
     guest.write("/etc/bao-address", "root", "644", host.bao.address().as_bytes());
     guest.write("/usr/local/bin/login-script", "root", "755", SCRIPT.as_bytes());
     guest.install_program(&cas_tests::openbao::binary(), "/usr/local/bin/bao");

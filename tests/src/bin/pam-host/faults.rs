@@ -84,7 +84,7 @@ fn share_armed_faults() -> &'static Armed {
 }
 
 /// For every function, every error and every call of it that a login makes: one login in which just that call fails.
-pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
+pub(crate) fn fail_one_by_one(scenario: &Scenario) -> Value {
     const MAX_CALLS_PER_LOGIN: i32 = 200;
     let armed = share_armed_faults();
     let mut logins = Vec::new();
@@ -101,7 +101,7 @@ pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
                 armed.function.store(usize::MAX, Relaxed);
                 let environment = session.environment();
                 let children = state::has_children();
-                reap_everything();
+                reap_all_children();
                 let unchanged = state::snapshot() == before;
                 let close = session.call("close", scenario.silent);
                 session.end();
@@ -119,13 +119,13 @@ pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
 }
 
 /// What a fault in `waitpid` itself leaves behind.
-fn reap_everything() {
+fn reap_all_children() {
     // SAFETY: the statuses are not wanted.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
 }
 
 /// The error a call has to fail with, when it is the one.
-pub(crate) fn strikes(name: &CStr) -> Option<c_int> {
+pub(crate) fn should_fail(name: &CStr) -> Option<c_int> {
     if COUNTING.load(Relaxed) {
         let count = FAULTS.iter().position(|(listed, _)| *listed == name).and_then(|place| COUNTS.get(place));
         count.map(|count| count.fetch_add(1, Relaxed));

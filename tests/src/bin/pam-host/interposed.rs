@@ -6,7 +6,7 @@ use std::mem::transmute;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
-use crate::faults::{self, strikes};
+use crate::faults::{self, should_fail};
 
 /// Which kernel's pidfds there are.
 static KERNEL: AtomicI32 = AtomicI32::new(0);
@@ -76,7 +76,7 @@ macro_rules! by_errno {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
-            match strikes(name) {
+            match should_fail(name) {
                 Some(error) => <$result>::try_from(fail(error)).unwrap_or_default(),
                 // SAFETY: the library's function has this signature, and gets what the caller gave.
                 None => unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(real(name))($($argument),*) },
@@ -95,7 +95,7 @@ macro_rules! by_value {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
-            match strikes(name) {
+            match should_fail(name) {
                 Some(error) => error,
                 // SAFETY: the library's function has this signature, and gets what the caller gave.
                 None => unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> c_int>(real(name))($($argument),*) },
@@ -142,7 +142,7 @@ unsafe extern "C" fn syscall(
             Some(libc::ENOSYS)
         }
         KERNEL_6_1 if number == libc::SYS_pidfd_send_signal && d != 0 => Some(libc::EINVAL),
-        _ => strikes(c"syscall"),
+        _ => should_fail(c"syscall"),
     };
     match refused {
         Some(error) => fail(error).into(),
@@ -160,7 +160,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     if faults::is_counting() {
         PIPE_FLAGS.store(flags, Relaxed);
     }
-    match strikes(c"pipe2") {
+    match should_fail(c"pipe2") {
         Some(error) => fail(error),
         // SAFETY: the library's function has this signature, and gets what the caller gave.
         None => unsafe {
@@ -185,7 +185,7 @@ unsafe extern "C" fn mmap(
     offset: libc::off_t,
 ) -> *mut c_void {
     type Real = unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
-    if let Some(error) = strikes(c"mmap") {
+    if let Some(error) = should_fail(c"mmap") {
         fail(error);
         return libc::MAP_FAILED;
     }

@@ -15,9 +15,9 @@ mod faults;
 mod interposed;
 mod modes;
 mod pam;
+mod shortage;
 mod state;
 mod stress;
-mod want;
 
 use modes::Modes;
 use pam::Session;
@@ -85,7 +85,7 @@ fn main() {
     } else if scenario.has("cancelled") {
         modes::in_cancelled_thread(move || one_login(&scenario))
     } else if scenario.has("faults") {
-        faults::one_by_one(&scenario)
+        faults::fail_one_by_one(&scenario)
     } else if scenario.times > 1 {
         many_logins(&scenario)
     } else {
@@ -110,7 +110,7 @@ fn one_login(scenario: &Scenario) -> Value {
             calls.push(json!(session.call(call, scenario.silent)));
             continue;
         }
-        let want = want::enter(&scenario.modes);
+        let want = shortage::enter(&scenario.modes);
         let begun = Instant::now();
         faults::count(true);
         let code = if scenario.has("cancelled") {

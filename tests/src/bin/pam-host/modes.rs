@@ -41,14 +41,14 @@ impl Modes {
                     on_sigchld(count_and_reap as *const () as usize, libc::SA_RESTART)
                 }
                 "sigchld-nocldwait" => on_sigchld(count as *const () as usize, libc::SA_NOCLDWAIT),
-                "thief-thread" => entered.thief = Some(start_thief()),
+                "thief-thread" => entered.thief = Some(start_reaper_thread()),
                 "own-child" => entered.own_child = Some(start_child()),
                 "dirty" => dirty(),
                 "stdio-closed" => close_standard_streams(),
-                "eintr-storm" => start_storm(),
+                "eintr-storm" => start_signal_storm(),
                 "kernel-5.2" => crate::interposed::without_pidfds(),
                 "kernel-6.1" => crate::interposed::without_group_signals(),
-                "dies" => die_soon(),
+                "dies" => exit_after_delay(),
                 "no-files" => limit(libc::RLIMIT_NOFILE, 32),
                 "no-processes" => limit_processes(),
                 "other-thread" | "two-threads" | "fork-stress" | "cancelled" | "end-in-child" | "faults"
@@ -100,7 +100,7 @@ fn on_signal(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
 }
 
 /// A thread that takes the status of every child it can get.
-fn start_thief() -> (Arc<AtomicBool>, JoinHandle<()>) {
+fn start_reaper_thread() -> (Arc<AtomicBool>, JoinHandle<()>) {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
@@ -166,7 +166,7 @@ fn close_standard_streams() {
 }
 
 /// The host is killed while the session opens, as by an administrator or for want of memory.
-fn die_soon() {
+fn exit_after_delay() {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(200));
         // SAFETY: the signal goes to this very process.
@@ -175,7 +175,7 @@ fn die_soon() {
 }
 
 /// A signal every millisecond, with a handler that makes every wait return.
-fn start_storm() {
+fn start_signal_storm() {
     on_signal(libc::SIGALRM, nothing as *const () as usize, 0);
     let millisecond = libc::timeval { tv_sec: 0, tv_usec: 1000 };
     let timer = libc::itimerval { it_interval: millisecond, it_value: millisecond };
@@ -210,7 +210,7 @@ pub(crate) fn in_cancelled_thread(
         // SAFETY: the pointer is the box made below, given to this one thread.
         let work = unsafe { Box::from_raw(work.cast::<Work>()) };
         // Only the module is to be caught by it, not this program's own code around the call.
-        crate::want::cancel_state(1);
+        crate::shortage::cancel_state(1);
         let answer = work();
         *ANSWER.lock().expect("nobody panicked") = Some(answer);
         ptr::null_mut()

@@ -41,13 +41,18 @@ pub(crate) fn conversations() -> usize {
     CONVERSATIONS.load(Ordering::Relaxed)
 }
 
-extern "C" fn converse(_: c_int, _: *mut *const c_void, _: *mut *mut c_void, _: *mut c_void) -> c_int {
+extern "C" fn start_conversation(
+    _: c_int,
+    _: *mut *const c_void,
+    _: *mut *mut c_void,
+    _: *mut c_void,
+) -> c_int {
     const PAM_CONV_ERR: c_int = 19;
     CONVERSATIONS.fetch_add(1, Ordering::Relaxed);
     PAM_CONV_ERR
 }
 
-static CONVERSATION: Conversation = Conversation { function: converse, data: ptr::null_mut() };
+static CONVERSATION: Conversation = Conversation { function: start_conversation, data: ptr::null_mut() };
 
 // SAFETY: the structure is never written, and its data pointer is null.
 unsafe impl Sync for Conversation {}

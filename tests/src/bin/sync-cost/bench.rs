@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use cas_tests::claude_login::{HOUR_MS, healthy};
+use cas_tests::claude_login::{HOUR_MS, valid_login};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
 use cas_tests::openbao::{self, Bao, Policy};
 use cas_tests::test_user::{LOGIN, TestUser};
 use serde_json::json;
 
-use crate::measurement::{OPTION, Taken};
+use crate::measurement::{OPTION, Samples};
 use crate::table::{Counts, Table};
 
 const SCRIPT: &str = include_str!("script.sh");
@@ -97,16 +97,17 @@ impl Bench {
             (Found::Changed, Probe::Made) => drop(self.test_user.sign_in()),
             (Found::Changed, Probe::LeftOut) => {
                 let now = now_ms();
-                self.test_user.put(LOGIN, &healthy(&now.to_string(), now + 7 * HOUR_MS));
+                self.test_user.put(LOGIN, &valid_login(&now.to_string(), now + 7 * HOUR_MS));
             }
         }
     }
 
-    fn measure(&self, contender: Contender) -> Taken {
+    fn measure(&self, contender: Contender) -> Samples {
         let command = self.command(contender);
         let arguments = [&[OPTION][..], &command.iter().map(String::as_str).collect::<Vec<_>>()].concat();
         let output = self.output(self.test_user.command(&self.test_user.program("sync-cost"), &arguments));
-        let taken: Taken = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
+        let taken: Samples =
+            serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
         let log = text(self.test_user.read(SYNC_LOG).unwrap_or_default());
         let last = log.lines().last().unwrap_or_default();
         assert!(taken.succeeded && last.contains(" OK "), "{contender:?}: {last}");

@@ -13,7 +13,7 @@ pub(crate) const OPTION: &str = "--measured";
 
 /// What one command took. Times in microseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Taken {
+pub(crate) struct Samples {
     pub wall: i64,
     pub cpu: i64,
     pub peak_kib: i64,
@@ -28,7 +28,7 @@ pub(crate) fn run(command: &[String]) -> ExitCode {
     let wall = i64::try_from(begun.elapsed().as_micros()).expect("not for ages");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("our children's account");
     let micros = |time: TimeVal| time.num_microseconds();
-    let taken = Taken {
+    let taken = Samples {
         wall,
         cpu: micros(usage.user_time()) + micros(usage.system_time()),
         peak_kib: usage.max_rss(),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cas_tests::test_user::{LOGIN, TestUser};
-use cas_tests::watcher::{Act, Way, Writer};
+use cas_tests::watcher::{Act, WriteMethod, Writer};
 use cas_tests::{claude_login, now_ms};
 
 /// How many rounds of each kind.
@@ -21,7 +21,7 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 
 /// How the cleared login is written.
-pub(crate) const WAYS: [Way; 2] = [Way::Rename, Way::InPlace];
+pub(crate) const WAYS: [WriteMethod; 2] = [WriteMethod::Rename, WriteMethod::InPlace];
 
 /// All rounds so far.
 pub(crate) struct Rounds<'a> {
@@ -50,11 +50,11 @@ impl<'a> Rounds<'a> {
     }
 
     /// Rounds of one kind.
-    pub(crate) fn run(&mut self, pause: u64, way: Way) -> Distribution {
+    pub(crate) fn run(&mut self, pause: u64, way: WriteMethod) -> Distribution {
         let already = self.writes.len();
         let times: Vec<_> = (0..ROUNDS).map(|_| self.round(Duration::from_millis(pause), way)).collect();
         self.times.extend(&times);
-        let how = if way == Way::Rename { "by rename" } else { "in place" };
+        let how = if way == WriteMethod::Rename { "by rename" } else { "in place" };
         let writes = self.writes.get(already..).unwrap_or_default();
         Distribution::new(format!("emptied {how} after {pause} ms"), &times, writes)
     }
@@ -65,13 +65,13 @@ impl<'a> Rounds<'a> {
     }
 
     /// Nothing, when the good generation was lost.
-    fn round(&mut self, pause: Duration, way: Way) -> Option<Duration> {
+    fn round(&mut self, pause: Duration, way: WriteMethod) -> Option<Duration> {
         self.generations += 1;
         let name = format!("round-{}", self.generations);
         // Each refresh brings a later end.
-        let good = claude_login::healthy(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
+        let good = claude_login::valid_login(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
         self.writes.push(write_once(&self.test_user.path(".config/login.json"), &good));
-        let mut acts = vec![Act::Write(Way::Rename, good.clone())];
+        let mut acts = vec![Act::Write(WriteMethod::Rename, good.clone())];
         if !pause.is_zero() {
             acts.push(Act::Wait(pause));
         }

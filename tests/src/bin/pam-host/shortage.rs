@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fs::File;
 
 /// What a host runs out of during the one call that opens the session, and has again afterwards.
-pub(crate) struct Want {
+pub(crate) struct Shortage {
     files: Vec<File>,
     memory: Option<libc::rlimit>,
     cancellation: Option<c_int>,
@@ -12,9 +12,9 @@ pub(crate) struct Want {
 
 /// Enters the modes that hold for that call only: libpam itself needs files and memory to get
 /// there.
-pub(crate) fn enter(modes: &[String]) -> Want {
+pub(crate) fn enter(modes: &[String]) -> Shortage {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
-    let mut want = Want { files: Vec::new(), memory: None, cancellation: None };
+    let mut want = Shortage { files: Vec::new(), memory: None, cancellation: None };
     if has("no-files") {
         want.files = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         // One for libpam's own audit message, without which it refuses the session itself; a pipe
@@ -33,7 +33,7 @@ pub(crate) fn enter(modes: &[String]) -> Want {
     want
 }
 
-impl Drop for Want {
+impl Drop for Shortage {
     fn drop(&mut self) {
         if let Some(limit) = self.memory {
             limit_memory(limit);
