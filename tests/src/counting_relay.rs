@@ -33,18 +33,18 @@ impl CountingRelay {
         Ok(relay)
     }
 
-    /// Where it listens.
+    /// Returns its socket address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections were made so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
     }
 }
 
-/// Ends when both sides have said all they had to say; a side that breaks off ends the other.
+/// Ends when both sides have sent everything. A side that breaks off ends the other.
 fn relay_one(client: &TcpStream, server: SocketAddr) {
     let Ok(server) = TcpStream::connect(server) else { return };
     // Small responses must not wait for delayed acknowledgements.

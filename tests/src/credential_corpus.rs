@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-/// Stands for the access token of the run.
+/// Placeholder for the access token of the run.
 const ACCESS: &str = "@access@";
-/// Stands for the refresh token of the run.
+/// Placeholder for the refresh token of the run.
 const REFRESH: &str = "@refresh@";
 
 /// One hour in milliseconds.
@@ -36,7 +36,7 @@ impl Case {
         Self { name: name.into(), content: content.into() }
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub fn content(&self, values: &Values<'_>) -> Vec<u8> {
         let future = values.now + 8 * HOUR;
         let past = values.now - HOUR;
@@ -69,7 +69,7 @@ fn replace(content: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
     result
 }
 
-/// The whole corpus.
+/// Returns the complete corpus.
 ///
 /// # Panics
 /// When two cases have one name: the corpus is wrong.
@@ -103,7 +103,7 @@ const MEMBERS: [(&str, &str); 6] = [
     ("rateLimitTier", "\"default_claude_max_20x\""),
 ];
 
-/// A login with some members changed; `None` leaves the member out.
+/// Returns a login with some members changed; `None` omits the member.
 fn login(changes: &[(&str, Option<&str>)]) -> String {
     let changed = |name: &str| changes.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
     let mut members = Vec::new();

@@ -32,7 +32,7 @@ pub mod tls_authority;
 pub mod vault_fake;
 pub mod watcher;
 
-/// Where the scripts in `tests/setup` put what they download.
+/// Returns the directory into which the scripts in `tests/setup` download.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
 pub fn cache() -> PathBuf {
     let home =
@@ -46,7 +46,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Waits until this holds.
 ///
 /// # Panics
-/// If it does not within [`PATIENCE`].
+/// If it does not within [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + TIMEOUT;
@@ -56,8 +56,8 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// How many times as long as on an idle machine a thread computes now, measured over 30 ms of its own time. What is bounded
-/// by a time may take as many times longer.
+/// Returns the factor by which a thread computes slower now than on an idle machine, measured over
+/// 30 ms of its own time. A time limit may be multiplied by it.
 pub fn slowdown() -> f64 {
     let computed = || {
         let used = getrusage(UsageWho::RUSAGE_THREAD).expect("the kernel accounts for threads");
@@ -73,7 +73,7 @@ pub fn slowdown() -> f64 {
     }
 }
 
-/// Wall-clock time, in milliseconds since the epoch.
+/// Returns the wall-clock time, in milliseconds since the epoch.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they read the clock")]
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");

@@ -16,7 +16,7 @@ use crate::namespaces::{Mount, Namespaces};
 /// Above the user ids of Debian's accounts.
 const FIRST_UID: u32 = 70_000;
 
-/// The crowd, and the view of the file system in which it is there.
+/// The users, and the file system view in which they exist.
 pub struct ManyUsers {
     namespaces: Namespaces,
     scratch: TempDir,
@@ -26,7 +26,7 @@ impl ManyUsers {
     /// Creates this many users: one in a hundred has failed, and nine have a warning.
     ///
     /// # Errors
-    /// Those of making the files, and of mounting them, which takes root.
+    /// Errors of creating the files, and of mounting them, which requires root.
     pub fn create(count: u32) -> io::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let state = scratch.path().join("lib/claude-auth-sync");
@@ -51,7 +51,7 @@ impl ManyUsers {
         Ok(Self { namespaces, scratch })
     }
 
-    /// A folder of the test's own, which is there inside as well.
+    /// Returns a directory of the test, which also exists inside.
     pub fn scratch(&self) -> PathBuf {
         self.scratch.path().to_owned()
     }
@@ -73,7 +73,7 @@ impl ManyUsers {
     }
 }
 
-/// As root publishes it.
+/// Returns the state as root publishes it.
 fn published(name: &str, number: u32, now: i64) -> String {
     let (status, exit_code) = match number % 100 {
         0 => ("FAIL", 79),

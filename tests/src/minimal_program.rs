@@ -20,7 +20,7 @@ extern "C" fn main() -> i32 {
 const FLAGS: [&str; 8] =
     ["--edition=2024", "-O", "-C", "panic=abort", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
 
-/// Builds it in this folder.
+/// Builds it in this directory.
 ///
 /// # Panics
 /// If `rustc` does not.

@@ -1,6 +1,6 @@
-//! A network that has nothing but a loopback interface, and a private view of the file system, for
-//! what one test starts. Both belong to one thread: what it binds listens there, what it spawns
-//! lives there, and with the last of these they are gone. Nothing in them can reach another host.
+//! A network that has only a loopback interface, and a private view of the file system, for the
+//! processes of one test. Both belong to one thread: its sockets and its processes are in them, and
+//! they end with the last of these. Nothing in them can reach another host.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -79,8 +79,7 @@ impl Namespaces {
         Ok(Self { jobs, thread })
     }
 
-    /// What has to stand in front of a command for it to run in this network, with the files of
-    /// outside.
+    /// Returns the prefix of a command that runs in this network, with the files of the host.
     pub fn network_prefix(&self) -> Prefix {
         let network = format!("--net=/proc/{}/task/{}/ns/net", std::process::id(), self.thread);
         Prefix(vec!["nsenter".to_owned(), network, "--".to_owned()])
@@ -92,8 +91,8 @@ impl Namespaces {
         Path::new(&root).join(inside.strip_prefix("/").unwrap_or(inside))
     }
 
-    /// Runs `job` inside and returns its result. Jobs run one after the other: they start things,
-    /// they do not wait.
+    /// Runs `job` inside and returns its result. Jobs run one after the other: they start processes
+    /// and do not wait.
     ///
     /// # Panics
     /// If the job does.
@@ -145,7 +144,7 @@ impl Mount {
     }
 }
 
-/// The numbers are those of null(4), full(4) and random(4).
+/// Creates the devices. The numbers are those of null(4), full(4) and random(4).
 fn make_devices(directory: &Path) -> io::Result<()> {
     let everybody = Mode::from_bits_truncate(0o666);
     mount(Some("none"), directory, Some("tmpfs"), MsFlags::MS_NOEXEC, Some("mode=755"))?;
@@ -158,8 +157,8 @@ fn make_devices(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Says RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)): in a new network that is always the
-/// loopback interface.
+/// Sends RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)). In a new network that is always
+/// the loopback interface.
 fn raise_loopback() -> io::Result<()> {
     const RTM_NEWLINK: u16 = 16;
     const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;

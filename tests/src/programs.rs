@@ -29,7 +29,7 @@ pub fn release_folder() -> PathBuf {
     packaging_folder().join("built")
 }
 
-/// One of these programs.
+/// Returns the path of one of these programs.
 ///
 /// # Panics
 /// When it has not been built.
@@ -39,7 +39,7 @@ pub fn release(name: &str) -> PathBuf {
     path
 }
 
-/// The Debian package of these programs.
+/// Returns the Debian package of these programs.
 ///
 /// # Panics
 /// When it has not been made.
@@ -62,7 +62,7 @@ pub fn packaged(path: &str) -> PathBuf {
     file
 }
 
-/// Where the package has the PAM module.
+/// Returns the path of the PAM module in the package.
 pub fn packaged_module() -> PathBuf {
     packaged(&format!("/usr/lib/{}-linux-gnu/security/pam_cas_session.so", std::env::consts::ARCH))
 }

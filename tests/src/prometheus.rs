@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One of the programs that `tests/setup/prometheus.sh` has unpacked.
+/// Returns one of the programs that `tests/setup/prometheus.sh` has unpacked.
 ///
 /// # Panics
 /// When it has not.

@@ -64,7 +64,7 @@ impl PseudoTerminal {
     /// Waits until this text is on the screen.
     ///
     /// # Panics
-    /// When it does not come within a minute, or the command ends first; with all that was on the
+    /// If it does not appear within a minute, or the command ends first; the message contains the
     /// screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
@@ -74,7 +74,7 @@ impl PseudoTerminal {
     /// Waits until what is typed is shown, or until it is not.
     ///
     /// # Panics
-    /// When that does not come within a minute.
+    /// If that does not happen within a minute.
     #[track_caller]
     pub fn wait_for_echo_mode(&self, echoes: bool) {
         let deadline = Deadline::after(TIMEOUT);
@@ -84,10 +84,10 @@ impl PseudoTerminal {
         }
     }
 
-    /// Whether what is typed is shown just now.
+    /// Returns true if the terminal echoes input now.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is closed.
     pub fn echoes(&self) -> bool {
         tcgetattr(&self.keyboard).expect("a terminal").local_flags.contains(LocalFlags::ECHO)
     }
@@ -95,17 +95,17 @@ impl PseudoTerminal {
     /// Types this; a line ends in `\n`, control-C is `\x03`.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is closed.
     pub fn type_text(&self, text: &str) {
         (&self.keyboard).write_all(text.as_bytes()).expect("somebody reads the terminal");
     }
 
-    /// All that was on the screen so far.
+    /// Returns everything that was on the screen so far.
     pub fn shown(&self) -> String {
         self.screen.text()
     }
 
-    /// The process id of the command.
+    /// Returns the process id of the command.
     ///
     /// # Panics
     /// When it has ended.
@@ -127,7 +127,7 @@ impl PseudoTerminal {
         (status, text.replace('\r', ""), echoes)
     }
 
-    /// The same with every byte as the terminal got it, so that a line ends in `\r\n`.
+    /// As above, with every byte as the terminal got it, so that a line ends in `\r\n`.
     ///
     /// # Panics
     /// As [`PseudoTerminal::end`].

@@ -16,7 +16,7 @@ pub(crate) struct Screen {
 
 #[derive(Debug, Default)]
 struct Shown {
-    /// Not text: a letter may come in two parts.
+    /// Not text: a character may be received in two parts.
     bytes: Vec<u8>,
     ended: bool,
 }
@@ -31,7 +31,7 @@ impl Screen {
         screen
     }
 
-    /// All of it so far.
+    /// Returns all of it so far.
     pub(crate) fn text(&self) -> String {
         self.lock().text()
     }
@@ -39,7 +39,7 @@ impl Screen {
     /// Waits until `find` returns a result for the collected output, and returns it.
     ///
     /// # Panics
-    /// If it does not within `patience`, or the output has ended; the text contains the output.
+    /// If it does not within `timeout`, or the output has ended; the message contains the output.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Deadline::after(patience);
@@ -55,7 +55,7 @@ impl Screen {
         }
     }
 
-    /// Waits until nothing more can come; whether that was so before the deadline.
+    /// Waits until the output ends. Returns true if that was before the deadline.
     pub(crate) fn wait_for_end(&self, deadline: &Deadline) -> bool {
         let mut output = self.lock();
         while !output.ended && !deadline.is_expired() {

@@ -1,5 +1,5 @@
-//! The alert rules, against what our programs write into a real journal and what a real node
-//! exporter says of our units.
+//! The alert rules, with the lines that the programs of the product write into a real journal and
+//! the metrics of a real node exporter about the units.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn prometheus_accepts_the_rules_and_they_fire_as_expected() {
     promtool(&["test", "rules", "tests/alerts/prometheus.test.yaml"]);
 }
 
-/// The figure on the line of the exporter that begins so and has this label.
+/// Returns the value on the exporter's line with this beginning and label.
 #[track_caller]
 fn figure(figures: &str, start: &str, label: &str) -> f64 {
     let found = figures.lines().find(|line| line.starts_with(start) && line.contains(label));
@@ -41,7 +41,7 @@ fn figure(figures: &str, start: &str, label: &str) -> f64 {
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 
-/// Every name and label a rule asks for is one that the exporter gives for units of ours.
+/// Checks that the exporter provides every name and label of a rule for the units of the product.
 #[test]
 fn node_exporter_provides_the_metrics_of_the_rules() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
@@ -70,7 +70,7 @@ fn node_exporter_provides_the_metrics_of_the_rules() {
     let timer = "node_systemd_timer_last_trigger_seconds{name=\"claude-auth-sync@alice.timer\"";
     assert!(figure(&figures, timer, "") >= 0.0);
 
-    // The same again of a sync that fails, in an admin's pause.
+    // The same with a sync that fails, during a pause by the administrator.
     guest.configure("store = \"nowhere\"\n");
     guest
         .run("systemctl stop claude-auth-sync.target; ! systemctl start claude-auth-sync@alice.service")
@@ -140,7 +140,7 @@ fn alert_names_the_user_until_the_login_works_again() {
     assert!(journal.contains("user=alice SKIP ") && journal.contains("user=bob WARN "), "{journal}");
     assert_eq!(on_alert(), ["alice"]);
 
-    // She signs in.
+    // Alice signs in.
     guest.put_login("alice", &new_login("second"));
     guest.sync("alice").expect_success("a sync");
     assert_eq!(on_alert(), [""; 0]);

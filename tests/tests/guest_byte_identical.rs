@@ -1,11 +1,11 @@
-//! Programs that speak over ssh see the same bytes with and without us.
+//! Programs that use ssh receive the same bytes with and without the product.
 
 use cas_tests::{
     claude_login::{cleared_login, new_login, parsed},
     guest::{CommandResult, Guest, Suite, env_file_path},
 };
 
-/// What login shells read of ours.
+/// The files of the product that login shells read.
 const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-auth-sync/claude-auth-sync.zsh \
     /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
 
@@ -99,7 +99,8 @@ fn prepare(guest: &Guest) {
         .expect_success("something to copy");
 }
 
-/// Every program once: its name, exit code, output, errors, and a digest of what it brought.
+/// Runs every program once. Returns its name, exit code, output, errors, and a digest of the
+/// transferred files.
 fn outputs_of_all_commands(guest: &Guest) -> Vec<String> {
     guest.run("rm -rf /tmp/out && mkdir /tmp/out").expect_success("an empty folder");
     let inside = [

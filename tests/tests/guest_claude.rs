@@ -1,4 +1,4 @@
-//! Users log in and run the real `claude`: it works with their own credential only.
+//! Users log in and run the real `claude`, which works with their own credentials only.
 
 use std::{thread, time::Duration};
 
@@ -165,7 +165,7 @@ fn empty_variable_after_su_counts_as_no_token() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice", "bob"]);
     keep_setup_token_of_alice(&machine);
     let bobs = machine.sign_in("bob");
-    // Without a dash su hands alice's environment over, her token in it.
+    // Without a dash, su passes the environment of alice on, including the token.
     let as_bob = |command: &str| {
         machine.guest.ssh("alice", &format!("echo bob-password | su bob -c \"cd; HOME=/home/bob {command}\""))
     };
@@ -183,13 +183,12 @@ fn keep_setup_token_of_alice(machine: &ClaudeGuest) {
     machine.guest.put_token("alice", ALICES_TOKEN);
 }
 
-/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in
-/// order.
+/// Returns the fingerprints of the tokens in requests for inference or a refresh, in order.
 fn asked_with(machine: &ClaudeGuest) -> Vec<String> {
     machine.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }
 
-/// The fingerprint of the access token in a login file.
+/// Returns the fingerprint of the access token in a login file.
 fn access_token(file: &Value) -> String {
     fingerprint(file["claudeAiOauth"]["accessToken"].as_str().unwrap_or_default())
 }

@@ -1,5 +1,5 @@
-//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade
-//! under open sessions; and removing everything again.
+//! Enrolling and unenrolling, also of invalid users; a reboot; an upgrade during open sessions; and
+//! removal.
 
 use cas_tests::{
     claude_login::{cleared_login, new_login, parsed},
@@ -13,7 +13,7 @@ fn product() -> Guest {
     Guest::boot_with_product(Suite::Bookworm)
 }
 
-/// Everything that enrolling leaves on the machine.
+/// Returns everything that enrolling leaves on the machine.
 fn traces(guest: &Guest) -> String {
     guest
         .run(&format!("find {MARKERS} {PUBLISHED} /run/claude-auth-sync /etc/tmpfiles.d -mindepth 1 ! -name screen-cleanup.conf ! -name request.sock -printf '%M %U:%G %p\\n' 2>/dev/null | sort -k3"))

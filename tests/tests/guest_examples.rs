@@ -10,7 +10,7 @@ use cas_tests::{
 
 const ALICE: &str = "sk-ant-oat01-alice_A-1";
 
-/// Copies an example to this place in the guest.
+/// Copies an example to this path in the guest.
 #[track_caller]
 fn copy(guest: &Guest, example: &str, path: &str, mode: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples").join(example);
@@ -18,7 +18,7 @@ fn copy(guest: &Guest, example: &str, path: &str, mode: &str) {
     guest.write(path, "root", mode, &bytes);
 }
 
-/// A variable in the environment of a unit's main process.
+/// Returns a variable in the environment of a unit's main process.
 #[track_caller]
 fn in_service(guest: &Guest, unit: &str) -> String {
     guest
@@ -91,7 +91,7 @@ fn example_service_gets_the_current_token_within_its_limits() {
     assert_eq!(in_service(&guest, "t3-serve@alice.service"), "none");
 }
 
-/// Why the example has no `EnvironmentFile=`: systemd itself opens what is named there, and waits.
+/// The reason why the example has no `EnvironmentFile=`: systemd itself opens that file, and waits.
 #[test]
 fn fifo_as_env_file_does_not_block_the_example_service() {
     for suite in [Suite::Bookworm, Suite::Trixie] {
@@ -140,7 +140,7 @@ fn tmux_launcher_starts_claude_with_the_current_token() {
     assert!(host.anthropic.wait_for(&deadline, asked), "{:?}", host.anthropic.requests());
     terminal.wait_for("[exited]");
 
-    // A session that is there already is gone on with, and nothing is started.
+    // An existing session is attached to, and nothing is started.
     host.anthropic.forget_requests();
     terminal.type_line("tmux new-session -d -s work 'echo already here; sleep 600'; start-claude work");
     terminal.wait_for("already here");

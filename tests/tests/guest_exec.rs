@@ -1,5 +1,4 @@
-//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that
-//! started them.
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which outlive the login that started them.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ fn show() -> String {
     format!("sh -c 'echo \"[${{{VARIABLE}-unset}}]\"'")
 }
 
-/// What alice sees when she runs this line in a session of hers.
+/// Returns the output of this line in a session of alice.
 #[track_caller]
 fn alice_runs(guest: &Guest, line: &str) -> String {
     guest.ssh("alice", line).expect_success(line).text()
@@ -109,7 +108,7 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
     takes("--wait=0", 0);
 
     guest.release_lock();
-    // Nothing that stands in the place of the lock keeps anybody waiting.
+    // No object in place of the lock makes the command wait.
     for obstacle in
         ["mkfifo $l", "mkdir $l", "ln -s /dev/zero $l", "ln -s $l $l", "ssh-agent -a $l >/dev/null"]
     {

@@ -1,4 +1,4 @@
-//! The guest itself, without our product: every way in is the real one, and nothing of a guest outlives its scenario.
+//! The guest itself, without the product: every way in is the real one, and nothing of a guest outlives its scenario.
 
 use std::{
     io::{BufRead, BufReader},
@@ -51,7 +51,7 @@ fn users_log_in_by_every_method(suite: Suite) {
     assert_eq!(guest.unit("su alice -c 'id -un'").expect_success("su").text(), "alice\n");
 }
 
-/// Without its answer a login waits for 25 seconds, and is then no session.
+/// Without the answer of the bus a login waits for 25 seconds, and has no session.
 #[test]
 fn scenario_starts_only_when_the_bus_answers_on_bookworm() {
     scenario_waits_for_the_bus(Suite::Bookworm);
@@ -121,7 +121,8 @@ fn guest_ends_when_its_test_is_killed() {
     }
 }
 
-/// The folders of the guests that this process has booted, and their control groups once the folders are gone.
+/// Returns the directories of the guests that this process has booted, and their control groups
+/// once the directories are removed.
 fn guests_of(process: u32) -> Vec<PathBuf> {
     let name = format!("cas-{process}-");
     let places = ["/var/tmp/claude-auth-sync-guests", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];

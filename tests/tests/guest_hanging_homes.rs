@@ -1,12 +1,13 @@
-//! Homes that never answer, in whole or in part, as any user can make them with FUSE where fuse.conf(5) has `user_allow_other`:
-//! every command of root's ends in time and names the user, and no other user waits.
+//! Homes that never answer, completely or in part, as any user can create them with FUSE where
+//! fuse.conf(5) has `user_allow_other`. Every command of root ends in time and names the user, and
+//! no other user waits.
 
 use cas_tests::claude_login::new_login;
 use cas_tests::guest::{CommandResult, Guest, Suite};
 use cas_tests::wait_until;
 use serde_json::Value;
 
-/// What each of them has mounted over.
+/// The directory over which each of them has mounted.
 const HANGING: [(&str, &str); 4] = [
     ("alice", "/home/alice"),
     ("carol", "/home/carol/.local/state/claude-auth-sync"),
@@ -14,7 +15,8 @@ const HANGING: [(&str, &str); 4] = [
     ("eve", "/home/eve/.config"),
 ];
 
-/// A guest on which these users and bob are enrolled and have had a sync each, before the former began to hang.
+/// Returns a guest on which these users and bob are enrolled and have had a sync each, before the
+/// homes of the former began to hang.
 #[track_caller]
 fn fixture() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
@@ -63,7 +65,7 @@ fn run_within(guest: &Guest, seconds: u32, command: &str) -> CommandResult {
 #[test]
 fn root_commands_end_and_name_hanging_homes() {
     let guest = fixture();
-    // The sync's end comes for those whose home hangs since; of all of them at once.
+    // The syncs of those whose homes hang are ended, all of them at once.
     let publish = "for u in alice carol dee eve bob; do cas-sync internal publish-state $u & done; wait";
     run_within(&guest, 60, publish).expect_success("publishing");
     let status = run_within(&guest, 20, "cas-sync status --json").text();
@@ -94,7 +96,7 @@ fn root_commands_end_and_name_hanging_homes() {
     let sessions = run_within(&guest, 60, "cas-sync sessions").text();
     assert!(sessions.contains("alice") && sessions.contains("does not answer within 10s"), "{sessions}");
 
-    // Those who hang are looked at together.
+    // The hanging homes are examined concurrently.
     let doctor = run_within(&guest, 150, "cas-sync doctor").text();
     for user in HANGING.map(|(user, _)| user) {
         let after = doctor.split(user).nth(1).unwrap_or_default();

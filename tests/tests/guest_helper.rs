@@ -151,7 +151,7 @@ fn caller_limits_of_su_damage_no_file() {
         );
         let left = parsed(&guest.login_of("alice"));
         assert!(left == parsed(&login) || left == parsed(&broken), "ulimit {limit}: {left}");
-        // A soft limit is anybody's to raise again.
+        // Any process can raise a soft limit again.
         if limit.starts_with("-S") {
             assert_eq!(left, parsed(&login), "ulimit {limit}: mended all the same");
         }

@@ -5,8 +5,8 @@ use cas_tests::{
     guest::{Guest, Suite, VARIABLE},
 };
 
-/// A user with a broken login has a valid one, and the setup token, in the first command of the
-/// session.
+/// Checks that a user with a cleared login has a valid one, and the setup token, in the first
+/// command of the session.
 #[track_caller]
 fn is_managed(guest: &Guest, user: &str, home: &str) {
     let login = new_login(user);
@@ -59,14 +59,14 @@ fn unusual_names_homes_and_groups_are_synced() {
 #[test]
 fn home_readable_only_by_a_supplementary_group_works() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
-    // The way to the home leads through a folder that only members of a project may enter.
+    // The path to the home contains a directory that only members of a project may enter.
     guest
         .run("groupadd project && usermod -aG project bob && install -d -m 710 -g project /srv/project && usermod --move-home --home /srv/project/bob bob")
         .expect_success("a home in a project's folder");
     is_managed(&guest, "bob", "/srv/project/bob");
 }
 
-/// As on NFS with root_squash: root may not look into the home, its user may.
+/// As on NFS with root_squash: root cannot read the home, its user can.
 #[test]
 fn home_readable_only_by_its_user_works() {
     let guest = Guest::boot_with_product(Suite::Bookworm);

@@ -1,5 +1,5 @@
-//! Whatever becomes of the program that the module asks, the login succeeds within the deadline, gets no token that was
-//! not well-formed, and one line in the journal says why.
+//! Whatever happens to the helper of the module, the login succeeds within the deadline, gets no
+//! malformed token, and one line in the journal has the reason.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 const HELPER: &str = "/usr/local/libexec/helper";
 
-/// Alice logs in while this shell script is what the module asks; returns what the journal says about it.
+/// Logs alice in while this shell script is the helper of the module. Returns its lines in the
+/// journal.
 #[track_caller]
 fn login_succeeds_with_helper(script: &str) -> String {
     let guest = guest_with_helper(script);
@@ -33,7 +34,7 @@ fn guest_with_helper(script: &str) -> Guest {
     guest
 }
 
-/// What the module has said about alice since the boot.
+/// Returns the lines of the module about alice since the boot.
 fn modules_lines(guest: &Guest) -> String {
     guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session.*user=alice' SYSLOG_IDENTIFIER=sshd")

@@ -11,7 +11,7 @@ use cas_tests::{
 /// The module's own deadline, and what sshd itself may need on a loaded machine.
 const LOGIN_LIMIT: Duration = Duration::from_millis(2000 + 1500);
 
-/// Alice logs in, in time; how many logins that took.
+/// Logs alice in, in time. Returns the number of attempts.
 #[track_caller]
 fn check_login(guest: &Guest, with: &str) -> usize {
     let (seen, logins) = guest.ssh_within(LOGIN_LIMIT, "alice", "echo in");
@@ -19,7 +19,7 @@ fn check_login(guest: &Guest, with: &str) -> usize {
     logins
 }
 
-/// What either part of the product has said about alice.
+/// Returns the lines of both programs about alice.
 fn log_lines_about_alice(guest: &Guest) -> Vec<String> {
     let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user=alice '")
@@ -27,7 +27,7 @@ fn log_lines_about_alice(guest: &Guest) -> Vec<String> {
     output.lines().map(str::to_owned).collect()
 }
 
-/// Alice logs in, and one line about her comes into the journal, a warning or a failure.
+/// Logs alice in, and checks that the journal gets one line about her, a warning or a failure.
 #[track_caller]
 fn login_succeeds_with_one_log_line(guest: &Guest, with: &str) {
     let before = log_lines_about_alice(guest).len();
@@ -166,7 +166,7 @@ fn login_works_with_special_files_in_place_of_files() {
     }
 }
 
-/// Whose it is and what it is; its mode may be made stricter.
+/// Returns the owner and the type; the mode may become stricter.
 fn file_type(guest: &Guest, path: &str) -> String {
     let status = guest.status_of(path);
     status.split_once(' ').map_or_else(String::new, |(_mode, rest)| rest.to_owned())

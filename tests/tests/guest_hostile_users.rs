@@ -11,20 +11,18 @@ use cas_tests::{
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
-/// add.
+/// The overhead of sshd on a loaded machine, and of a program of the product that does not wait.
 const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A login of alice's, the quickest there is, with the launcher as its first command.
+/// Logs alice in by su, with the launcher as her first command.
 fn run_su_and_launcher(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
-/// A guest in which bob has everything worth stealing, in files that he has carelessly made
-/// readable.
+/// Returns a guest in which the credentials of bob are in files that he has made readable.
 #[track_caller]
 fn guest_with_writable_directory() -> (Guest, String) {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
@@ -46,7 +44,7 @@ fn files_with_metadata(guest: &Guest, home: &str) -> String {
         .text()
 }
 
-/// Whether anything of alice's holds anything of bob's.
+/// Asserts that no file of alice contains a credential of bob.
 #[track_caller]
 fn assert_no_token_of_bob(guest: &Guest, with: &str) {
     assert_eq!(guest.variable_over_ssh("alice"), None, "{with}");
@@ -100,7 +98,7 @@ fn symlink_race_does_not_leak_a_login_of_another_user() {
     guest
         .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.config /home/alice/{CONFIG}"))
         .expect_success("a folder");
-    // Two processes of alice's change what lies there as fast as they can.
+    // Two processes of alice change the file as fast as they can.
     let swap = format!(
         "cd /home/alice; while :; do
            ln -sfn /home/bob/.claude/.credentials.json bait.1; mv -fT bait.1 .claude/.credentials.json;

@@ -38,7 +38,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
     assert!(status.ends_with("alice:alice regular file"), "{status}");
 }
 
-/// The lines of the manual's example that say how mail is sent.
+/// Returns the lines of the manual's example that define how mail is sent.
 fn example() -> &'static str {
     let page = include_str!("../../docs/user/shells.md");
     let example = page.split("[notify]\n").nth(1).expect("an example");
@@ -64,8 +64,8 @@ fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
     delivered().lines().map(str::to_owned).collect()
 }
 
-/// From the hardened service, to the machine's own mailer, by a program that speaks SMTP: one that
-/// would have to gain rights to queue a mail cannot.
+/// Sent from the hardened service, to the mailer of the machine, by a program that uses SMTP. A
+/// program that must gain rights to queue a mail cannot.
 #[test]
 fn documented_notify_example_mails_once_per_change() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);

@@ -1,5 +1,4 @@
-//! Something that waits, or never ends, in the place of every single file that a login or a sync
-//! opens.
+//! Objects that block, or never end, in place of each file that a login or a sync opens.
 
 use std::time::Duration;
 
@@ -12,8 +11,7 @@ use serde_json::json;
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
-/// add.
+/// The overhead of sshd on a loaded machine, and of a program of the product that does not wait.
 const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
@@ -111,7 +109,7 @@ fn hostile_json_login_file_is_not_changed_in_time() {
     }
 }
 
-/// A login of alice's, the quickest there is, with the launcher as its first command.
+/// Logs alice in by su, with the launcher as her first command.
 fn run_su_and_launcher(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }

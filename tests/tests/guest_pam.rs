@@ -42,7 +42,7 @@ fn only_configured_services_are_handled() {
     assert_eq!(by_su(), "[unset]\n", "a service that is not listed is left alone");
 }
 
-/// Puts a program in the place of ours that never answers.
+/// Replaces the helper by a program that never answers.
 #[track_caller]
 fn install_hanging_helper(guest: &Guest) {
     guest.run("install -d /usr/local/libexec").expect_success("a folder");
@@ -62,8 +62,8 @@ fn deadline_option_bounds_the_login() {
     }
 }
 
-/// A directory server that hangs: lookups through nscd take five seconds. Only the helper looks
-/// names up; the module does not.
+/// A directory server hangs: lookups through nscd take five seconds. Only the helper looks names
+/// up; the module does not.
 #[test]
 fn unresponsive_name_service_costs_at_most_the_deadline() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
@@ -126,7 +126,7 @@ fn sessions_without_a_login_are_not_affected() {
     );
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
 
-    // Neither a user manager nor a cron job is anybody's login: no process, no line.
+    // Neither a user manager nor a cron job is a login: no process, no line.
     guest
         .run("usermod -s /bin/bash alice && usermod -s /bin/bash bob")
         .expect_success("plain accounts again");

@@ -1,5 +1,5 @@
-//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's
-//! mistakes lead to.
+//! `cas-sync run` on a real machine: what it does, what it prints and logs, and the result of an
+//! administrator's mistakes.
 
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ fn invalid_configuration_is_named_and_logins_work() {
     }
 }
 
-/// An unusable server is an error of the configuration, not a refusal of the server.
+/// An unusable URL is an error of the configuration, not a refusal of the server.
 #[test]
 fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

@@ -162,7 +162,7 @@ fn env_file_can_set_only_a_well_formed_setup_token() {
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE), "and a well-formed one is taken");
 }
 
-/// The environment without the client's port and the number of the session.
+/// Returns the environment without the client's port and the number of the session.
 fn normalize(environment: &str) -> Vec<&str> {
     environment
         .lines()

@@ -40,7 +40,8 @@ fn login_without_enrollment_costs_one_lstat_and_no_process() {
     assert!(traced.contains("/usr/bin/cas-session"), "{traced}");
 }
 
-/// The system calls on files and processes that `su` to this user makes, its children's included.
+/// Returns the system calls on files and processes of `su` to this user, including those of its
+/// children.
 fn traced_su(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(

@@ -15,14 +15,14 @@ const TOKEN: &str = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789";
 const CODE: &str = "code-of-the-browser-0123456789";
 const NEW_REFRESH_TOKEN: &str = "sk-ant-ort01-person-1-1";
 
-/// Everything that any user of the machine may see of processes, and what root may besides.
+/// Returns what any user can see of the processes, and what root can see additionally.
 fn visible_process_data(host: &ClaudeGuest) -> String {
     let script =
         "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/cmdline; tr '\\0' '\\n' <$p/environ; done 2>/dev/null";
     host.guest.run(script).text()
 }
 
-/// The files of the machine that hold this text, but for root's own.
+/// Returns the files of the machine that contain this text, except those of root.
 fn files_with(host: &ClaudeGuest, text: &str) -> String {
     host.guest.write("/root/needle", "root", "600", text.as_bytes());
     let places = "/home /var/log /var/lib/claude-auth-sync /run /tmp /var/tmp /etc";
@@ -34,7 +34,7 @@ fn journal(host: &ClaudeGuest) -> String {
     host.guest.run("journalctl --no-pager --output=export --all | tr -cd '\\11\\12\\40-\\176'").text()
 }
 
-/// A shell by ssh.
+/// Opens a shell by ssh.
 fn shell(host: &ClaudeGuest) -> Terminal {
     let mut terminal = host.guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
@@ -51,7 +51,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     host.anthropic.accept_setup_token(TOKEN);
     host.anthropic.forget_requests();
 
-    // A client that waits for its answer, so that there is time to look at it.
+    // A client that waits for its answer, so that there is time to examine it.
     host.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Silence));
     let mut terminal = shell(&host);
     terminal.type_line("cas-sync token set");
@@ -85,7 +85,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     assert!(screen.contains("in the settings of your Claude account"), "{screen}");
     assert_eq!((files_with(&host, TOKEN).as_str(), host.guest.variable_over_ssh("alice")), ("", None));
 
-    // The login is lost, and they sign in.
+    // The login is lost, and alice signs in.
     let cleared = json!({"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}, "mcpOAuth": {"k": 1}});
     host.guest.put_login("alice", &cleared.to_string());
     host.anthropic.show_code(CODE, Account::personal());
@@ -109,7 +109,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     assert!(host.claude("alice").answered(), "and claude uses it");
     drop(terminal);
 
-    // Nothing of all that was written down by anybody.
+    // No file contains any of these secrets.
     let journal = journal(&host);
     assert!(journal.contains("user=alice OK setup-token in use"), "the journal was looked at");
     for secret in [TOKEN, rest, CODE, NEW_REFRESH_TOKEN] {

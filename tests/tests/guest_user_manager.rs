@@ -1,5 +1,5 @@
-//! The generator for systemd's user managers: off until an admin links it, and harmless whatever
-//! goes wrong.
+//! The generator for systemd's user managers: off until an administrator links it, and harmless
+//! after any failure.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
@@ -102,13 +102,13 @@ fn start_manager_without_token(suite: Suite) {
     }
 }
 
-/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back
-/// every signal until then.
+/// A session waits for it. By itself, a lookup times out after 45 seconds, and blocks every signal
+/// until then.
 #[test]
 fn unresponsive_user_database_does_not_block() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
-    // Nothing else here may look anybody up.
+    // No other program here may look up a user.
     let as_alice = "perl -MPOSIX -e 'setgid(1000); setuid(1000); exec @ARGV' timeout --signal=KILL 30 cas-session environment; echo $?";
     assert_eq!(guest.run(as_alice).text(), format!("{VARIABLE}={ALICE}\n0\n"));
     guest

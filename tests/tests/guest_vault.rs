@@ -49,8 +49,7 @@ fn backup_in_vault_survives_the_loss_of_the_machine() {
     assert_eq!(parsed(&host.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
-/// As the runbook says: a home was taken along, and what it needs is what the machine before has
-/// backed up.
+/// As in the runbook: a home was moved, and it needs the backup of the previous machine.
 #[test]
 fn new_machine_takes_over_a_backup_on_request() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
@@ -96,7 +95,8 @@ fn unreachable_store_delays_only_one_login() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     host.enroll("alice");
     let guest = &host.guest;
-    // Packets to this address leave by the loopback, are received by no process, and are dropped.
+    // Packets to this IP address leave by the loopback, are received by no process, and are
+    // dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
     host.configure_address("https://10.99.0.2:8200", "0s");
     guest.put_login("alice", &cleared_login(&new_login("lost")));
@@ -116,7 +116,7 @@ fn unresponsive_server_delays_only_one_login() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     host.enroll("alice");
     let guest = &host.guest;
-    // The kernel takes connections on behalf of a service that never takes them over.
+    // The kernel accepts connections for a service that never does.
     guest
         .run("systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8299 sleep infinity")
         .expect_success("a silent server");
@@ -128,8 +128,8 @@ fn unresponsive_server_delays_only_one_login() {
     guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
 }
 
-/// How long a login takes that has not asked the store within the last minute; the shortest of two,
-/// for the sake of busy machines.
+/// Returns the duration of a login that has not asked the store within the last minute; the shorter
+/// of two, for busy machines.
 fn login_duration_with_store_request(guest: &Guest) -> Duration {
     let login = || {
         guest.forget_state("alice");

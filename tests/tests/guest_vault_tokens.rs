@@ -1,4 +1,4 @@
-//! A setup-token that is kept in Vault: it reaches every login, leaves with its withdrawal, and is checked on its way.
+//! A setup token that is kept in Vault: it reaches every login, leaves with its withdrawal, and is checked on its way.
 
 use std::{thread, time::Duration};
 
@@ -44,7 +44,7 @@ fn check_setup_token_follows_document(suite: Suite) {
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(TOKEN));
     host.bao.unseal();
 
-    // Withdrawn: gone at the next login that asks the store.
+    // Withdrawn: removed at the next login that asks the store.
     alice.put_document(&json!({ "setup_token": "", "vaultwarden_email": "alice@example.org" }));
     guest.forget_state("alice"); // the minute in which a sealed store is left in peace has passed
     assert_eq!(guest.variable_over_ssh("alice"), None);

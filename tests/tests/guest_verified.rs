@@ -27,7 +27,7 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    /// A sync; its line.
+    /// Runs a sync and returns its line.
     fn sync(&self) -> (CommandResult, String) {
         self.host.anthropic.forget_requests();
         let finished = self.host.guest.sync("alice");
@@ -62,7 +62,7 @@ impl Fixture {
         (count(|request| request.is_message()), count(|request| request.is_refresh()))
     }
 
-    /// A good copy of a login in the store, and nowhere else.
+    /// Creates a good backup of a login in the store only.
     fn keep_only_in_store(&self, login: &Login, hours: i64) {
         let object = login.oauth_object(in_hours(hours));
         self.alice.put_document(&json!({
@@ -150,8 +150,8 @@ fn cleared_login_is_restored_from_the_store_and_verified() {
 
 #[test]
 fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
-    // One whose access token the server no longer takes although its time is not over, and one that
-    // has to be refreshed.
+    // One login whose access token the server rejects before its expiry, and one that must be
+    // refreshed.
     for hours in [8, -1] {
         let fixture = fixture();
         let login = fixture.host.sign_in("alice");
@@ -226,7 +226,7 @@ fn setup_token_is_verified_instead_of_the_login() {
         "the login file is left alone"
     );
 
-    // Rejected: the user has to create another one; it stays until the store says otherwise.
+    // Rejected: the user must create another one. It stays until the store has another one.
     fixture.host.anthropic.answer_messages(ALICES_TOKEN, Some(MessageAnswer::Revoked));
     let (finished, line) = fixture.sync();
     assert_eq!(finished.code, Some(79), "{line}");
@@ -238,7 +238,7 @@ fn setup_token_is_verified_instead_of_the_login() {
     );
     assert!(fixture.host.guest.read(&env_file_path("alice")).is_some());
 
-    // The store cannot be read, which says nothing about the token.
+    // The store cannot be read, which is no information about the token.
     fixture.bao.seal();
     fixture.host.anthropic.answer_messages(ALICES_TOKEN, None);
     let (_, line) = fixture.sync();

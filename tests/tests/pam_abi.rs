@@ -45,7 +45,8 @@ fn module_links_only_libpam_and_libc() {
     }
 }
 
-/// A symbol without a version, or a newer one, would be missed at a login instead of when it is installed.
+/// A symbol without a version, or a newer one, would be missed at a login instead of at the
+/// installation.
 #[test]
 fn module_needs_only_symbol_versions_of_debian_12() {
     let symbols = output_of("nm", &["-D", "--undefined-only", "--with-symbol-versions"]);
@@ -167,7 +168,7 @@ fn module_contains_only_known_crates() {
 #[test]
 fn module_loads_with_all_symbols_resolved() {
     let path = CString::new(module_file().as_os_str().as_bytes()).expect("no NUL");
-    // SAFETY: the path ends in NUL; the module's initialisers are those of the C runtime alone.
+    // SAFETY: the path ends in NUL; the module's initializers are those of the C runtime alone.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     assert!(!handle.is_null(), "dlopen succeeds");
 }

@@ -1,5 +1,6 @@
-//! Whatever the program in the place of `cas-session` does, the login succeeds, in time, and nothing is left of it.
-//! Times are compared with three times the deadline only: enough to tell a bounded wait from a hang on any machine.
+//! Whatever the replacement of `cas-session` does, the login succeeds, in time, and nothing is left
+//! of it. Times are compared with three times the deadline, which distinguishes a bounded wait from
+//! a hang on any machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +13,7 @@ const LATE: &str = "did not finish within the deadline";
 const FAILED: &str = "cas-session failed";
 const OTHER_FORM: &str = "has another format";
 
-/// Hosts that make it hard to tell whether a child has ended.
+/// Hosts that make it difficult to detect the end of a child.
 const HOSTS: &[&[&str]] = &[
     &[],
     &["sigchld-ignored"],
@@ -99,7 +100,7 @@ fn reply_of_a_failed_helper_is_not_used() {
     }
 }
 
-/// The host cannot take the status of the program away, whatever it does with children of its own.
+/// The host cannot reap the helper, whatever it does with its own children.
 #[test]
 fn failed_helper_is_detected_in_every_host() {
     for host in HOSTS {

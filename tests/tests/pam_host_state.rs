@@ -171,7 +171,8 @@ fn assert_clean(seen: &Value) {
     assert_eq!(seen["leads"], json!([true, true]), "a session and a group of its own");
     let status = &seen["status"];
     assert_eq!(status["SigBlk"], json!("0000000000000000"));
-    // Signals 32 and 33 are the C library's own: it neither lets anybody reset them nor needs it.
+    // Signals 32 and 33 belong to the C library: it allows no process to reset them and does not
+    // need it.
     const C_LIBRARY_SYMBOLS: u64 = 0x1_8000_0000;
     let signals = |name: &str| {
         let mask = status[name].as_str().expect("a mask");
@@ -247,7 +248,7 @@ fn failure_of_any_single_system_call_is_handled() {
         assert_eq!(login["unchanged"], json!(true), "{login}");
         let environment = &login["environment"];
         assert!(*environment == json!([]) || *environment == json!([TOKEN_VARIABLE]), "{login}");
-        // Made to fail, these say of a living child that it is gone.
+        // If these fail, they report that a running child has ended.
         if login["function"] != "waitpid" && login["function"] != "waitid" {
             assert_eq!(login["children"], json!(false), "{login}");
         }

@@ -8,9 +8,9 @@ use cas_tests::openbao::Policy;
 use cas_tests::test_user::{LOGIN, NAME, TestUser};
 use serde_json::json;
 
-/// Instructions of a whole process of the login helper that reads a document over TLS in one request. Measured: see
-/// docs/admin/vault.md. With reqwest's default cryptography, whose entropy collector counts jitter, it is more than four
-/// hundred million.
+/// Instructions of a complete process of the login helper that reads a document over TLS in one
+/// request. Measured: see docs/admin/vault.md. With reqwest's default cryptography, whose entropy
+/// collector counts jitter, it is more than four hundred million.
 const CEILING: u64 = 6_000_000;
 
 fn workspace() -> &'static Path {
@@ -61,7 +61,7 @@ fn tls_read_stays_below_its_instruction_limit() {
     assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a whole TLS connection");
 }
 
-/// The names of all packages that any part of the workspace builds or links.
+/// Returns the names of all packages that any part of the workspace builds or links.
 fn packages() -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--workspace", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"])

@@ -1,5 +1,5 @@
-//! Whatever stands where the store should be, and however it breaks: a run gets an explained failure in time, takes
-//! nothing for the store's word that is not, and the document stays whole.
+//! Any server in place of the store, with any fault: a run gets an explained failure in time,
+//! believes nothing that is not from the store, and the document stays intact.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ fn plain(status: u16, body: &str) -> Fault {
     Fault::Answer(Answer::new(status, body))
 }
 
-/// Every fault with the kind of failure it is, and words that have to be in it.
+/// Returns every fault with the kind of failure, and words that the message must contain.
 fn faults() -> Vec<(Fault, &'static str, &'static str)> {
     let page = "<html>Please log in</html>";
     let huge =
@@ -106,8 +106,8 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
     ]
 }
 
-/// The deadline of a run that meets this fault. One that is answered at once with what is final ends long before it, and on a
-/// busy machine must not meet it.
+/// Returns the deadline of a run with this fault. One that gets a final answer at once ends long
+/// before it, also on a busy machine.
 fn span(fault: &Fault, expected: &str) -> Duration {
     match fault {
         Fault::Silence | Fault::StopInBody | Fault::Late(_) => SPAN,
@@ -116,7 +116,7 @@ fn span(fault: &Fault, expected: &str) -> Duration {
     }
 }
 
-/// The failure is the expected one, came in time, and shows no token.
+/// Checks that the failure is the expected one, was in time, and contains no token.
 fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, words: &str) {
     let fault = format!("{fault:.200?}");
     let text = failure.to_string();
@@ -188,7 +188,8 @@ fn failed_write_is_an_error_and_loses_nothing() {
     }
 }
 
-/// A write's answer needs a version only, so that a read's answer in its place is taken for that of another engine.
+/// Returns the expected error of a write. The answer to a write needs a version only, so the answer
+/// to a read in its place is taken for that of another engine.
 fn expected_write_error<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
     match fault {
         Fault::Answer(answer)
@@ -223,7 +224,7 @@ fn version_that_lost_a_race_is_never_read_as_the_newest() {
     let ours = fields(&json!({ "ours": "y" }));
     assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(StoreError::Conflict));
 
-    // As a standby does that has not heard of the newer version.
+    // As a standby does that does not have the newer version yet.
     fixture.fake.fail("GET /v1/secret/data/", plain(200, &old));
     let failure = store.read(&Deadline::after(SPAN * 9)).unwrap_err();
     assert!(failure.to_string().contains("not caught up"), "{failure}");

@@ -1,6 +1,5 @@
-//! `http://` to this machine: the token is sent only to a process of root, of the configured user,
-//! or of the user itself. Others may listen where they like. The tests need root, to be other
-//! users.
+//! `http://` to this host: the token is sent only to a process of root, of the configured user, or
+//! of the user. Other processes may listen anywhere. The tests need root, to become other users.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -24,8 +23,8 @@ const READS: usize = 40;
 const DAEMON: &str = "daemon";
 const STRANGER: u32 = 54_321;
 
-/// Listens at `address` and accepts one connection as this user, after a while; gives the port, and
-/// all that was sent.
+/// Listens at `address` and accepts one connection as this user, after a while. Returns the port,
+/// and everything that was sent.
 fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>>) {
     let (sender, receiver) = channel();
     let (port_sender, port) = channel();
@@ -118,7 +117,7 @@ fn token_is_not_sent_before_the_connection_is_accepted() {
     assert_eq!(output.recv().expect("it was connected to"), b"");
 }
 
-/// The listener that is there at a look is not always the one that a connection was made to.
+/// The listener at the time of a check is not always the one to which a connection was made.
 #[test]
 fn listener_of_root_does_not_authorize_another_connection() {
     let stranger = thread::spawn(|| {
@@ -150,8 +149,8 @@ fn missing_agent_user_is_named() {
     assert!(failed.to_string().contains("vault.agent_user \"no-such-user\" is not a user"), "{failed}");
 }
 
-/// A connection of the same process that its server has just closed has no other end any more. It
-/// must not be taken for the connection that is checked.
+/// A connection of the same process that its server has just closed has no peer. It must not be
+/// taken for the connection that is checked.
 #[test]
 fn token_is_sent_while_other_connections_end() {
     let fake = VaultFake::start("alice");

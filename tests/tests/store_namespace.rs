@@ -1,4 +1,4 @@
-//! The bed of the store suites itself: where its servers can run.
+//! The fixture of the store suites itself: where its servers can run.
 
 use std::process::{Child, Command};
 

@@ -1,5 +1,5 @@
-//! What stands between a run and its server: redirections, proxies, certificates, name servers and
-//! black holes.
+//! Obstacles between a run and its server: redirections, proxies, certificates, name servers and
+//! unresponsive hosts.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,7 +22,8 @@ use serde_json::json;
 
 const SPAN: Duration = Duration::from_millis(500);
 
-/// How much later than the deadline an answer may be here, where other tests use the machine as well.
+/// Returns how much later than the deadline an answer may be here, where other tests use the
+/// machine as well.
 fn slack() -> Duration {
     Duration::from_millis(150).mul_f64(slowdown())
 }
@@ -55,7 +56,7 @@ fn redirection_never_forwards_the_token() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// Accepts connections, sends on what the first line of each says, and closes them.
+/// Accepts connections, forwards the first line of each, and closes them.
 fn listening() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -141,7 +142,7 @@ fn server_with_an_untrusted_certificate_gets_no_token() {
             "{failure}"
         );
     }
-    // The right CA, but an address that is not in the certificate.
+    // The right CA, but an IP address that is not in the certificate.
     let here = TcpListener::bind("127.0.0.2:0").unwrap();
     let address = ServerUrl::parse(&format!("https://{}", here.local_addr().unwrap())).unwrap();
     let there = bao.address().trim_start_matches("https://").to_owned();
@@ -193,7 +194,7 @@ fn refused_connection_is_reported_at_once() {
 
 #[test]
 fn unreachable_server_costs_the_deadline() {
-    // A socket whose queue is full swallows every further attempt to connect.
+    // A socket with a full queue drops every further attempt to connect.
     let hole = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let hole_fd = std::os::fd::AsRawFd::as_raw_fd(&hole);
     bind(hole_fd, &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();

@@ -1,4 +1,4 @@
-//! Three servers: runs that talk to a standby, and the death of the active node.
+//! Three servers: runs that talk to a standby, and the loss of the active node.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,8 @@ fn loss_of_the_active_node_allows_reads_and_delays_writes() {
     let alice = raft.user_at_standby("alice", Policy::Patch);
     let mut store = alice.store();
     let version = store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()).unwrap();
-    // A standby knows of a write when it hears of its commit, some 60 ms later: it must not die with the active node.
+    // A standby gets a write with its commit, some 60 ms later, so the active node must not end
+    // before.
     alice.user_client().eventually("GET", &alice.path("data"), &Value::Null);
     let memory = store.token_cache().clone();
     raft.kill_active_node();

@@ -1,4 +1,4 @@
-//! How a token is kept alive, and what is said when it cannot be.
+//! How a token is renewed, and what is reported when it cannot be.
 
 use cas_core::store::Renewal;
 use cas_core::store::{Store, StoreError};

@@ -1,4 +1,4 @@
-//! Whose token it is, and how many requests finding out takes.
+//! The owner of a token, and the number of requests to find it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -144,7 +144,8 @@ fn token_is_looked_up_once_and_a_run_uses_one_connection() {
     changed.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap();
     assert_eq!((changed.requests(), fake.connections()), (2, 3));
 
-    // The same where the whole has to be replaced: what is allowed is found out once, then one more than by merging.
+    // As above, where the complete document must be replaced: the permissions are read once, then
+    // it takes one request more than merging.
     fake.set_policy(false, true);
     let mut found_out = next_run(&changed, config.clone());
     let version = found_out.read(&soon()).unwrap().version;

@@ -8,7 +8,7 @@ use cas_tests::openbao::{AuditEntry, Bao, Policy};
 use cas_tests::test_user::{LOGIN, TestUser};
 use serde_json::json;
 
-/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see
+/// Instructions of a complete steady run: start, files, one read over TLS, report. Measured: see
 /// docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 

@@ -29,7 +29,8 @@ fn nothing_is_created_in_a_possible_mountpoint() {
     }
 }
 
-/// One that is made at the first login (pam_mkhomedir(8)), or lies on a file server that is away.
+/// A home that is created at the first login (pam_mkhomedir(8)), or is on an unreachable file
+/// server.
 #[test]
 fn missing_home_is_not_created_and_raises_no_alert() {
     let test_user = TestUser::create();
@@ -40,7 +41,7 @@ fn missing_home_is_not_created_and_raises_no_alert() {
     assert!(!test_user.home().exists() && test_user.journal().is_empty(), "{}", test_user.journal());
 }
 
-/// The login of this account, or of one that its client does not name.
+/// Returns the login of this account, or one whose client does not name the account.
 fn login(number: u64, account: Option<&str>) -> String {
     let mut login =
         parsed(&valid_login(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));

@@ -1,5 +1,6 @@
-//! Programs under a file size limit (`ulimit -f`): a write that is too long is an error like on a full disk. It never kills the
-//! program, leaves no temporary file, and changes no file in part. What they start has the default disposition again.
+//! Programs under a file size limit (`ulimit -f`): a write that is too long is an error like on a
+//! full disk. It never kills the program, leaves no temporary file, and changes no file in part.
+//! Programs that they start have the default disposition again.
 
 use std::process::Output;
 
@@ -9,7 +10,7 @@ use cas_tests::test_user::{LOGIN, NAME, STATE, TestUser};
 /// Blocks of 512 bytes: nothing at all, and less than a login file.
 const LIMITS: [&str; 2] = ["0", "1"];
 
-/// Runs a program of ours below a shell that first does this.
+/// Runs a program of the product below a shell that runs this first.
 fn run_under(test_user: &TestUser, first: &str, program: &str, arguments: &[&str]) -> Output {
     let program = test_user.program(program);
     let script = format!("{first}; exec \"$0\" \"$@\"");
@@ -21,7 +22,7 @@ fn text(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].concat().iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// It ended by itself, and left nothing but whole files.
+/// Asserts that it ended without a signal, and left only complete files.
 #[track_caller]
 fn assert_harmless(test_user: &TestUser, what: &str, output: &Output) {
     let code = output.status.code();

@@ -22,7 +22,7 @@ fn switch_off(test_user: &TestUser) {
     std::fs::write(test_user.folder().join("etc/claude-auth-sync/conf.d/off.toml"), OFF).expect("configured");
 }
 
-/// What a sync says, and how it ends.
+/// Runs a sync. Returns its output and exit code.
 fn sync(test_user: &TestUser) -> (String, Option<i32>) {
     let output = test_user.sync();
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())

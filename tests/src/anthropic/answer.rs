@@ -19,11 +19,11 @@ pub enum MessageAnswer {
     Invalid,
     /// 403 `permission_error`: the token was revoked.
     Revoked,
-    /// 403 `permission_error`: the organisation does not allow such logins.
+    /// 403 `permission_error`: the organization does not allow such logins.
     OrganizationForbidden,
     /// 403 `permission_error`: the token lacks a scope.
     ScopeForbidden,
-    /// 429 `rate_limit_error` with `retry-after` in seconds: says nothing about the token.
+    /// 429 `rate_limit_error` with `retry-after` in seconds. It is no information about the token.
     RateLimited {
         /// Seconds.
         retry_after: u32,
@@ -32,7 +32,7 @@ pub enum MessageAnswer {
     UsageLimited,
     /// 400 `invalid_request_error`: the credit balance is too low.
     CreditTooLow,
-    /// 404 `not_found_error`: there is no such model.
+    /// 404 `not_found_error`: the model does not exist.
     ModelNotFound,
     /// 500 `api_error`.
     InternalError,
@@ -50,7 +50,7 @@ pub enum MessageAnswer {
     },
     /// The request is read and never answered.
     Silence,
-    /// The answer's stream begins and then says nothing more.
+    /// The stream of the answer begins and then stops without ending.
     StalledStream,
     /// The connection is closed without an answer.
     Disconnect,
@@ -74,7 +74,7 @@ pub enum RefreshAnswer {
     Silence,
 }
 
-/// An answer of `GET /api/claude_code/settings`: what an organisation's admin has set for every
+/// An answer of `GET /api/claude_code/settings`: what an organization's admin has set for every
 /// client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,7 +111,7 @@ pub(super) enum Reaction {
 }
 
 impl MessageAnswer {
-    /// What the server says by itself about a token of this standing.
+    /// Returns the answer that a token with this status gets by default.
     pub(super) fn for_standing(standing: TokenStatus) -> Self {
         match standing {
             TokenStatus::Valid => Self::Ok,
@@ -121,7 +121,7 @@ impl MessageAnswer {
         }
     }
 
-    /// `request` is the body of the request.
+    /// Returns the reaction to a request with the body `request`.
     pub(super) fn reaction(&self, request: &Value) -> Reaction {
         Reaction::Answer(match self {
             Self::Ok if request["stream"] == true => Response::events(stream(request, EVENTS)),
@@ -165,7 +165,7 @@ impl MessageAnswer {
     }
 }
 
-/// An error in the API's form.
+/// Returns an error in the format of the API.
 pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
     let body =
         json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"});
@@ -192,7 +192,7 @@ fn usage_limit_response() -> Response {
 const TEXT: &str = "AUTH_OK";
 const EVENTS: usize = 6;
 
-/// The whole message, or what of it stands at the beginning of a stream.
+/// Returns the complete message, or the part that begins a stream.
 fn message(request: &Value, complete: bool) -> Value {
     let content = if complete { json!([{"type": "text", "text": TEXT}]) } else { json!([]) };
     json!({
@@ -203,7 +203,7 @@ fn message(request: &Value, complete: bool) -> Value {
     })
 }
 
-/// The first `count` events of the answer.
+/// Returns the first `count` events of the answer.
 fn stream(request: &Value, count: usize) -> String {
     let events: [Value; EVENTS] = [
         json!({"type": "message_start", "message": message(request, false)}),

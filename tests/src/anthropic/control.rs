@@ -1,5 +1,5 @@
-//! Telling a stand-in in another process or namespace what to do: one JSON object per line over a
-//! unix socket, one line back. `{"do": "requests"}` is answered by `{"ok": …}`, nonsense by
+//! Controls a simulation in another process or namespace: one JSON object per line over a Unix
+//! socket, one line back. `{"do": "requests"}` is answered by `{"ok": …}`, an invalid command by
 //! `{"error": "…"}`.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{FakeAnthropic, MessageAnswer, RefreshAnswer, Reuse};
 
-/// What can be asked of a stand-in; the methods of [`FakeAnthropic`] say what each means.
+/// The commands for a simulation. The methods of [`FakeAnthropic`] describe each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
@@ -66,18 +66,18 @@ pub enum Command {
     ForgetRequests,
 }
 
-/// Sends one command to the stand-in behind `socket` and returns what follows "ok" in its answer.
+/// Sends one command to the simulation behind `socket` and returns what follows "ok" in its answer.
 ///
 /// # Errors
-/// The connection's, or [`io::ErrorKind::InvalidInput`] with the stand-in's own words.
+/// The connection's, or [`io::ErrorKind::InvalidInput`] with the simulation's own words.
 pub fn send_command(socket: &Path, command: &Command) -> io::Result<Value> {
     send_line(socket, &serde_json::to_string(command)?)
 }
 
-/// The same for a command that is text already.
+/// As [`send_command`], for a command that is already text.
 ///
 /// # Errors
-/// As [`say`].
+/// As [`send_command`].
 pub fn send_line(socket: &Path, line: &str) -> io::Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

@@ -38,17 +38,17 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// The first header of this name, whatever its case.
+    /// Returns the first header of this name, in any case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The token of `Authorization: Bearer …`.
+    /// Returns the token of `Authorization: Bearer …`.
     pub(super) fn bearer(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 
-    /// The name the client wanted to reach, without a port.
+    /// Returns the name of the requested host, without a port.
     pub(super) fn host(&self) -> &str {
         self.header("host").and_then(|host| host.split(':').next()).unwrap_or_default()
     }

@@ -22,18 +22,18 @@ pub struct LoggedRequest {
 }
 
 impl LoggedRequest {
-    /// Whether this is inference.
+    /// Returns true for a request for inference.
     pub fn is_message(&self) -> bool {
         self.path == super::MESSAGES
     }
 
-    /// Whether this is the exchange of a refresh token.
+    /// Returns true for the exchange of a refresh token.
     pub fn is_refresh(&self) -> bool {
         self.path == super::TOKEN
     }
 }
 
-/// The name of a token: the first 16 hexadecimal digits of its SHA-256.
+/// Returns the first 16 hexadecimal digits of the SHA-256 of a token.
 pub fn fingerprint(token: &str) -> String {
     let digest = digest(&SHA256, token.as_bytes());
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()

@@ -14,7 +14,7 @@ use super::state::State;
 
 type Connection = StreamOwned<ServerConnection, TcpStream>;
 
-/// A client that says nothing for this long has gone.
+/// The limit for a client that sends nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -48,7 +48,7 @@ fn start_conversation(stream: TcpStream, config: Arc<ServerConfig>, state: &Stat
     }
 }
 
-/// Keeps the connection open and says nothing until the client leaves or the server stops.
+/// Keeps the connection open and sends nothing until the client leaves or the server stops.
 fn hold_connection(stream: &mut Connection, state: &State) -> io::Result<()> {
     stream.sock.set_read_timeout(Some(POLL_INTERVAL))?;
     let mut ignored = [0; 256];

@@ -1,4 +1,4 @@
-//! What the stand-in knows and how it answers; every connection and every controller shares one of
+//! What the simulation knows and how it answers; every connection and every controller shares one of
 //! these.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,8 @@ pub(super) struct Inner {
 }
 
 impl State {
-    /// A panic elsewhere has failed its own test already; the state stays readable.
+    /// Locks the state. A panic in another thread has already failed its own test; the state stays
+    /// readable.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -57,8 +58,8 @@ impl State {
         true
     }
 
-    /// Logs a request and says what to do about it. Waits only while the answers of the token
-    /// endpoint are held.
+    /// Logs a request and returns the reaction. Waits only while the answers of the token endpoint
+    /// are held.
     pub(super) fn react(&self, request: &Request, now: Instant) -> Reaction {
         self.change(|inner| inner.requests.push(logged(request)));
         let route = (request.host(), request.method.as_str(), request.path.as_str());
@@ -162,7 +163,7 @@ fn pair(login: &Login) -> Value {
     })
 }
 
-/// What the exchange of a code is answered: whose the tokens are as well.
+/// Returns the answer to the exchange of a code, which also names the account of the tokens.
 fn signed_in(login: &Login, account: &Account) -> Value {
     let mut answer = pair(login);
     answer["account"] = json!({"uuid": account.uuid, "email_address": account.email});

@@ -1,5 +1,5 @@
-//! The tokens the stand-in has given out: families of single-use, rotating refresh tokens with
-//! their access tokens, and setup-tokens, which never rotate. No clock and no I/O in here.
+//! The tokens that the simulation has issued: families of single-use, rotating refresh tokens with
+//! their access tokens, and setup tokens, which never rotate. This module has no clock and no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The scopes of a login made by `claude auth login`; without `user:inference` the client says "Not
-/// logged in".
+/// The scopes of a login made by `claude auth login`. Without `user:inference` the client prints
+/// "Not logged in".
 pub const SCOPES: [&str; 4] =
     ["user:inference", "user:profile", "user:sessions:claude_code", "user:mcp_servers"];
 
@@ -26,8 +26,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// The `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds since
-    /// the epoch; what the client believes need not be what the server enforces.
+    /// Returns the `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds
+    /// since the epoch; the client uses it, and the server does not enforce it.
     pub fn oauth_object(&self, expires_at: i64) -> Value {
         json!({
             "accessToken": self.access_token,
@@ -47,12 +47,12 @@ pub struct Account {
     pub email: String,
     /// The account's name, a UUID.
     pub uuid: String,
-    /// The organisation's, likewise.
+    /// The name of the organization.
     pub organization: String,
 }
 
 impl Account {
-    /// The default account of a login.
+    /// Returns the default account of a login.
     pub fn personal() -> Self {
         Self {
             email: "person@example.com".to_owned(),
@@ -76,7 +76,7 @@ pub enum Reuse {
     IsRefused,
 }
 
-/// What the server knows about an access token or a setup-token.
+/// What the server knows about an access token or a setup token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenStatus {
     Valid,
@@ -110,7 +110,7 @@ struct Family {
 }
 
 impl Tokens {
-    /// Signs in `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
+    /// Signs in `user` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
     pub(super) fn sign_in(&mut self, user: &str, lifetime: Duration, now: Instant) -> Login {
         self.sign_in_to(Account::personal(), user, lifetime, now)
     }
@@ -142,13 +142,13 @@ impl Tokens {
         Ok((self.sign_in_to(account.clone(), &user, SIGN_IN_LIFETIME, now), account))
     }
 
-    /// Whose an access token is, if it was given out here.
+    /// Returns the account of an issued access token.
     pub(super) fn account(&self, token: &str) -> Option<&Account> {
         self.families.values().find(|family| family.access.contains_key(token)).map(|family| &family.account)
     }
 
-    /// Exchanges a refresh token for the next pair, or refuses it and does to its family what
-    /// [`Reuse`] says.
+    /// Exchanges a refresh token for the next pair, or rejects it and changes its family as
+    /// [`Reuse`] specifies.
     pub(super) fn refresh(&mut self, refresh_token: &str, now: Instant) -> Result<Login, InvalidGrant> {
         for (name, family) in &mut self.families {
             if family.spent.contains(refresh_token) {

@@ -1,12 +1,12 @@
-//! The stand-in for Anthropic's servers as a program, to be started inside a guest or another network namespace:
+//! The simulated Anthropic servers as a program, to be started inside a guest or another network namespace:
 //!
 //! ```text
 //! fake-anthropic serve --listen ADDRESS:PORT [--listen …] --authority DIR --control SOCKET
 //! fake-anthropic say --control SOCKET '{"do": "requests"}'
 //! ```
 //!
-//! `serve` makes a new authority, writes its certificate to DIR/ca.pem, then listens and creates SOCKET, so that who
-//! sees the socket can start clients. `say` prints what the answer holds.
+//! `serve` makes a new authority, writes its certificate to DIR/ca.pem, listens, and then creates
+//! SOCKET. When the socket exists, clients can be started. `say` prints the answer.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Stands in the place of `cas-session` and misbehaves. Its file name says how, so that one program can be linked under
-//! many names; the answers and what it saw lie beside it.
+//! Replaces `cas-session` and misbehaves. The file name selects how, so that one program can be
+//! linked under many names. The answers and the report are in files next to it.
 
 use std::ffi::{CStr, OsString};
 use std::io::Write;
@@ -105,14 +105,15 @@ fn main() {
     }
 }
 
-/// The path as it was given to `execve`: unlike `/proc/self/exe` it keeps the name of a link.
+/// Returns the path that was passed to `execve`. Unlike `/proc/self/exe` it keeps the name of a
+/// symlink.
 fn started_as() -> PathBuf {
     // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the program.
     let path = unsafe { CStr::from_ptr(libc::getauxval(libc::AT_EXECFN) as *const _) };
     PathBuf::from(OsString::from_vec(path.to_bytes().to_vec()))
 }
 
-/// Every process that ran leaves its number, so that a test can ask whether it still does.
+/// Records the process id, so that a test can check whether the process still runs.
 fn record_pid(beside: &Path) {
     let file = fs::OpenOptions::new().append(true).create(true).open(beside.join("pids"));
     if let Ok(mut file) = file {
@@ -133,7 +134,8 @@ fn close_output() {
     unsafe { libc::close(1) };
 }
 
-/// What a signal does to a program that does not handle it; the Rust runtime handles some.
+/// Ends the process as a signal does that the program does not handle; the Rust runtime handles
+/// some.
 fn signal_self(signal: i32) {
     // SAFETY: the calls take plain numbers.
     unsafe {
@@ -154,7 +156,7 @@ fn start_beside(beside: &Path, mode: &str) {
     }
 }
 
-/// What of its surroundings a program can tell.
+/// Returns what a program can observe of its environment.
 fn process_report() -> Value {
     // First of all, before anything else is opened.
     let descriptors: Map<String, Value> = (0..256)

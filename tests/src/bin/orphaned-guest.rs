@@ -1,5 +1,5 @@
-//! Boots a guest, says where its first process is, and waits to be killed: what a scenario that ran out of time leaves
-//! behind. `guest_fixture` starts it and kills it.
+//! Boots a guest, prints its first process, and waits to be killed: the state after a scenario that
+//! ran out of time. `guest_fixture` starts and kills it.
 
 use std::thread;
 use std::time::Duration;

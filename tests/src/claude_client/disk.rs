@@ -14,7 +14,7 @@ use super::{ClaudeFixture, ClaudeUser, create_home_directories};
 const SIZE_KIB: u64 = 16 << 10;
 
 impl ClaudeFixture {
-    /// Creates a user whose empty home is a disk of its own, mounted only in the fixture.
+    /// Creates a user whose empty home is on its own disk, mounted only in the fixture.
     ///
     /// # Errors
     /// Those of creating and mounting the home.
@@ -41,8 +41,7 @@ impl ClaudeUser<'_> {
         let free = self.free_disk_space()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
         let mut ballast = OpenOptions::new().create(true).append(true).open(self.home.join(BALLAST))?;
-        // Page by page: the kernel gives room in whole ones, and leaves no part of the last one
-        // unused.
+        // Writes page by page: the kernel allocates complete pages, so none is left partly used.
         (0..wanted / PAGE.len() as u64).try_for_each(|_| ballast.write_all(&PAGE))
     }
 
@@ -67,7 +66,7 @@ impl ClaudeUser<'_> {
         chown(&path, Some(self.uid), Some(self.uid))
     }
 
-    /// How many bytes can still be written to the disk of the home.
+    /// Returns the number of bytes that can still be written to the disk of the home.
     ///
     /// # Errors
     /// Those of statvfs(3).

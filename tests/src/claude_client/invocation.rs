@@ -1,4 +1,4 @@
-//! One run of the client: its arguments and variables, every one of them literal.
+//! One run of the client with literal arguments and variables.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ pub struct Invocation<'fixture> {
 }
 
 impl<'fixture> Invocation<'fixture> {
-    /// One short question, answered as a stream of JSON events; nothing of the session is kept.
+    /// Returns one short question, answered as a stream of JSON events. The session is not kept.
     pub(super) fn new(user: &ClaudeUser<'fixture>) -> Self {
         let fixture = user.fixture;
         let home = user.own_view.display().to_string();
@@ -78,7 +78,7 @@ impl<'fixture> Invocation<'fixture> {
         }
     }
 
-    /// `cas-sync run`, with no more of an environment than a service has.
+    /// Returns `cas-sync run` with the environment of a service.
     pub(super) fn for_sync(user: &ClaudeUser<'fixture>) -> Self {
         let variables = [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -92,7 +92,7 @@ impl<'fixture> Invocation<'fixture> {
         }
     }
 
-    /// By root, whose working directory says nothing of anybody.
+    /// Runs as root, in a working directory that identifies no user.
     pub(super) fn as_root_user(self) -> Self {
         Self { uid: 0, home: PathBuf::from("/"), ..self }
     }
@@ -103,7 +103,7 @@ impl<'fixture> Invocation<'fixture> {
         self
     }
 
-    /// Another program of the bed.
+    /// Selects another program of the fixture.
     pub(super) fn program(mut self, name: &'static str) -> Self {
         self.program = name;
         self
@@ -139,7 +139,7 @@ impl<'fixture> Invocation<'fixture> {
         self.start_with_stdin(Stdio::null())
     }
 
-    /// The same with a pipe for a standard input: [`BackgroundRun::tell`].
+    /// As above, with a pipe as standard input: [`BackgroundRun::write_line`].
     ///
     /// # Errors
     /// [`ClientError::NotStarted`].
@@ -208,7 +208,7 @@ impl BackgroundRun {
         self.child.id()
     }
 
-    /// What it has said on its standard output so far.
+    /// Returns its standard output so far.
     pub fn stdout(&self) -> String {
         fs::read_to_string(self.directory.path().join("stdout")).unwrap_or_default()
     }
@@ -222,7 +222,7 @@ impl BackgroundRun {
         writeln!(pipe, "{line}")
     }
 
-    /// Whether it is still running.
+    /// Returns true while it is running.
     ///
     /// # Errors
     /// Those of waitpid(2).
@@ -230,8 +230,7 @@ impl BackgroundRun {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is
-    /// gone.
+    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits for its end.
     pub fn kill(mut self) {
         kill(&mut self.child);
     }

@@ -40,12 +40,12 @@ pub const OLDER: &str = "2.1.197";
 /// Above the user ids of Debian's accounts and below those of systemd.
 const FIRST_UID: u32 = 61_000;
 
-/// The admin's settings for every client, below `/etc`.
+/// The administrator's settings for every client, below `/etc`.
 const SETTINGS: &str = "claude-code";
 /// The configuration of `cas-sync`, below `/etc`.
 const CONFIGURATION: &str = "claude-auth-sync";
 
-/// A scratch directory, its namespaces and the stand-in that listens in them.
+/// A scratch directory, its namespaces and the simulation that listens in them.
 pub struct ClaudeFixture {
     anthropic: FakeAnthropic,
     namespaces: Namespaces,
@@ -53,7 +53,7 @@ pub struct ClaudeFixture {
 }
 
 impl ClaudeFixture {
-    /// A bed with the client of version [`NEWEST`].
+    /// Returns a fixture with the client of version [`NEWEST`].
     ///
     /// # Errors
     /// As [`Self::with_version`].
@@ -61,7 +61,8 @@ impl ClaudeFixture {
         Self::with_version(NEWEST)
     }
 
-    /// A bed with the client of `version`, which `tests/setup/claude VERSION` has installed.
+    /// Returns a fixture with the client of `version`, which `tests/setup/claude VERSION` has
+    /// installed.
     ///
     /// # Errors
     /// When the client is not installed, naming the script; when this is not run by root; or a step
@@ -109,7 +110,7 @@ impl ClaudeFixture {
         Ok(Self { anthropic, namespaces, scratch })
     }
 
-    /// The stand-in for Anthropic's servers.
+    /// Returns the simulated Anthropic servers.
     pub fn anthropic(&self) -> &FakeAnthropic {
         &self.anthropic
     }
@@ -125,7 +126,7 @@ impl ClaudeFixture {
         let home = self.path(name);
         fs::create_dir(&home)?;
         create_home_directories(&home, uid)?;
-        // Appended in place: a new file would not be the one that is mounted.
+        // Appended in place: a new file would not be the mounted one.
         let append = |file: &str, line: String| -> io::Result<()> {
             OpenOptions::new().append(true).open(self.path(file))?.write_all(line.as_bytes())
         };
@@ -135,7 +136,7 @@ impl ClaudeFixture {
         Ok(ClaudeUser::new(self, name, uid, home))
     }
 
-    /// Resolves the names of Anthropic's servers to another loopback address, where no server
+    /// Resolves the names of the Anthropic servers to another loopback address, where no server
     /// listens.
     ///
     /// # Errors
@@ -173,7 +174,7 @@ fn hosts(address: &str) -> String {
     format!("127.0.0.1 localhost\n{address} {API_HOST} {PLATFORM_HOST}\n")
 }
 
-/// Where `tests/setup/claude` puts the binary of a version.
+/// Returns where `tests/setup/claude` installs the binary of a version.
 ///
 /// # Errors
 /// When it is not there; the error names the command that installs it.

@@ -1,4 +1,4 @@
-//! What a run of the client said, or why it did not come to an end.
+//! The output of a run of the client, or the reason why it did not end.
 
 use std::fmt;
 use std::io;
@@ -37,13 +37,13 @@ impl ClientOutput {
         self.events.iter().rev().find(failed).map_or(&Value::Null, |event| &event[name])
     }
 
-    /// The text of the last result.
+    /// Returns the text of the last result.
     pub fn text(&self) -> &str {
         self.result("result").as_str().unwrap_or_default()
     }
 
-    /// Whether the model has answered. The exit code alone proves nothing: an interrupted client
-    /// exits with 0 as well.
+    /// Returns true if the model has answered. The exit code alone proves nothing: an interrupted
+    /// client exits with 0 as well.
     pub fn answered(&self) -> bool {
         self.result("is_error") == false
             && self.result("usage")["output_tokens"].as_u64().is_some_and(|count| count > 0)
@@ -67,12 +67,12 @@ impl fmt::Debug for ClientOutput {
     }
 }
 
-/// The client did not come to an end by itself.
+/// The client did not end by itself.
 #[derive(Debug)]
 pub enum ClientError {
     /// It could not be started, or waited for.
     NotStarted(io::Error),
-    /// It was killed after this long, having said this much.
+    /// It was killed after this time, with this output so far.
     TimedOut {
         /// How long it had.
         limit: Duration,

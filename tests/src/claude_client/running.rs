@@ -29,11 +29,11 @@ impl Conversation {
         Self { questions: child.stdin.take(), child, lines }
     }
 
-    /// Asks one question and waits for its result. There is no exit code, because the client
+    /// Sends one question and waits for its result. There is no exit code, because the client
     /// continues to run.
     ///
     /// # Errors
-    /// [`ClientError::TimedOut`] when there is no result after `limit`, or the client has left.
+    /// [`ClientError::TimedOut`] if there is no result after `limit`, or the client has ended.
     pub fn ask(&mut self, question: &str, limit: Duration) -> Result<ClientOutput, ClientError> {
         let message = json!({"type": "user", "message": {"role": "user", "content": question}});
         let questions = self.questions.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
@@ -50,8 +50,8 @@ impl Conversation {
         Err(ClientError::TimedOut { limit, stdout, stderr: String::new() })
     }
 
-    /// Says good-bye and waits for the exit code; none when the client had to be killed after
-    /// `limit`.
+    /// Closes the conversation and waits for the exit code. Returns `None` if the client had to be
+    /// killed after `limit`.
     ///
     /// # Errors
     /// Those of waitpid(2).

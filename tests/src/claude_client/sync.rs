@@ -29,13 +29,13 @@ impl ClaudeFixture {
         Ok(fixture)
     }
 
-    /// The client of this bed.
+    /// Returns the client of this fixture.
     pub fn client(&self) -> PathBuf {
         self.path("claude")
     }
 
     /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes
-    /// the stand-in.
+    /// the simulation.
     ///
     /// # Errors
     /// Those of writing it.
@@ -97,7 +97,7 @@ impl<'fixture> ClaudeUser<'fixture> {
             .variable("LC_ALL", "C")
     }
 
-    /// A file in the state directory.
+    /// Returns a path in the state directory.
     pub fn state_file(&self, name: &str) -> PathBuf {
         self.home.join(".local/state/claude-auth-sync").join(name)
     }

@@ -28,17 +28,17 @@ impl<'fixture> ClaudeUser<'fixture> {
         Self { fixture, name: name.to_owned(), uid, own_view: home.clone(), home }
     }
 
-    /// The user id, which is the group id too.
+    /// Returns the user id, which is also the group id.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// The home directory, as a test reaches it.
+    /// Returns the home directory, as a test accesses it.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// `~/.claude/.credentials.json`.
+    /// Returns the path of `~/.claude/.credentials.json`.
     pub fn credentials_file(&self) -> PathBuf {
         self.home.join(".claude/.credentials.json")
     }
@@ -63,7 +63,7 @@ impl<'fixture> ClaudeUser<'fixture> {
         self.write_credentials_text(&document.to_string())
     }
 
-    /// The same for a text that need not be JSON.
+    /// Writes a text that need not be JSON.
     ///
     /// # Errors
     /// Those of the file system.
@@ -71,7 +71,7 @@ impl<'fixture> ClaudeUser<'fixture> {
         self.write_credentials_bytes(text.as_bytes())
     }
 
-    /// The same for bytes that need not be text.
+    /// Writes bytes that need not be text.
     ///
     /// # Errors
     /// Those of the file system.
@@ -136,7 +136,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     }
 }
 
-/// A value for `expiresAt`: so many hours from now, or before it.
+/// Returns a value for `expiresAt`, this many hours from now; negative hours are in the past.
 pub fn in_hours(hours: i64) -> i64 {
     now_in_milliseconds() + hours * 3_600_000
 }

@@ -1,9 +1,9 @@
 //! A guest whose users run the real Claude Code client, in a network that contains only the
 //! simulated Anthropic servers.
 //!
-//! The client is this machine's copy, mounted read-only in the guest. The simulation runs in this
-//! process and listens on the guest's loopback. The guest's hosts(5) directs the client there, and
-//! `/etc/environment` makes every session trust the simulation's CA.
+//! The client is the copy of this host, mounted read-only in the guest. The simulation runs in this
+//! process and listens on the loopback of the guest. hosts(5) of the guest directs the client
+//! there, and `/etc/environment` makes every session trust the CA of the simulation.
 
 use std::{fs::File, io, net::TcpListener, path::Path, process::Stdio, thread, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
 
 /// The path of the client in the guest.
 const CLIENT: &str = "/usr/local/bin/claude";
-/// The stand-in's authority, in the guest.
+/// The simulation's authority, in the guest.
 const AUTHORITY: &str = "/etc/anthropic-stand-in.pem";
 
-/// What the client says when its refresh token was refused.
+/// The output of the client when its refresh token was rejected.
 const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 
 /// One short question, answered in JSON events, as a script would ask it in a session.
@@ -33,9 +33,9 @@ const QUESTION: &str = "claude -p 'Reply with AUTH_OK.' --model haiku --output-f
 const CONVERSATION: &str =
     "claude -p --model haiku --input-format stream-json --output-format stream-json --verbose";
 
-/// A workstation with the client, and the stand-in for the servers it talks to.
+/// A workstation with the client, and the simulation of its servers.
 pub struct ClaudeGuest {
-    /// The stand-in. It ends before the guest does.
+    /// The simulation. It ends before the guest does.
     pub anthropic: FakeAnthropic,
     /// The workstation.
     pub guest: Guest,
@@ -57,7 +57,7 @@ impl ClaudeGuest {
     }
 
     /// As [`ClaudeGuest::with_product`], with its own server as the store, and a sync that verifies
-    /// with the client. Returns the server, and the users as it knows them.
+    /// with the client. Returns the server and its users.
     ///
     /// # Panics
     /// As [`ClaudeGuest::with_product`].
@@ -101,7 +101,7 @@ impl ClaudeGuest {
         Self::start_with_files(suite, &[])
     }
 
-    /// As [`ClaudeGuest::start`], with more files of this machine seen in the guest.
+    /// As [`ClaudeGuest::start`], with additional files of this host mounted in the guest.
     ///
     /// # Errors
     /// As [`ClaudeGuest::start`].
@@ -162,7 +162,7 @@ impl ClaudeGuest {
         self.claude_in(|question| self.guest.ssh(user, question))
     }
 
-    /// What `claude` answers where `run` lets it run: a command line of the shell.
+    /// Returns the answer of `claude`, run by `run`, which gets a shell command line.
     pub fn claude_in(&self, run: impl FnOnce(&str) -> super::CommandResult) -> ClientOutput {
         let ended = run(QUESTION);
         ClientOutput::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
@@ -187,7 +187,7 @@ impl ClaudeGuest {
         self.lose_login_with(user, || self.claude(user))
     }
 
-    /// The same by a client that is asked in another way.
+    /// As above, with another way to run the client.
     ///
     /// # Panics
     /// As [`Self::lose_login`].
@@ -216,7 +216,7 @@ impl ClaudeGuest {
 }
 
 impl Guest {
-    /// A socket that listens on an address of the guest's network, held by this process.
+    /// Returns a socket of this process that listens on an address of the guest's network.
     fn listen(&self, address: &'static str) -> io::Result<TcpListener> {
         let network = File::open(format!("/proc/{}/ns/net", self.leader()))?;
         // The namespace is a thread's own: this one ends with the call.
@@ -228,13 +228,14 @@ impl Guest {
     }
 }
 
-/// Whether a login file holds what the client leaves when its refresh token was refused.
+/// Returns true if a login file is in the state in which the client leaves it after a rejected
+/// refresh.
 pub fn is_cleared(file: &Value) -> bool {
     let login = &file["claudeAiOauth"];
     login["accessToken"] == "" && login["refreshToken"] == "" && login["expiresAt"] == 0
 }
 
-/// Returns a login file beside a key of another program.
+/// Returns a login file with a key of another program.
 fn file_with(login: &Login, good_for_hours: i64) -> String {
     let other = json!({"tracker|0123456789abcdef": {"serverName": "tracker", "accessToken": "mcp-secret"}});
     json!({"claudeAiOauth": login.oauth_object(in_hours(good_for_hours)), "mcpOAuth": other}).to_string()

@@ -60,7 +60,7 @@ impl CommandResult {
         Self::within_limit_attempts(limit, doing, attempt).0
     }
 
-    /// As [`Finished::within`], and how many attempts it took.
+    /// As [`CommandResult::run_within`]. Also returns the number of attempts.
     #[track_caller]
     pub(super) fn within_limit_attempts(
         limit: Duration,
@@ -86,17 +86,17 @@ impl CommandResult {
         );
     }
 
-    /// Whether the exit code is zero.
+    /// Returns true if the exit code is zero.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
     }
 
-    /// The standard output as text.
+    /// Returns the standard output as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// The same, after a check that the exit code is zero.
+    /// Returns the result after a check that the exit code is zero.
     ///
     /// # Panics
     /// With all that was printed, when it is not.

@@ -75,7 +75,7 @@ impl Guest {
         self.run(&format!("rm -rf /home/{user}/.local/state/claude-auth-sync")).expect_success("forgetting");
     }
 
-    /// What the variable is in a new ssh login; `None` when it is not set at all.
+    /// Returns the variable in a new ssh login; `None` if it is not set.
     #[track_caller]
     pub fn variable_over_ssh(&self, user: &str) -> Option<String> {
         // A login that fails must not look like a variable that is not set.
@@ -84,18 +84,18 @@ impl Guest {
         value.strip_suffix('\n').map(str::to_owned)
     }
 
-    /// `mode owner:group kind` of a path, links not followed.
+    /// Returns `mode owner:group kind` of a path, without following symlinks.
     pub fn status_of(&self, path: &str) -> String {
         self.run(&format!("stat -c '%a %U:%G %F' '{path}'")).text().trim_end().to_owned()
     }
 
-    /// All that would tell that a file was written again, if only with the same bytes.
+    /// Returns the properties that change when a file is written again, even with the same bytes.
     #[track_caller]
     pub fn identity_of(&self, path: &str) -> String {
         self.run(&format!("stat -c '%i %y %z %s' '{path}'; sha256sum '{path}'")).expect_success("stat").text()
     }
 
-    /// Everything of ours that is not for this user alone, in their home and among their requests.
+    /// Returns the files of the product in a home that other users can access.
     #[track_caller]
     pub fn accessible_to_others(&self, user: &str, home: &str) -> String {
         self.run(&format!(
@@ -105,8 +105,8 @@ impl Guest {
         .text()
     }
 
-    /// Holds a lock that our programs take with flock(2), as one of them at work would, for this
-    /// long or until [`Guest::release_lock`]; the file must be there.
+    /// Holds a lock that the programs of the product take with flock(2), for this time or until
+    /// [`Guest::release_lock`]. The file must exist.
     #[track_caller]
     pub fn hold_lock(&self, path: &str, seconds: u32) {
         self.release_lock();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Guest;
 
-/// Where the program lies in the guest.
+/// The path of the program in the guest.
 const PROGRAM: &str = "/usr/local/bin/hostile-user";
 
 impl Guest {

@@ -5,13 +5,14 @@ use std::{process::Command, time::Duration};
 use super::{CommandResult, Guest, Terminal};
 
 impl Guest {
-    /// `ssh USER@guest COMMAND`: a real login, without a terminal.
+    /// Runs `ssh USER@guest COMMAND`: a real login, without a terminal.
     pub fn ssh(&self, user: &str, command: &str) -> CommandResult {
         CommandResult::run(self.ssh_command(user, &["-T"], command), b"")
     }
 
-    /// As [`Guest::ssh`], for a login that must end within this time, as in [`Finished::within`].
-    /// Returns the login that was in time, and the number of attempts.
+    /// As [`Guest::ssh`], for a login that must end within this time, as in
+    /// [`CommandResult::run_within`]. Returns the login that was in time, and the number of
+    /// attempts.
     ///
     /// # Panics
     /// If three logins take longer, or one fails.
@@ -47,7 +48,7 @@ impl Guest {
         terminal
     }
 
-    /// The full command line of an ssh client on this machine that logs in to the guest.
+    /// Returns the command line of an ssh client on this host that logs in to the guest.
     pub fn ssh_command(&self, user: &str, flags: &[&str], command: &str) -> Command {
         let mut client = self.guest_network_command("ssh");
         client.args(flags).args(self.client_options()).arg(format!("{user}@127.0.0.1"));
@@ -71,7 +72,7 @@ impl Guest {
         command
     }
 
-    /// Nothing of this machine's own ssh settings, keys or agent takes part.
+    /// Returns options that exclude the ssh settings, keys and agent of this host.
     fn client_options(&self) -> Vec<String> {
         let mut options =
             vec!["-F".to_owned(), "none".to_owned(), "-i".to_owned(), self.key.display().to_string()];

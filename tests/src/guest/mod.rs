@@ -6,7 +6,7 @@
 //! only this process holds: however the scenario ends, a SIGKILL by the test runner included, the
 //! guest is halted and every trace of it is removed.
 //!
-//! A scenario wants real components, so what cannot be had is a panic that says what to do, never a
+//! A scenario requires real components. A missing one is a panic that names the remedy, never a
 //! skipped test.
 
 mod bus;
@@ -84,16 +84,15 @@ impl Guest {
         Self::start(suite).unwrap_or_else(|error| panic!("no {} guest: {error}", suite.name()))
     }
 
-    /// As [`Guest::boot`], for a program that wants to report a failure itself.
+    /// As [`Guest::boot`], for a program that reports a failure itself.
     ///
     /// # Errors
-    /// When not run by root, when the root filesystem has not been made, or when the guest does not
-    /// come up.
+    /// If not run by root, if the root filesystem does not exist, or if the guest does not boot.
     pub fn start(suite: Suite) -> io::Result<Self> {
         Self::start_with_files(suite, &[])
     }
 
-    /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another
+    /// As [`Guest::start`], with files of this host mounted in the guest: read-only, under another
     /// path, never copied.
     ///
     /// # Errors
@@ -150,7 +149,7 @@ impl Guest {
         self.run_with_input(script, b"")
     }
 
-    /// As [`Guest::run`], with bytes on the script's standard input.
+    /// As [`Guest::run`], with bytes on the standard input of the script.
     pub fn run_with_input(&self, script: &str, input: &[u8]) -> CommandResult {
         let mut command = self.inside();
         command.args(["sh", "-c", script]);
@@ -168,7 +167,8 @@ impl Guest {
         CommandResult::run(command, b"")
     }
 
-    /// What the guest's journal holds of one syslog identifier, one message a line, oldest first.
+    /// Returns the messages of one syslog identifier in the guest's journal, one per line, oldest
+    /// first.
     pub fn journal(&self, identifier: &str) -> String {
         self.run(&format!(
             "journalctl --sync; journalctl --quiet --no-pager --output=cat --identifier='{identifier}'"
@@ -183,7 +183,7 @@ impl Guest {
     }
 
     /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its
-    /// folder must exist.
+    /// directory must exist.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -215,19 +215,19 @@ impl Guest {
         CommandResult::run(install, b"").expect_success("copying a file into the guest");
     }
 
-    /// What stands before a command of this machine to give it the guest's network: how a server
-    /// gets onto the guest's loopback.
+    /// Returns the command prefix that gives a command of this host the network of the guest, such
+    /// as for a server on the guest's loopback.
     pub fn network_prefix(&self) -> Vec<String> {
         ["nsenter", &format!("--target={}", self.leader), "--net", "--"].map(str::to_owned).to_vec()
     }
 
-    /// The process, as this machine numbers it, whose namespaces are the guest's.
+    /// Returns the process id, on this host, of the process that has the namespaces of the guest.
     pub fn leader(&self) -> u32 {
         self.leader
     }
 
-    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real
-    /// one would end PID 1, and with it the guest.)
+    /// Clears a directory below /run as a reboot does, and applies tmpfiles.d. (A real reboot would
+    /// end PID 1, and with it the guest.)
     pub fn apply_tmpfiles_as_after_reboot(&self, folder: &str) {
         self.run(&format!(
             "rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
@@ -253,8 +253,8 @@ impl Guest {
         Err(io::Error::other(format!("after a minute it is still {:?}", state.trim())))
     }
 
-    /// The start of a command that runs as root in all of the guest's namespaces, with a plain
-    /// environment.
+    /// Returns the beginning of a command that runs as root in all namespaces of the guest, with a
+    /// minimal environment.
     fn inside(&self) -> Command {
         let mut command = Command::new("nsenter");
         command

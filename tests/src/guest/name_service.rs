@@ -58,8 +58,8 @@ const FLAGS: [&str; 6] =
     ["--edition=2024", "--crate-type=cdylib", "-O", "-C", "panic=abort", "--crate-name=spellings"];
 
 impl Guest {
-    /// Makes the guest's name service answer to other spellings of its accounts' names: in capitals, with `@corp` or `CORP\`,
-    /// with blanks around them; and to `al` with `alice`.
+    /// Makes the name service of the guest accept other spellings of its account names: in
+    /// capitals, with `@corp` or `CORP\`, and with blanks around them. It resolves `al` to `alice`.
     ///
     /// # Panics
     /// When the module cannot be built.

@@ -1,4 +1,4 @@
-//! The Debian package of our product in the guest: dpkg's way in and out.
+//! The Debian package of the product in the guest: dpkg's way in and out.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{CommandResult, Guest};
 /// The name of the package.
 pub const PACKAGE: &str = "claude-auth-sync";
 
-/// Where a package lies in the guest before it is installed.
+/// The path of a package in the guest before it is installed.
 const FILE: &str = "/root/package.deb";
 
 impl Guest {
@@ -17,8 +17,8 @@ impl Guest {
         self.copy_in(package, FILE);
     }
 
-    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its
-    /// scripts said.
+    /// Installs a Debian package of this host over an installed one. Returns the output of dpkg and
+    /// its scripts.
     ///
     /// # Panics
     /// When dpkg fails.
@@ -33,8 +33,7 @@ impl Guest {
         .text()
     }
 
-    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its
-    /// output.
+    /// Removes the package and keeps its configuration. The output is that of dpkg and its scripts.
     pub fn remove_package(&self) -> CommandResult {
         self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
     }

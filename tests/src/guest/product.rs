@@ -1,4 +1,4 @@
-//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
+//! The product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
 //! tool.
 
 use std::io;
@@ -21,14 +21,14 @@ impl Guest {
     /// [`Guest::install_product`] leaves.
     ///
     /// # Panics
-    /// When there is no such guest to be had; the text says what provides it.
+    /// If there is no such guest; the text names the remedy.
     #[track_caller]
     pub fn boot_with_product(suite: Suite) -> Self {
         Self::start_with_product(suite, &[]).unwrap_or_else(|error| panic!("no guest: {error}"))
     }
 
-    /// As [`Guest::boot_with_product`], with files of this machine seen in the guest, as
-    /// [`Guest::start_with_files`] does.
+    /// As [`Guest::boot_with_product`], with files of this host mounted in the guest, as in
+    /// [`Guest::start_with_files`].
     pub(super) fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let guest = Self::start_on_layers(suite, Some(&programs::package()), files)?;
         guest.disable_verification_without_client();
@@ -38,9 +38,9 @@ impl Guest {
     /// Installs the package of the release build as an admin does, which enables the module for
     /// interactive logins.
     ///
-    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only
-    /// enables units. A scenario's requests stay where they were left, and its syncs are its own;
-    /// those about units call [`Guest::resume`].
+    /// Nothing runs by itself: the host is paused, as an administrator would pause it, and
+    /// enrolling only enables units. The requests of a scenario stay unanswered, and it runs its
+    /// own syncs. Scenarios about units call [`Guest::resume`].
     ///
     /// # Panics
     /// When it has not been made, or cannot be installed.
@@ -89,7 +89,7 @@ impl Guest {
         assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");
     }
 
-    /// Takes the module out of the session stack again, and leaves everything else in place.
+    /// Removes the module from the session stack, and changes nothing else.
     #[track_caller]
     pub fn disable_module(&self) {
         self.run("pam-auth-update --package --remove claude-auth-sync")
@@ -112,7 +112,7 @@ impl Guest {
         self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
     }
 
-    /// Removes the whole configuration, but for what [`Self::disable_verification`] says.
+    /// Removes the configuration except the file of [`Self::disable_verification`].
     #[track_caller]
     pub fn forget_configuration(&self) {
         self.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
@@ -126,7 +126,7 @@ impl Guest {
         self.write("/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
     }
 
-    /// `cas-sync enroll USER`, as root; what it said.
+    /// Runs `cas-sync enroll USER` as root and returns its output.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> String {
         self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
@@ -147,13 +147,13 @@ impl Guest {
         stopped.expect_success("stopping the watch");
     }
 
-    /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
+    /// Runs `cas-sync run` as its service does: in a unit of the user, outside of any login.
     pub fn sync(&self, user: &str) -> CommandResult {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
     }
 
-    /// Publishes the state of somebody's last sync, as the service of a sync does in the end. After [`Guest::sync`] that is the
-    /// doing of the request socket, which a paused host does not have.
+    /// Publishes the state of the last sync of a user, as the service of a sync does at its end.
+    /// After [`Guest::sync`] the request socket does that, which a paused host does not have.
     ///
     /// # Panics
     /// When it cannot be published.
@@ -162,7 +162,7 @@ impl Guest {
         self.run(&format!("cas-sync internal publish-state {user}")).expect_success("publishing");
     }
 
-    /// All our lines in the journal, oldest first.
+    /// Returns all lines of the product in the journal, oldest first.
     pub fn product_journal(&self) -> String {
         self.journal(IDENTIFIER)
     }

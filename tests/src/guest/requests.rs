@@ -1,4 +1,4 @@
-//! Requests for a sync, as a login makes them: connections to one socket.
+//! Requests for a sync, as a login sends them: connections to one socket.
 
 use super::Guest;
 
@@ -18,8 +18,8 @@ impl Guest {
         self.run(&format!("runuser -u '{user}' -- perl -e '{connect}'")).expect_success("a request");
     }
 
-    /// Puts a listener in the place of the dispatcher, where the units are paused. It starts nothing, and records whose
-    /// requests come.
+    /// Replaces the dispatcher by a listener, where the units are paused. It starts nothing, and
+    /// records the users of the requests.
     ///
     /// # Panics
     /// When it does not start.
@@ -36,10 +36,10 @@ impl Guest {
         .expect_success("a recorder of requests");
     }
 
-    /// How many requests of the user were recorded so far.
+    /// Returns the number of recorded requests of the user.
     ///
     /// # Panics
-    /// When nothing records them.
+    /// If no recorder runs.
     #[track_caller]
     pub fn recorded_requests(&self, user: &str) -> usize {
         // The queue is in order: once root's own request is recorded, so is every earlier one.

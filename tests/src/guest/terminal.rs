@@ -41,7 +41,7 @@ impl Terminal {
     /// to its end.
     ///
     /// # Panics
-    /// When it does not come within half a minute, or the session ends first; with all that was on
+    /// If it does not appear within half a minute, or the session ends first; the message contains
     /// the screen.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
@@ -69,7 +69,7 @@ impl Terminal {
     /// Runs a command at the prompt and returns what it printed, without carriage returns.
     ///
     /// # Panics
-    /// When it does not come back to an end within half a minute.
+    /// If it does not end within half a minute.
     #[track_caller]
     pub fn at_prompt(&mut self, command: &str) -> String {
         // The terminal echoes what is typed: in the echo the marks are still in two parts.

@@ -8,8 +8,8 @@ use super::{COMMAND_LIMIT, Guest};
 use crate::pseudo_terminal::PseudoTerminal;
 
 impl Guest {
-    /// A command of this user's, in their home, with nothing in its environment but where that is,
-    /// a path, and these variables; at a terminal of so many columns.
+    /// Runs a command of this user in the home, at a terminal with this many columns. Its
+    /// environment is the home, a path, and these variables.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -26,8 +26,8 @@ impl Guest {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    /// The same with a pipe as input, and one pipe for output and errors in their order. Also
-    /// returns the exit code, or none after a signal.
+    /// As above, with a pipe as input, and one pipe for output and errors in their order. Also
+    /// returns the exit code, or `None` after a signal.
     ///
     /// # Panics
     /// When it cannot be started.

@@ -1,4 +1,4 @@
-//! A guest whose users have a store: a real OpenBao on the guest's loopback.
+//! A guest whose users have a store: a real OpenBao on the loopback of the guest.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl VaultGuest {
         host
     }
 
-    /// Points the product at this address.
+    /// Points the product at this URL.
     #[track_caller]
     pub fn configure_address(&self, address: &str, login_refresh_after: &str) {
         self.guest.configure(&format!(
@@ -47,7 +47,7 @@ impl VaultGuest {
     }
 }
 
-/// Returns the fields of a document with this login, beside those of another tool.
+/// Returns the fields of a document with this login and those of another tool.
 ///
 /// # Panics
 /// If it is not a login.

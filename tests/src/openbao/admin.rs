@@ -44,7 +44,7 @@ impl Admin {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("curl: {error}; run `make test-deps`"));
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         let text = body.map(Value::to_string).unwrap_or_default();
-        // Without a body curl does not read, and may be gone.
+        // Without a body curl does not read, and may have ended.
         let _ = stdin.write_all(text.as_bytes());
         drop(stdin);
         let output = child.wait_with_output().expect("waiting for curl");

@@ -18,14 +18,14 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Whether the server has to write to its storage for it.
+    /// Returns true if the server must write to its storage for it.
     pub fn is_write(&self) -> bool {
         !matches!(self.operation.as_str(), "read" | "list" | "help" | "header")
     }
 }
 
-/// Writes the configuration of the log into the server's folder; returns the argument that names it. (Not in JSON: the
-/// server does not find its way in an audit device written so.)
+/// Writes the configuration of the log into the directory of the server, and returns the argument
+/// that names it. (Not in JSON: the server does not read an audit device from it.)
 pub(super) fn configure(folder: &Path) -> String {
     let (file, log) = (folder.join("audit.hcl"), folder.join(FILE));
     let text =
@@ -34,7 +34,7 @@ pub(super) fn configure(folder: &Path) -> String {
     format!("-config={}", file.display())
 }
 
-/// All requests in the log, in their order.
+/// Returns all requests in the log, in their order.
 pub(super) fn read(log: &Path) -> Vec<AuditEntry> {
     let text = fs::read_to_string(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
     let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));

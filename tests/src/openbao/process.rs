@@ -1,5 +1,5 @@
-//! One `bao server` process: on loopback ports that were free, ready before anybody uses it, gone
-//! with its owner, and with its log shown when a test fails.
+//! One `bao server` process on free loopback ports. It is ready when the constructor returns, ends
+//! with its owner, and its log is printed when a test fails.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,7 @@ use super::binary;
 /// How long a server may take from its start to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A command in front of every process of the bed, such as `nsenter -t PID -n --` to run in a
+/// A command in front of every process of the fixture, such as `nsenter -t PID -n --` to run in a
 /// guest's network.
 #[derive(Clone, Debug, Default)]
 pub struct Prefix(pub Vec<String>);
@@ -96,8 +96,8 @@ impl Drop for Process {
     }
 }
 
-/// A port P such that P and P + 1 are free: `bao` listens on both. Below the range that the kernel
-/// gives to clients, never the same twice in one process, and seldom the same in two.
+/// Returns a port P such that P and P + 1 are free: `bao` listens on both. It is below the range
+/// that the kernel gives to clients, never repeats in one process, and rarely in two.
 pub(super) fn free_ports() -> u16 {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
     let seed = std::process::id().wrapping_mul(7919);

@@ -78,18 +78,18 @@ impl Raft {
         }
     }
 
-    /// The admin of the node that is active now.
+    /// Returns a client of the active node.
     pub fn active(&self) -> &Admin {
         &self.nodes[self.active_index()].admin
     }
 
-    /// The admin of a node that is a standby now.
+    /// Returns a client of a standby node.
     pub fn standby(&self) -> &Admin {
         let active = self.active_index();
         &self.nodes[(active + 1) % 3].admin
     }
 
-    /// A new user with this policy and a token, who talks to a standby.
+    /// Creates a user with this policy and a token, whose requests go to a standby.
     pub fn user_at_standby(&self, user: &str, policy: Policy) -> VaultUser {
         let vault_user = VaultUser::provision(self.standby(), user, policy);
         // The policy and the token have to arrive at the standby first.

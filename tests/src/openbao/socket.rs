@@ -1,5 +1,6 @@
-//! A second door to the server, a socket in its folder: no TLS, no network namespace in between, no process to start. For
-//! scenarios that look at the document more than a thousand times.
+//! Accesses the server by a socket in its directory: without TLS, without another network
+//! namespace, and without a process. For scenarios that read the document more than a thousand
+//! times.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -43,7 +44,8 @@ impl Socket {
     }
 }
 
-/// Writes the configuration of the socket into the server's folder; returns the argument that names it.
+/// Writes the configuration of the socket into the directory of the server, and returns the
+/// argument that names it.
 pub(super) fn configure(folder: &Path) -> String {
     let file = folder.join("socket.hcl");
     let text = format!("listener \"unix\" {{ address = {:?} }}\n", socket_path(folder).display().to_string());

@@ -16,12 +16,12 @@ use crate::{now_ms, write_private};
 pub enum Policy {
     /// `packaging/vault/user-policy.hcl`: the server merges.
     Patch,
-    /// `packaging/vault/user-policy-update.hcl`: the whole document may be replaced.
+    /// `packaging/vault/user-policy-update.hcl`: the complete document may be replaced.
     Update,
 }
 
 impl Policy {
-    /// The packaged policy, for this user.
+    /// Returns the packaged policy for this user.
     pub fn text(self, user: &str) -> String {
         let template = match self {
             Self::Patch => include_str!("../../../packaging/vault/user-policy.hcl"),
@@ -52,7 +52,7 @@ impl VaultUser {
         &self.admin
     }
 
-    /// The account's name.
+    /// Returns the name of the account.
     pub fn user(&self) -> &str {
         &self.user
     }
@@ -79,8 +79,8 @@ impl VaultUser {
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
-    /// Mints another one as provisioners did for the former script: without the role, and without
-    /// naming anybody in it.
+    /// Mints another token as provisioners did for the legacy script: without the role, and without
+    /// the name of a user in it.
     pub fn mint_for_legacy_script(&self) -> String {
         let body = json!({
             "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
@@ -96,24 +96,24 @@ impl VaultUser {
         write_private(&self.token_file(), token);
     }
 
-    /// The token in the user's token file.
+    /// Returns the token in the user's token file.
     pub fn token(&self) -> String {
         fs::read_to_string(self.token_file()).expect("reading the token file").trim_end().to_owned()
     }
 
-    /// Where the token lies.
+    /// Returns the path of the token file.
     pub fn token_file(&self) -> PathBuf {
         self.folder.path().join("vault-token")
     }
 
-    /// The settings of a run that remembers nothing.
+    /// Returns the settings of a run without cached state.
     pub fn config(&self) -> VaultConfig {
         let address = ServerUrl::parse(&self.admin.address).expect("the bed's address");
         let config = VaultConfig::for_user(address, &self.user, self.token_file(), now_ms());
         VaultConfig { ca_cert: self.admin.ca_cert.clone(), ..config.expect("the bed's user name") }
     }
 
-    /// The store of a run that remembers nothing.
+    /// Returns the store of a run without cached state.
     pub fn store(&self) -> VaultStore {
         VaultStore::new(self.config())
     }
@@ -123,17 +123,17 @@ impl VaultUser {
         Admin { token: self.token(), ..self.admin.clone() }
     }
 
-    /// Replaces the whole document, as an admin can.
+    /// Replaces the document, as an administrator can.
     pub fn put_document(&self, fields: &Value) {
         self.admin.send_ok("PUT", &self.path("data"), &json!({ "data": fields }));
     }
 
-    /// The document as an admin reads it.
+    /// Returns the document as an administrator reads it.
     pub fn document(&self) -> Reply {
         self.admin.ask("GET", &self.path("data"), None)
     }
 
-    /// The fields of the newest version as an admin reads them; null when there are none.
+    /// Returns the fields of the newest version as an administrator reads them, or null.
     pub fn fields(&self) -> Value {
         self.document().body["data"]["data"].clone()
     }
@@ -148,13 +148,13 @@ impl VaultUser {
         self.admin.send_ok("PUT", &self.path("destroy"), &json!({ "versions": [version] }));
     }
 
-    /// The path of the document's `data`, `metadata`, `destroy`, …
+    /// Returns the path of the document's `data`, `metadata`, `destroy`, …
     pub fn path(&self, part: &str) -> String {
         format!("secret/{part}/workstation/claude-users/{}", self.user)
     }
 }
 
-/// The role through which scoped tokens are minted.
+/// Creates the role that mints scoped tokens.
 pub(super) fn create_role(admin: &Admin) {
     let role = include_str!("../../../packaging/vault/token-role.json");
     let role = serde_json::from_str(role).expect("the packaged role is JSON");

@@ -1,4 +1,4 @@
-//! The system log of a bed: a socket that stands at `/dev/log` there.
+//! The system log of a fixture: a socket at `/dev/log`.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;

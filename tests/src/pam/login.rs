@@ -24,63 +24,64 @@ pub struct Login<'a> {
 }
 
 impl Login<'_> {
-    /// Through this service instead of sshd.
+    /// Selects another service than sshd.
     #[must_use]
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
         self
     }
 
-    /// As this user instead of alice; any bytes but NUL.
+    /// Selects another user than alice; any bytes except NUL.
     #[must_use]
     pub fn user(mut self, user: impl AsRef<[u8]>) -> Self {
         self.user = Some(user.as_ref().to_vec());
         self
     }
 
-    /// With no user set.
+    /// Sets no user.
     #[must_use]
     pub fn without_user(mut self) -> Self {
         self.user = None;
         self
     }
 
-    /// With this program, whatever it is.
+    /// Selects the helper.
     #[must_use]
     pub fn helper(mut self, path: &Path) -> Self {
         self.helper = Some(path.to_owned());
         self
     }
 
-    /// With one more argument on the module's line.
+    /// Adds an argument to the line of the module.
     #[must_use]
     pub fn argument(mut self, argument: impl AsRef<[u8]>) -> Self {
         self.arguments.push(argument.as_ref().to_vec());
         self
     }
 
-    /// With this PAM stack instead of one `session required` line; `MODULE` stands for the module and its arguments.
+    /// Sets the PAM stack instead of one `session required` line; `MODULE` stands for the module
+    /// and its arguments.
     #[must_use]
     pub fn stack(mut self, stack: &str) -> Self {
         self.stack = Some(stack.into());
         self
     }
 
-    /// With the host in this state (`tests/src/bin/pam-host/modes.rs`).
+    /// Sets the state of the host (`tests/src/bin/pam-host/modes.rs`).
     #[must_use]
     pub fn host(mut self, mode: &str) -> Self {
         self.modes.push(mode.into());
         self
     }
 
-    /// With these calls instead of `open` and `close`.
+    /// Sets the calls instead of `open` and `close`.
     #[must_use]
     pub fn calls(mut self, calls: &[&str]) -> Self {
         self.calls = calls.iter().map(|&call| call.to_owned()).collect();
         self
     }
 
-    /// With `PAM_SILENT`.
+    /// Sets `PAM_SILENT`.
     #[must_use]
     pub fn silent(mut self) -> Self {
         self.silent = true;
@@ -120,7 +121,7 @@ impl Login<'_> {
         Report::new(output, fs::read(report).unwrap_or_default(), lines)
     }
 
-    /// The arguments on the module's line.
+    /// Returns the arguments on the line of the module.
     fn line(&self) -> Vec<Vec<u8>> {
         let helper = self.helper.as_ref().map(|path| [b"helper=", path.as_os_str().as_bytes()].concat());
         helper.into_iter().chain(self.arguments.iter().cloned()).collect()

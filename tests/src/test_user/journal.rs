@@ -42,7 +42,7 @@ impl Journal {
         sent.expect("the log listens");
     }
 
-    /// Everything written before the marker.
+    /// Returns everything written before the marker.
     pub(super) fn until_marker(&self) -> String {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::TestUser;
 
-/// Files by their paths: the inode, and what each holds.
+/// Files by their paths: the inode, and the content.
 pub type Files = BTreeMap<String, (u64, Vec<u8>)>;
 
 impl TestUser {
-    /// Every file of the home. Locks are left out: they are empty files that stay.
+    /// Returns every file of the home except locks, which are empty files that stay.
     ///
     /// # Panics
     /// When the home cannot be read.
@@ -22,10 +22,10 @@ impl TestUser {
         found
     }
 
-    /// The scratch directories that are left where the client was run, by their names.
+    /// Returns the names of the scratch directories that are left where the client ran.
     ///
     /// # Panics
-    /// When the folder of temporary files cannot be read.
+    /// If the directory of temporary files cannot be read.
     pub fn remaining_scratch_directories(&self) -> Vec<String> {
         fs::read_dir(self.folder().join("tmp"))
             .expect("a folder")

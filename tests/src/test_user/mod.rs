@@ -29,7 +29,7 @@ use crate::openbao::{Bao, Policy, VaultUser};
 use crate::pseudo_terminal::PseudoTerminal;
 use crate::tls_authority::TlsAuthority;
 
-/// Their login name.
+/// The login name.
 pub const NAME: &str = "alice";
 
 /// The user's user id and group id, above those of Debian's accounts and below those of systemd.
@@ -56,8 +56,8 @@ pub struct TestUser {
 }
 
 impl TestUser {
-    /// Gives them a home with nothing in it but empty directories, our programs, and a
-    /// configuration that verifies nothing.
+    /// Creates a user with a home of empty directories, the programs of the product, and a
+    /// configuration that disables verification.
     ///
     /// # Panics
     /// Without root or a release build, or when a step of the kernel's fails.
@@ -68,8 +68,9 @@ impl TestUser {
         test_user
     }
 
-    /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's
-    /// default configuration but for where that client is and that it believes the stand-in.
+    /// As above, with the real `claude`, the simulated Anthropic servers, and the default
+    /// configuration of the product except for the path of that client and the trust in the
+    /// simulation.
     ///
     /// # Panics
     /// As [`TestUser::settle`], and without the client.
@@ -77,7 +78,7 @@ impl TestUser {
         Self::create_with_claude_version(NEWEST)
     }
 
-    /// The same with the client of another version.
+    /// As above, with the client of another version.
     ///
     /// # Panics
     /// As [`TestUser::create_with_claude`].
@@ -105,24 +106,24 @@ impl TestUser {
         Self { anthropic: None, namespaces, journal, folder }
     }
 
-    /// The stand-in for Anthropic's servers.
+    /// Returns the simulated Anthropic servers.
     ///
     /// # Panics
-    /// When they were settled without it.
+    /// If the user was created without it.
     pub fn anthropic(&self) -> &FakeAnthropic {
         self.anthropic.as_ref().expect("settled with claude")
     }
 
-    /// Signs in, for eight hours, beside the keys of others; returns what lies in the file.
+    /// Signs in for eight hours, and keeps the keys of other programs. Returns the content of the
+    /// file.
     pub fn sign_in(&self) -> String {
         self.sign_in_as(NAME, 8)
     }
 
-    /// The same with tokens of this name, of which the client believes that they end in so many
-    /// hours.
+    /// As above, with tokens of this name whose `expiresAt` is this many hours from now.
     ///
     /// # Panics
-    /// When they were settled without the stand-in, or the file cannot be written.
+    /// If the user was created without the simulation, or the file cannot be written.
     pub fn sign_in_as(&self, name: &str, hours: i64) -> String {
         let login = self.anthropic().sign_in(name, Duration::from_secs(8 * 3600));
         let mut file = parsed(&new_login("somebody"));
@@ -131,12 +132,12 @@ impl TestUser {
         file.to_string()
     }
 
-    /// Their home directory.
+    /// Returns the home directory.
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// A path below their home.
+    /// Returns a path below the home.
     pub fn path(&self, below_home: &str) -> PathBuf {
         self.home().join(below_home)
     }
@@ -155,12 +156,13 @@ impl TestUser {
         fs::write(self.folder.path().join("etc/claude-auth-sync/config.toml"), toml).expect("written");
     }
 
-    /// Starts a server with TLS in their network.
+    /// Starts a server with TLS in the network of the user.
     pub fn bao(&self) -> Bao {
         Bao::tls_behind(&self.namespaces.network_prefix())
     }
 
-    /// Makes this server their store: a policy, a token in their file, and the configuration.
+    /// Makes this server the store of the user: a policy, a token in the user's file, and the
+    /// configuration.
     ///
     /// # Panics
     /// When the server refuses, or a file cannot be written.
@@ -185,7 +187,7 @@ impl TestUser {
         (vault_user, relay)
     }
 
-    /// Points the product at this address.
+    /// Points the product at this URL.
     ///
     /// # Panics
     /// When the configuration cannot be written.
@@ -196,7 +198,7 @@ impl TestUser {
         fs::write(self.folder.path().join("etc/claude-auth-sync/conf.d/store.toml"), text).expect("written");
     }
 
-    /// Replaces a file of theirs, mode 0600.
+    /// Replaces a file of the user, mode 0600.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -217,13 +219,13 @@ impl TestUser {
         }
     }
 
-    /// Removes a file of theirs, if there is one.
+    /// Removes a file of the user, if it exists.
     pub fn remove(&self, below_home: &str) {
         // The file may not exist.
         let _ = fs::remove_file(self.path(below_home));
     }
 
-    /// `cas-sync run`, by them.
+    /// Runs `cas-sync run` as the user.
     pub fn sync(&self) -> Output {
         self.output(self.command(&self.program("cas-sync"), &["run"]))
     }
@@ -233,7 +235,7 @@ impl TestUser {
         self.folder.path().join("bin").join(name)
     }
 
-    /// A command of theirs, with nothing in its environment but a path.
+    /// Returns a command of the user, with only a path in its environment.
     pub fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = self.command_of_root(program, arguments);
         // With a new user id the standard library drops the supplementary groups too.
@@ -241,7 +243,7 @@ impl TestUser {
         command
     }
 
-    /// The same by root.
+    /// Returns a command of root.
     pub fn command_of_root(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5", COMMAND_TIMEOUT_SECONDS]).arg(program).args(arguments);
@@ -263,7 +265,7 @@ impl TestUser {
         output
     }
 
-    /// The same with these bytes on its standard input.
+    /// As above, with these bytes on its standard input.
     ///
     /// # Panics
     /// As [`TestUser::output`].
@@ -279,7 +281,7 @@ impl TestUser {
         output
     }
 
-    /// One of our programs, started by them at a terminal of so many columns.
+    /// Starts a program of the product as the user, at a terminal of this many columns.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -293,13 +295,13 @@ impl TestUser {
         PseudoTerminal::start(&command, columns, spawn).unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    /// Everything that was written to the journal so far.
+    /// Returns everything that was written to the journal so far.
     pub fn journal(&self) -> String {
         self.namespaces.run(Journal::send_marker);
         self.journal.until_marker()
     }
 
-    /// Listens for their requests, in the place of PID 1.
+    /// Listens for the requests of the user, in place of PID 1.
     ///
     /// # Panics
     /// When the socket cannot be made.
@@ -319,12 +321,12 @@ impl TestUser {
         self.namespaces.run(|| TcpListener::bind("127.0.0.1:0")).expect("a free port")
     }
 
-    /// Runs `job` in their world; it starts things and does not wait.
+    /// Runs `job` in the namespaces of the user. It starts processes and does not wait.
     pub fn inside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         self.namespaces.run(job)
     }
 
-    /// Replaces the whole home by a copy of `template`, owners, modes and times included.
+    /// Replaces the home by a copy of `template`, with owners, modes and times.
     ///
     /// # Panics
     /// When it cannot be copied.
@@ -345,7 +347,7 @@ impl TestUser {
     }
 }
 
-/// A folder with all the files of a world, and where they are seen in it.
+/// Creates a directory with all files of the namespaces. Returns it and the mounts.
 fn create_root_directory() -> (TempDir, Vec<Mount>) {
     // Not in /tmp, which is another one inside.
     let folder =
@@ -360,7 +362,7 @@ fn create_root_directory() -> (TempDir, Vec<Mount>) {
     (folder, vec![etc, tmp, run, var_lib, Mount::Devices])
 }
 
-/// Gives a file of the test's own to the resident, readable by them alone.
+/// Gives a file of the test to the user, with mode 0600.
 ///
 /// # Panics
 /// When that fails.

@@ -1,4 +1,4 @@
-//! The files of a resident's world. The resident is enrolled.
+//! The files of a user's namespaces. The user is enrolled.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -56,7 +56,7 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a file of the resident's.
+/// Replaces a file of the user's.
 pub(super) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let new_login = path.with_extension("put");
     fs::write(&new_login, content)?;

@@ -24,7 +24,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Of this process; zero where it has ended.
+    /// Reads the counters of this process; zero if it has ended.
     pub(super) fn read(pid: u32) -> Self {
         let process = Path::new("/proc").join(pid.to_string());
         let whole = fs::read_to_string(process.join("status")).unwrap_or_default();

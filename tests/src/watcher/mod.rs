@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// The unit file of the service.
 const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
 
-/// Between two looks at what is waited for.
+/// The interval between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A watcher that runs. It ends with this value.
@@ -32,7 +32,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Starts a watcher for the resident and waits until it watches their `.claude`.
+    /// Starts a watcher for the user and waits until it watches `.claude`.
     ///
     /// # Panics
     /// When it does not start, or does not watch within a minute.
@@ -42,7 +42,7 @@ impl Watcher {
         watcher
     }
 
-    /// The same with the priority that the unit gives it, which is what it has on a workstation.
+    /// As above, with the priority of the unit, which it has on a workstation.
     ///
     /// # Panics
     /// As [`Self::start`].
@@ -53,8 +53,8 @@ impl Watcher {
         watcher
     }
 
-    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it,
-    /// so that what a test shows does not depend on how busy the machine is.
+    /// Starts a watcher without waiting. It shares a processor with every [`Writer`] and has the
+    /// higher priority, so that the result does not depend on the load of the machine.
     ///
     /// # Panics
     /// When it does not start.
@@ -75,7 +75,7 @@ impl Watcher {
         Self { child }
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&self) -> Process {
         Process::from_pid(self.child.id())
     }
@@ -109,16 +109,16 @@ impl Drop for Watcher {
     }
 }
 
-/// The first processor that this process may use.
+/// Returns the first processor that this process may use.
 fn shared_processor() -> usize {
     let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells");
     (0..CpuSet::count()).find(|processor| allowed.is_set(*processor).unwrap_or_default()).unwrap_or_default()
 }
 
-/// Waits until the resident's login file satisfies `condition`.
+/// Waits until the user's login file satisfies `condition`.
 ///
 /// # Panics
-/// When that takes longer than a minute: what lies there, and the journal.
+/// If that takes longer than a minute; the message contains the file and the journal.
 #[track_caller]
 pub fn wait_for_login(test_user: &TestUser, condition: impl Fn(&str) -> bool) -> Duration {
     let begun = Instant::now();
@@ -140,7 +140,7 @@ fn text(test_user: &TestUser, below_home: &str) -> String {
     String::from_utf8(test_user.read(below_home).unwrap_or_default()).unwrap_or_default()
 }
 
-/// The names of the generations in a text ([`crate::claude_login::healthy`]).
+/// Returns the names of the generations in a text ([`crate::claude_login::valid_login`]).
 fn generations(text: &str) -> Vec<&str> {
     let parts = text.split("-refresh-of-").skip(1);
     parts.map(|part| part.split(['"', '\\']).next().unwrap_or_default()).collect()

@@ -15,7 +15,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// The one with this number.
+    /// Returns the process with this id.
     pub fn from_pid(pid: u32) -> Self {
         Self { pid }
     }
@@ -31,11 +31,11 @@ impl Process {
             self.descriptors().iter().any(|(_, information)| information.contains(&wanted))
         };
         eventually(&format!("a watch on {}", directory.display()), watches);
-        // It looks once when it begins; what is counted is what comes after that.
+        // The watcher scans once at its start; the test counts what follows.
         self.wait_until_idle();
     }
 
-    /// Waits until none of its threads has anything to do.
+    /// Waits until all of its threads are idle.
     ///
     /// # Panics
     /// When that takes longer than a minute.
@@ -50,12 +50,12 @@ impl Process {
         });
     }
 
-    /// What the kernel has counted so far.
+    /// Returns the counters of the kernel so far.
     pub fn account(&self) -> Account {
         Account::read(self.pid)
     }
 
-    /// Its open files: the path, and what the kernel says of it.
+    /// Returns its open files: the path, and the information of the kernel.
     pub fn descriptors(&self) -> Vec<(String, String)> {
         let process = self.directory();
         let entries = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();

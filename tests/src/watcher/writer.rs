@@ -17,29 +17,30 @@ use crate::test_user::{LOGIN, TestUser, UID};
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMethod {
-    /// A temporary file beside it, synced, and renamed over it (`docs/design/claude-code.md`).
+    /// A temporary file in the same directory, synced, and renamed over it
+    /// (`docs/design/claude-code.md`).
     Rename,
-    /// Truncated and written where it lies.
+    /// Truncated and written in place.
     InPlace,
 }
 
 /// One thing that is done.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// The whole file is written.
+    /// Writes the complete file.
     Write(WriteMethod, String),
     /// Nothing is done for so long.
     Wait(Duration),
 }
 
-/// Acts as the resident, in a thread of its own: the kernel takes what it writes for theirs.
+/// Writes as the user, in its own thread, so that the user owns the files.
 pub struct Writer {
     acts: Sender<Vec<Act>>,
     done: Receiver<io::Result<Instant>>,
 }
 
 impl Writer {
-    /// A writer of the resident's login file.
+    /// Returns a writer of the user's login file.
     pub fn new(test_user: &TestUser) -> Self {
         let file = test_user.path(LOGIN);
         let (acts, inbox) = channel::<Vec<Act>>();
@@ -67,7 +68,7 @@ impl Writer {
         self.done.recv().expect("the thread lives").expect("all of it can be written")
     }
 
-    /// Writes the whole file once.
+    /// Writes the complete file once.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -77,7 +78,7 @@ impl Writer {
     }
 }
 
-/// The watcher goes before this thread wherever both want to run.
+/// Pins this thread to the shared processor, where the watcher has a higher priority.
 fn share_processor() {
     let mut one = CpuSet::new();
     let pinned = one.set(shared_processor()).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));

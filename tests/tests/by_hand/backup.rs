@@ -101,7 +101,7 @@ fn backup_that_is_refused_names_cause_and_remedy() {
     by_hand(&test_user, "backup").expect(78, &["store not configured"]);
 }
 
-/// A script that wants only what works to be kept.
+/// For a script that keeps only a working login.
 #[test]
 fn backup_with_verify_verifies_first() {
     let (test_user, file) = signed_in(20);

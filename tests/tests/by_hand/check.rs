@@ -1,4 +1,4 @@
-//! `cas-sync check`: whether the credential lasts, without asking anybody.
+//! `cas-sync check`: reports whether the credential stays valid, without a request.
 
 use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::openbao::Policy;
@@ -67,7 +67,7 @@ fn check_json_has_the_documented_members() {
     assert_eq!(report, expected);
 }
 
-/// The document says until when the token lasts; a sync has read it, and from then on no server is asked.
+/// The document has the expiry of the token. After a sync has read it, no server is needed.
 #[test]
 fn setup_token_expiry_uses_the_last_known_dates() {
     let test_user = TestUser::create();

@@ -1,5 +1,5 @@
 //! The commands for users and scripts, with real files, the real client and a real server: their
-//! output, their exit status, and what they leave unchanged.
+//! output, their exit status, and what they do not change.
 
 mod backup;
 mod check;
@@ -25,7 +25,7 @@ struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// This exit status, and these words on the standard output; else everything that was said.
+    /// Checks the exit status and the words on the standard output. A failure prints all output.
     #[track_caller]
     fn expect(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
@@ -45,7 +45,7 @@ impl CommandOutput {
     }
 }
 
-/// A command of theirs: `cas-sync` with these words.
+/// Runs `cas-sync` with these words as the user.
 fn by_hand(test_user: &TestUser, words: &str) -> CommandOutput {
     let arguments: Vec<_> = words.split_whitespace().collect();
     let ended = test_user.output(test_user.command(&test_user.program("cas-sync"), &arguments));
@@ -53,7 +53,7 @@ fn by_hand(test_user: &TestUser, words: &str) -> CommandOutput {
     CommandOutput { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
 }
 
-/// Every file of the home, and what it holds.
+/// Returns every file of the home with its content.
 fn home(test_user: &TestUser) -> BTreeMap<PathBuf, Vec<u8>> {
     fn walk(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(folder).expect("a directory") {
@@ -70,18 +70,18 @@ fn home(test_user: &TestUser) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// A file of the state directory, as JSON.
+/// Returns a file of the state directory, as JSON.
 fn state(test_user: &TestUser, name: &str) -> Value {
     let content = test_user.read(&format!("{STATE}/{name}")).unwrap_or_else(|| panic!("there is no {name}"));
     serde_json::from_slice(&content).expect("JSON")
 }
 
-/// What lies in the login file.
+/// Returns the text of the login file.
 fn login(test_user: &TestUser) -> Value {
     parsed(&String::from_utf8(test_user.read(LOGIN).expect("a file")).expect("UTF-8"))
 }
 
-/// The name of the generation in a login file.
+/// Returns the name of the generation in a login file.
 fn generation(file: &str) -> String {
     let token = parsed(file)["claudeAiOauth"]["refreshToken"].as_str().expect("a token").to_owned();
     RefreshTokenId::from_bytes(&token).to_string()
@@ -101,7 +101,7 @@ fn access_token(file: &str) -> String {
     parsed(file)["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
 }
 
-/// How often a refresh was asked for.
+/// Returns the number of refresh requests.
 fn refreshes(test_user: &TestUser) -> usize {
     test_user.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }

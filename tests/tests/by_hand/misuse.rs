@@ -1,5 +1,5 @@
-//! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
-//! the documented exit status, and nothing is written.
+//! Usage errors and missing prerequisites: one line with a remedy, the documented exit status, and
+//! no file is changed.
 
 use cas_tests::claude_login::new_login;
 

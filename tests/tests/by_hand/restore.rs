@@ -153,7 +153,7 @@ fn superseded_backup_is_never_restored() {
     assert_eq!(login(&test_user), parsed(&second));
 }
 
-/// A backup whose access token has expired may be consumed: it is tried once.
+/// A backup whose access token has expired may be consumed, so it is tried once.
 #[test]
 fn backup_with_an_expired_token_is_restored_once() {
     let test_user = TestUser::create();
@@ -186,7 +186,7 @@ fn rejected_restore_is_rolled_back_and_not_repeated() {
     assert_eq!(refreshes(&test_user), 0);
 }
 
-/// A login that looks whole and is dead: a later copy takes its place.
+/// A login that looks valid and is rejected is replaced by a later backup.
 #[test]
 fn rejected_login_is_replaced_by_a_later_backup() {
     let (test_user, older) = signed_in(20);

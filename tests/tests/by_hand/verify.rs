@@ -13,7 +13,7 @@ use super::*;
 
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
-/// All of a home but what a verification is there to write.
+/// Returns the files of a home except those that a verification writes.
 fn without_ledger(test_user: &TestUser) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = home(test_user);
     files.retain(|path, _| {
@@ -69,7 +69,8 @@ fn rejected_login_is_reported_and_not_changed() {
     by_hand(&test_user, "check").expect(79, &["rejected by the Anthropic API"]);
 }
 
-/// Root learns of it as of what a sync has found: a connection to the socket of requests starts the service that publishes.
+/// Root publishes the result as that of a sync: a connection to the request socket starts the
+/// service that publishes.
 #[test]
 fn command_result_is_marked_for_publication() {
     let (test_user, file) = signed_in(20);

@@ -1,4 +1,5 @@
-//! What the client reports of each answer of the API: the verdict of a probe stands on these members.
+//! The report of the client for each answer of the API. The result of a probe depends on these
+//! members.
 
 use cas_tests::anthropic::MessageAnswer::{self, *};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! `docs/design/claude-code.md` names a test for every fact, and no test here shows a fact that it does not list. (Those of the
-//! sync's verdicts and of sign-ins show more than facts about the client.)
+//! `docs/design/claude-code.md` names a test for every fact, and every test of a fact is listed
+//! there. (The tests of verifications and sign-ins cover more than facts about the client.)
 
 use std::collections::BTreeSet;
 

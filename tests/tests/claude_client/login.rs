@@ -178,7 +178,7 @@ fn auth_status_reports_a_rejected_token_as_logged_in() {
     );
 }
 
-/// The token endpoint answers only after the client has left: what a fast answer would change is left to no race.
+/// The token endpoint answers only after the client has ended, so that no race decides the result.
 #[test]
 fn auth_status_reports_an_unanswered_refresh_as_logged_in() {
     let fixture = fixture();

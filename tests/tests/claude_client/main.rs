@@ -1,5 +1,5 @@
-//! Facts about the real client on which this project's design rests: `docs/design/claude-code.md`
-//! lists them, each with the name of its test here.
+//! Facts about the real client on which the design of this project depends:
+//! `docs/design/claude-code.md` lists them, each with the name of its test here.
 
 mod answers;
 mod documentation;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What the client says when it knows that a login is dead.
+/// The output of the client when it knows that a login is rejected.
 const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 const NOT_LOGGED_IN: &str = "Not logged in";
 
@@ -26,7 +26,7 @@ fn fixture() -> ClaudeFixture {
     ClaudeFixture::start().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
+/// Signs `user` in with an `expiresAt` in the past, so that the client refreshes first.
 fn sign_in_with_expired_token(user: &ClaudeUser<'_>, fixture: &ClaudeFixture) -> Login {
     let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     user.write_credentials(&document(&login, -1)).expect("the login is written");
@@ -58,7 +58,7 @@ fn refreshes(fixture: &ClaudeFixture) -> usize {
     fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
-/// Whether inference was asked for with this token.
+/// Returns true if inference was requested with this token.
 fn asked_with(token: &str) -> impl Fn(&LoggedRequest) -> bool {
     let token = fingerprint(token);
     move |request| request.is_message() && request.token.as_ref() == Some(&token)

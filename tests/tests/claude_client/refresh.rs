@@ -217,7 +217,7 @@ fn client_fills_the_disk_with_a_copy_of_its_state() {
     }
 }
 
-/// The server gives out a new pair, and the old one stays in the file.
+/// Returns true if the server issues a new pair and the old one stays in the file.
 fn is_refreshed_without_success(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>, login: &Login) {
     let output = run(alice);
     assert!(!output.answered() && refreshes(fixture) > 0, "{output:?}");

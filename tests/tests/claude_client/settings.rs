@@ -1,4 +1,4 @@
-//! Settings that an organisation serves to every client of its members.
+//! Settings that an organization serves to every client of its members.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use super::*;
 
 const KEY: &str = "sk-somebody-elses-key";
 
-/// A bed with a client of this version, and an organisation that serves these settings.
+/// Returns a fixture with a client of this version, and an organization that serves these settings.
 fn fixture_under(version: &str, settings: Value) -> ClaudeFixture {
     let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
     fixture.anthropic().answer_messages(KEY, Some(Ok));
@@ -23,7 +23,7 @@ fn another_credential() -> Value {
     json!({"env": {"ANTHROPIC_AUTH_TOKEN": KEY}})
 }
 
-/// What the client has kept in the home.
+/// Returns the settings that the client has cached in the home.
 fn kept(user: &ClaudeUser<'_>) -> Option<Value> {
     let text = fs::read_to_string(user.home().join(".claude/remote-settings.json")).ok()?;
     Some(serde_json::from_str(&text).expect("JSON"))

@@ -31,7 +31,7 @@ fn clients<'fixture>(user: &ClaudeUser<'fixture>) -> Vec<(Invocation<'fixture>, 
     [(user.claude(), "newest"), (user.older_claude(), "older")].map(with_directory).into()
 }
 
-/// Waits until it has said where to sign in, in a line of its own.
+/// Waits until the output has the sign-in URL, in a line of its own.
 #[track_caller]
 fn address_of(started: &BackgroundRun) -> String {
     let deadline = Deadline::after(LIMIT);
@@ -52,7 +52,7 @@ fn state_in(address: &str) -> &str {
     state.unwrap_or_else(|| panic!("no state: {address}"))
 }
 
-/// Signs in; what it said.
+/// Signs in and returns the output.
 fn signed_in(fixture: &ClaudeFixture, client: &Invocation<'_>) -> String {
     fixture.anthropic().show_code(CODE, Account::personal());
     let mut started = client.start_with_input().expect("started");

@@ -10,7 +10,7 @@ use cas_tests::credential_corpus::{Case, Values};
 
 use super::recording::NEWEST;
 
-/// Far more than any of these runs takes, so that a slow machine is no failure.
+/// Far more than any of these runs takes, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many clients run at once.
 const WORKERS: usize = 2;
@@ -30,7 +30,7 @@ pub(crate) const REFRESHES_ANOTHER_TOKEN: &str = "refreshes with another token";
 /// It sends something else as the access token.
 pub(crate) const USES_ANOTHER_TOKEN: &str = "uses another token";
 
-/// The answer of the client of `version` to each case, in the order of the cases.
+/// Returns the answer of the client of `version` to each case, in the order of the cases.
 pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     let next = Mutex::new(0..cases.len());
     let found = Mutex::new(vec![String::new(); cases.len()]);
@@ -77,7 +77,7 @@ fn without_request(text: &str, stderr: &str) -> String {
     if text.contains("OAuth session expired") {
         return SESSION_EXPIRED.to_owned();
     }
-    // The older client says nothing.
+    // The older client prints nothing.
     if stderr.starts_with("Claude Code could not start") || (text.is_empty() && stderr.is_empty()) {
         return CANNOT_START.to_owned();
     }

@@ -1,4 +1,4 @@
-//! What this project's parser says of a credential file, beside what the clients did with it.
+//! The result of the parser for a credential file, compared with the results of the clients.
 
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::time::timestamp::Timestamp;
@@ -45,7 +45,7 @@ pub(crate) fn compare(case: &Case, answers: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// True if a client authenticates with what is in the file.
+/// Returns true if a client authenticates with the content of the file.
 fn is_use(answer: &str) -> bool {
     ![NOT_LOGGED_IN, SESSION_EXPIRED, CANNOT_START].contains(&answer)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{home, machine, sign_in, store};
 
-/// What no guest can be made to show, and why. `docs/user/doctor.md` says the same.
+/// Findings that no guest can produce, and why. `docs/user/doctor.md` lists the same.
 const NOT_BROKEN: [(&str, &str); 4] = [
     ("document-organization", "it takes a store and a sign-in at once; the unit tests judge it"),
     ("shadow-served", "only an organisation's administrator can take a setting out of what it serves"),
@@ -12,7 +12,7 @@ const NOT_BROKEN: [(&str, &str); 4] = [
     ("clock-unset", "as above"),
 ];
 
-/// Those with a test of their own.
+/// Findings with a test of their own.
 const ALONE: [&str; 5] =
     ["shadow-environment", "shadow-claude-json", "shadow-settings", "shadow-managed", "old-session"];
 

@@ -2,7 +2,7 @@
 
 use cas_tests::guest::{ClaudeGuest, Suite};
 
-/// What an interactive client shows within some seconds, with this `.claude.json`.
+/// Returns what an interactive client shows within some seconds, with this `.claude.json`.
 fn shown(fixture: &ClaudeGuest, own_state: &str) -> String {
     fixture.guest.write("/home/alice/.claude.json", "alice", "600", own_state.as_bytes());
     let mut terminal = fixture.guest.ssh_terminal("alice");

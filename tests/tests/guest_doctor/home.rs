@@ -1,4 +1,4 @@
-//! What lies in a home: the login, modes, locks, start files.
+//! The content of a home: login, modes, locks, start files.
 
 use cas_tests::{
     claude_login,
@@ -23,8 +23,8 @@ pub(crate) const ROWS: [Row; 25] = [
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
-    // No command is printed for it: any folder on the way may be a link to what is root's for a
-    // reason.
+    // No command is printed, because any directory on the path may be a symlink that root has
+    // created for a reason.
     row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
     row("wrong-owner", "chown root: .claude").otherwise("chown alice: .claude"),
     row(
@@ -124,7 +124,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     );
 }
 
-/// Claude Code may be writing the same file: it is changed under its lock, or not at all.
+/// Claude Code may be writing the same file, so it is changed under its lock, or not at all.
 #[test]
 fn client_state_file_is_changed_under_the_client_lock() {
     let guest = fixture();
@@ -137,7 +137,7 @@ fn client_state_file_is_changed_under_the_client_lock() {
     assert!(held.contains("Not fixed") && held.contains(".claude.json.lock"), "{held}");
     assert_eq!(guest.read("/home/alice/.claude.json"), Some(format!("{before}\n").into_bytes()));
     guest.run("rmdir /home/alice/.claude.json.lock").expect_success("it has released it");
-    // Also where root has it done, by a process that has become her.
+    // Also if root runs it: the change is made by a process with the user id of alice.
     run_as(&guest, Who::Root, "cas-sync doctor --fix alice");
     let after = guest.read("/home/alice/.claude.json").expect("there");
     let after = claude_login::parsed(&String::from_utf8(after).expect("text"));
@@ -167,7 +167,7 @@ fn doctor_checks_the_environment_of_the_calling_shell() {
 #[test]
 fn root_accesses_no_home_and_waits_for_none() {
     let guest = fixture();
-    // Whatever she puts where something is looked for, root is neither led there nor kept waiting.
+    // Root neither follows nor waits for anything that alice places where doctor looks.
     let hostile = "cd /home/alice && rm -rf .claude.json .bashrc .config/claude-auth-sync .claude/.credentials.json .claude/settings.json
         runuser -u alice -- sh -c '
             mkfifo .claude.json .bashrc .claude/.credentials.json .claude/settings.json .claude/.oauth_refresh.lock.owner
@@ -179,8 +179,8 @@ fn root_accesses_no_home_and_waits_for_none() {
     let report = claude_login::parsed(&output.text());
     assert_eq!(report["about"][0]["problem"], serde_json::Value::Null, "{report}");
     assert!(!output.text().contains("root:"), "nothing of another's is shown: {output:?}");
-    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said
-    // to root's terminal.
+    // Root runs no program of alice, and none of her text is in a command for root or on root's
+    // terminal.
     let worse = r##"cd /home/alice && rm -rf .config .claude && ln -s /etc .config && runuser -u alice -- sh -c '
             mkdir -p .local/bin; printf "#!/bin/sh\ntouch /tmp/started\necho 2.1.329\n" >.local/bin/claude; chmod 755 .local/bin/claude
             odd=$(printf "x\033]0;y\007\302\233"); mkdir -p "$odd/.oauth_refresh.lock"; ln -s "$odd" .claude

@@ -39,7 +39,7 @@ pub(crate) const ROWS: [Row; 22] = [
         .otherwise("mv /root/module $(cat /root/where)"),
 ];
 
-/// Everything runs, for alice, as on a machine at work.
+/// Returns a guest in which all units run for alice.
 fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &claude_login::new_login("one"));
@@ -74,7 +74,7 @@ fn fix_as_root_repairs_units_and_enrollments() {
         finding(&after, "units-resting").is_none() && finding(&after, "units-disabled").is_none(),
         "{after}"
     );
-    // Alice may not, and says so by the remedy alone.
+    // Alice may not, and the output is only the remedy.
     guest.run("systemctl stop claude-auth-sync@alice.timer").expect_success("stopping it");
     let output = run_as(&guest, Who::Alice, "cas-sync doctor --fix");
     assert_eq!(output.code, Some(1), "{output:?}");
@@ -84,7 +84,7 @@ fn fix_as_root_repairs_units_and_enrollments() {
     );
 }
 
-/// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
+/// The syncs wait for each other, so starting them one after the other never ends.
 #[test]
 fn fix_as_root_runs_the_syncs_of_all_users() {
     let guest = fixture();

@@ -3,7 +3,7 @@
 use cas_tests::guest::{CommandResult, Guest};
 use serde_json::Value;
 
-/// Who asks doctor, and does what it says.
+/// The user who runs doctor and its remedies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Alice,
@@ -31,25 +31,25 @@ pub(crate) struct Row {
     pub(crate) fixed: Fixed,
 }
 
-/// A problem that alice finds and fixes with what doctor prints.
+/// Returns a problem that alice finds and fixes with the printed remedy.
 pub(crate) const fn row(id: &'static str, broken: &'static str) -> Row {
     Row { id, who: Who::Alice, broken, fixed: Fixed::ByRemedy }
 }
 
 impl Row {
-    /// Found and fixed by root.
+    /// Makes root find and fix it.
     pub(crate) const fn as_root(self) -> Self {
         Self { who: Who::Root, ..self }
     }
 
-    /// Fixed by this script.
+    /// Sets the script that fixes it.
     pub(crate) const fn otherwise(self, script: &'static str) -> Self {
         Self { fixed: Fixed::Otherwise(script), ..self }
     }
 }
 
-/// Goes through the rows in their order, in one guest. `environment` is what stands before each
-/// command of the remedies.
+/// Checks the rows in their order, in one guest. `environment` precedes each command of the
+/// remedies.
 #[track_caller]
 pub(crate) fn check_rows(guest: &Guest, rows: &[Row], environment: &str) {
     let failed: Vec<String> =
@@ -71,7 +71,7 @@ fn check_row(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> 
     )
 }
 
-/// What is printed, executed.
+/// Executes the printed remedy.
 pub(crate) fn by_remedy(
     guest: &Guest,
     who: Who,
@@ -123,7 +123,7 @@ pub(crate) fn case(
     }
 }
 
-/// What doctor says, for programs. Its exit status says the same.
+/// Returns the JSON output of doctor. Its exit status must be the same.
 pub(crate) fn diagnosis(guest: &Guest, who: Who) -> Value {
     let output = run_as(guest, who, "cas-sync doctor --json");
     let json: Value = serde_json::from_slice(&output.stdout)
@@ -144,7 +144,7 @@ fn text_report(guest: &Guest, who: Who) -> String {
     text
 }
 
-/// The first finding of this check.
+/// Returns the first finding of this check.
 pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
     let about = diagnosis["about"].as_array().expect("whom it is about");
     about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
@@ -161,7 +161,7 @@ pub(crate) fn run_as(guest: &Guest, who: Who, command: &str) -> CommandResult {
     }
 }
 
-/// A command that begins with `sudo` is for an administrator; alice is not one.
+/// Runs a printed command. One that begins with `sudo` is for an administrator, which alice is not.
 pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> CommandResult {
     match command.strip_prefix("sudo ") {
         // The environment stays as it is here anyway.
@@ -174,7 +174,7 @@ pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -
     }
 }
 
-/// All that was printed.
+/// Returns the exit code and all output.
 pub(crate) fn code_and_output(finished: &CommandResult) -> String {
     format!("{:?} {}{}", finished.code, finished.text(), String::from_utf8_lossy(&finished.stderr))
 }

@@ -38,14 +38,14 @@ fn sessions(host: &VaultGuest, who: Who, arguments: &str) -> (Option<i32>, Value
     (output.code, parsed(&text))
 }
 
-/// How many processes of hers hold what, by the word for it.
+/// Returns the number of processes of alice by the token that they hold.
 fn sessions_with(report: &Value, holds: &str) -> Vec<String> {
     let sessions = report["people"][0]["sessions"].as_array().expect("sessions");
     let names = sessions
         .iter()
         .filter(|found| found["holds"] == holds)
         .map(|found| found["name"].as_str().expect("a name").to_owned());
-    // What starts them inherits nothing, but runuser waits with the environment it was given.
+    // Their parent passes no token on, but runuser waits with the environment that it was given.
     names.filter(|name| name != "runuser").collect()
 }
 
@@ -82,7 +82,8 @@ fn process_with_an_old_token_is_named_with_its_restart() {
     assert!(users.contains(RESTART), "{users}");
     assert!(!users.contains('\u{1b}') && !users.contains("sk-ant"), "{users}");
 
-    // Root sees the same of her, and no other user who is not enrolled; alice sees only herself.
+    // Root sees the same of alice, and no users who are not enrolled. Alice sees only her own
+    // sessions.
     let (code, root_report) = sessions(&host, Who::Root, "");
     assert_eq!((code, root_report["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{root_report}");
     assert_eq!(sessions_with(&root_report, "replaced").len(), 3, "{root_report}");

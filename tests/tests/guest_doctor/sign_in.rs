@@ -62,7 +62,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
             r#"echo 'expected_organization = "00000000-0000-4000-8000-0000000000aa"' >/etc/claude-auth-sync/conf.d/86-ours.toml; sed -i 's/"organizationUuid":"[^"]*"/"organizationUuid":"theirs"/' .claude/.credentials.json"#,
         ),
     ] {
-        // The product has never seen the login, so there is no backup.
+        // The product has never read the login, so there is no backup.
         fixture.guest.forget_state("alice");
         let broken = || drop(fixture.guest.run(&format!("cd /home/alice && {broken}")).expect_success(id));
         case(&fixture.guest, id, Who::Alice, broken, |command, _| sign_in(&fixture, command))
@@ -82,7 +82,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
         .unwrap_or_else(|why| panic!("{why}"));
     assert!(fixture.claude("alice").answered(), "she works again");
 
-    // A setup-token that was made eleven and a half months ago, and the next one.
+    // A setup token that was made eleven and a half months ago, and the next one.
     let (old, new) = ("sk-ant-oat01-old-0123456789", "sk-ant-oat01-new-0123456789");
     [old, new].iter().for_each(|token| fixture.anthropic.accept_setup_token(token));
     let broken = || {
@@ -101,7 +101,7 @@ fn file_of(login: &Login) -> String {
     json!({ "claudeAiOauth": login.oauth_object(in_hours(8)) }).to_string()
 }
 
-/// Whether the client does at its first try: what is refused is refused.
+/// Returns true if the client answers at the first attempt; a refusal is final.
 fn answers(fixture: &ClaudeGuest) -> bool {
     let bounded = |question: &str| format!("CLAUDE_CODE_MAX_RETRIES=0 timeout 30 {question}");
     fixture.claude_in(|question| fixture.guest.ssh("alice", &bounded(question))).answered()

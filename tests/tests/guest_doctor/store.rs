@@ -71,7 +71,7 @@ impl StoreFixture {
         Self { vault_guest, alice }
     }
 
-    /// What an admin at a terminal has in their environment.
+    /// Returns the environment of an administrator at a terminal.
     fn environment(&self) -> String {
         format!(
             "export VAULT_TOKEN={0} BAO_TOKEN={0} BAO_ADDR={1} BAO_CACERT=/etc/claude-auth-sync/ca.pem;",
@@ -105,7 +105,7 @@ impl StoreFixture {
         self.vault_guest.bao.admin().send_ok(method, path, body);
     }
 
-    /// A token of alice's that is made like none that provisioning makes.
+    /// Mints a token of alice with properties that provisioning never sets.
     fn mint(&self, more: &Value) -> String {
         let mut body = json!({
             "policies": ["workstation-claude-alice"],
@@ -144,8 +144,8 @@ fn server_problem_is_fixed_by_the_printed_remedy() {
     fixture.check_problem("vault-token-unrenewable", || {
         fixture.use_token(&fixture.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
-    // The role is deleted: its tokens are never renewed again. It comes back with the next
-    // provisioning.
+    // The role is deleted, so its tokens are never renewed again. The next provisioning creates it
+    // again.
     fixture.check_problem("vault-token-unrenewable", || {
         fixture.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
     });
@@ -160,7 +160,8 @@ fn server_problem_is_fixed_by_the_printed_remedy() {
         fixture.alice.put_document(&fields);
     });
 
-    // The printed text is for administrators with keys or other knowledge; this is what they do.
+    // The printed text requires an administrator with keys or other knowledge. These are the
+    // actions.
     fixture.check_problem_with_fix(
         "store-sealed",
         || fixture.vault_guest.bao.seal(),

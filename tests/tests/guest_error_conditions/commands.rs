@@ -1,4 +1,4 @@
-//! All commands there are, as their own help lists them.
+//! All commands, as their own help lists them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(crate) enum For {
     Both,
 }
 
-/// What may stand behind it.
+/// The operands that may follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     None,
@@ -64,7 +64,7 @@ pub(crate) const COMMANDS: [Command; 21] = [
 /// Its operand is a command, and all that follows is that one's.
 pub(crate) const LAUNCHER: &str = "cas-session exec";
 
-/// The names in each list below a heading that names commands.
+/// Returns the names in each list below a heading that names commands.
 fn listed(help: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut is_list = false;

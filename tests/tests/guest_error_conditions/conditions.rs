@@ -10,7 +10,7 @@ struct Row {
     words: &'static str,
     who: Who,
     code: i32,
-    /// What is said, wherever that is.
+    /// A text of the output or the errors.
     says: &'static str,
 }
 
@@ -22,7 +22,7 @@ const fn root(words: &'static str, code: i32, says: &'static str) -> Row {
     Row { words, who: Who::Root, code, says }
 }
 
-/// Goes on by itself, as a service does, and has nothing to say.
+/// A command that continues to run, as a service does, and prints nothing.
 const CONTINUES: [(&str, &str); 1] =
     [("cas-sync watch", "waits until what it needs is there; the tests of the watch show it")];
 
@@ -154,8 +154,8 @@ fn missing_home_is_named_and_not_created() {
     check_rows(&host, Unchanged::AllButOwnNotes, &rows, &[&CONTINUES[..], &without].concat());
 }
 
-/// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
-/// what is said of it.
+/// Returns the commands that need a server, when it is unavailable. `code` is the documented exit
+/// status, `says` a text of the message.
 fn store_rows(code: i32, says: &'static str) -> [Row; 10] {
     [
         user("cas-sync run", code, says),

@@ -38,7 +38,7 @@ impl Host {
         Self { vault_guest, alice }
     }
 
-    /// A command line of the shell, with this on its standard input.
+    /// Runs a shell command line with this standard input.
     pub(crate) fn run(&self, who: Who, words: &str, input: &str) -> CommandResult {
         // A command that does not end has failed too.
         let words = format!("timeout 60 {words}");
@@ -74,7 +74,7 @@ impl Host {
     }
 }
 
-/// What is in one and not in the other.
+/// Returns the lines that are in only one of both.
 pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let only = |these: &[String], those: &[String], sign: &str| -> Vec<String> {
         these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}")).collect()
@@ -82,8 +82,8 @@ pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     [only(before, after, "-"), only(after, before, "+")].concat()
 }
 
-/// Whether this is an error as it should be: short, on the standard error alone, and with these
-/// words in it.
+/// Returns the mistake in an error message, if there is one. A correct one is short, on the
+/// standard error only, and contains these words.
 pub(crate) fn fault(output: &CommandResult, code: i32, says: &str) -> Option<String> {
     let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
     let why = match () {

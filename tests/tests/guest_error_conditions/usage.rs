@@ -3,7 +3,7 @@
 use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
 use super::disk_state::{Host, Unchanged, Who, difference, fault};
 
-/// Values that cannot be meant, and what is said of them.
+/// Invalid values, and the texts that report them.
 const VALUES: [(&str, &str); 13] = [
     ("cas-sync check --min-remaining 3", "a whole number and a unit"),
     ("cas-sync check --verified-within soon", "a whole number and a unit"),
@@ -42,7 +42,7 @@ fn allowed_caller(command: &Command) -> Who {
     if command.whose == For::Root { Who::Root } else { Who::Alice }
 }
 
-/// Ends with 2, and says which word it is about, with how to go on.
+/// Exits with 2 and names the wrong word and the usage.
 fn usage_fault(host: &Host, who: Who, words: &str, says: &str) -> Option<String> {
     let output = host.run(who, words, "");
     let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
@@ -68,7 +68,7 @@ fn usage_error_exits_with_2_and_changes_nothing() {
         faults.extend(usage_fault(&host, by, &format!("{given} --no-such-option"), "--no-such-option"));
         // Those that take any number of names have none too many.
         if command.operands != Operands::Any {
-            // What stands there may have been a token, which is not repeated.
+            // The word may have been a token, so it is not repeated.
             let may_be_a_token = ["cas-sync token set", "cas-sync token import"].contains(&command.words);
             let says = if may_be_a_token { "cannot be an argument" } else { "superfluous" };
             faults.extend(usage_fault(&host, by, &format!("{given} superfluous"), says));
@@ -97,8 +97,8 @@ fn command_of_another_user_is_refused_and_changes_nothing() {
     for command in &COMMANDS {
         let words = command.words;
         let (by, lines, says) = match (command.whose, words) {
-            // Root has no login, no token, and nothing in its environment that is ours: these say
-            // nothing, which is right.
+            // Root has no login, no token, and no variable of the product, so these commands print
+            // nothing.
             (_, "cas-session environment" | "cas-session notice") => {
                 let output = host.run(Who::Root, words, "");
                 if output.code != Some(0) || !output.text().is_empty() || !output.stderr.is_empty() {

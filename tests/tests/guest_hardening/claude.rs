@@ -110,13 +110,14 @@ impl UnitUser<'_> {
         self.guest.run(&format!("stat -c '%i %U' '{}/{name}'", self.home)).text()
     }
 
-    /// A second name for a file, so that no other one gets its inode when the first name goes.
+    /// Creates a second name for a file, so that no other file gets its inode after the first name
+    /// is removed.
     #[track_caller]
     fn keep(&self, name: &str) {
         self.guest.run(&format!("ln -f '{0}/{name}' '{0}/{name}.kept'", self.home)).expect_success("a link");
     }
 
-    /// The locks that Claude Code has taken, and whose they are.
+    /// Returns the locks that Claude Code has taken, and their owners.
     fn locks(&self) -> String {
         self.guest
             .run(&format!(
@@ -127,7 +128,7 @@ impl UnitUser<'_> {
     }
 }
 
-/// What the refresh has left is fresh, so now its token is put to the test by its value.
+/// Checks that the token of a fresh refresh is verified by its value.
 fn check_probe(user: &UnitUser<'_>) {
     let before = user.line();
     user.guest.run(&format!("systemctl start '{}'", user.service())).expect_success("a sync");

@@ -36,7 +36,7 @@ fn check_unit_exposure(suite: Suite) {
     assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), by_mount);
 }
 
-/// Of 10; less is better.
+/// Returns the exposure of 10; lower is better.
 fn exposure(guest: &Guest, unit: &str) -> String {
     let output =
         guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();

@@ -1,5 +1,5 @@
-//! The restrictions of the units, and that the real Claude Code works in them, for users and homes
-//! of every kind (`docs/admin/units.md`).
+//! The restrictions of the units, and the real Claude Code within them, for all types of users and
+//! homes (`docs/admin/units.md`).
 
 mod claude;
 mod exposure;

@@ -5,10 +5,10 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::drop_in;
 
-/// A login of hers may write or read each of these; her units may not.
+/// A login of alice can write or read each of these; her units cannot.
 const MACHINE_SERVICE: [&str; 4] =
     ["echo x >>/usr/local/share/hers", "echo x >>/etc/hers", "cat /tmp/of-her-session", "cat /proc/1/status"];
-/// Operations that only the owners may do, wherever they are tried.
+/// Operations that only the owners may perform, wherever they are attempted.
 const OTHER_UNITS: [&str; 4] = [
     "ls /home/bob",
     "cat /home/bob/.claude/.credentials.json",

@@ -14,7 +14,7 @@ fn guest() -> Guest {
     guest
 }
 
-/// Everything that would show that a login of ours did something for one of them.
+/// Returns everything that a login of the product leaves for one of them.
 fn traces(guest: &Guest) -> String {
     let homes = "find /home /var/lib/claude-auth-sync -printf '%p %i %T@ %s\\n' | sort";
     guest.run(homes).expect_success("looking at the homes").text() + &guest.product_journal()
@@ -54,7 +54,7 @@ fn login_typed_in_another_spelling_is_repaired() {
     assert_eq!(journal.matches("user=alice RECOVERED").count(), 3, "{journal}");
 }
 
-/// What the PAM module would get for a name, whoever typed it.
+/// Returns the reply to the PAM module for a name, as typed.
 fn reply(guest: &Guest, name: &[u8]) -> (Option<i32>, String) {
     let script = "IFS= read -r -d '' name; exec cas-session login --reply=1 --user=\"$name\"";
     let requests = guest
@@ -71,7 +71,7 @@ fn hostile_spelling_gets_no_token() {
         guest.put_token(user, &format!("sk-ant-oat01-of-{user}"));
         guest.put_login(user, &cleared_login(&new_login(user)));
     }
-    // eve was enrolled, and her name belongs to another account now.
+    // Eve was enrolled, and her name belongs to another account now.
     guest.enroll("eve");
     guest.run("echo 4711 >/var/lib/claude-auth-sync/identities/eve").expect_success("another uid");
     let broken = |user: &str| guest.read(&login_path(user)).expect("a file");

@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 /// Signs in.
 pub(crate) const ALICE: &str = "alice";
-/// Has a setup-token, which an admin has written into the store.
+/// Has a setup token, which an admin has written into the store.
 pub(crate) const BOB: &str = "bob";
 /// Bob's.
 pub(crate) const SETUP_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
 
-/// Where an admin keeps units of their own.
+/// The directory of the administrator's units.
 pub(crate) const ADMIN_UNITS: &str = "/etc/systemd/system";
 /// The script's.
 pub(crate) const UNITS: [&str; 2] = ["claude-auth-sync@.service", "claude-auth-sync@.timer"];
 
 const SCRIPT: &str = "/usr/local/bin/claude-auth-sync";
 const CA: &str = "/etc/vault-ca.pem";
-/// What every zsh of anybody reads.
+/// The start file of every zsh.
 pub(crate) const ZSHENV: &str = "/etc/zsh/zshenv";
 const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { set -a; . ~/.config/claude-auth-sync/claude-oauth.env; set +a; }";
 
@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The machine, its store, and the two users.
 pub(crate) struct Machine {
-    // Before the guest, in whose network it runs.
+    // Dropped before the guest, in whose network it runs.
     pub(crate) bao: Bao,
     pub(crate) alice: VaultUser,
     pub(crate) bob: VaultUser,
@@ -49,7 +49,7 @@ pub(crate) struct Belongings {
 }
 
 impl Machine {
-    /// After some weeks of the script: it has run for both.
+    /// Installs the script in the state after some weeks: it has run for both users.
     pub(crate) fn install_script(suite: Suite) -> Self {
         let fixture = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
             .unwrap_or_else(|error| panic!("no guest: {error}"));
@@ -114,7 +114,7 @@ impl Machine {
         }
     }
 
-    /// What an admin writes, instead of the script's environment.
+    /// Writes the configuration that replaces the environment of the script.
     pub(crate) fn configure_product(&self) {
         let guest = self.guest();
         let address = self.bao.address();
@@ -167,7 +167,7 @@ impl Machine {
         }
     }
 
-    /// What systemd knows of a unit.
+    /// Returns a property of a unit.
     pub(crate) fn property(&self, unit: &str, name: &str) -> String {
         self.guest()
             .run(&format!("systemctl show --property={name} --value '{unit}'"))
@@ -176,7 +176,7 @@ impl Machine {
             .to_owned()
     }
 
-    /// The links by which systemd starts something of either's at boot, one a line.
+    /// Returns the links by which systemd starts units of either at boot, one per line.
     pub(crate) fn links(&self) -> String {
         self.guest()
             .run(&format!("cd {ADMIN_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"))
@@ -194,7 +194,8 @@ impl Machine {
         output.lines().map(str::to_owned).collect()
     }
 
-    /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
+    /// Checks that each user has one timer, of the product, which only the target starts; this does
+    /// what a boot does.
     #[track_caller]
     pub(crate) fn is_taken_over(&self) {
         let links: String =
@@ -227,7 +228,7 @@ impl Machine {
     }
 }
 
-/// What another tool keeps on the same path.
+/// Returns the fields of another tool at the same path.
 pub(crate) fn siblings(user: &str) -> Value {
     json!({
         "vaultwarden_email": format!("{user}@example.org"),
@@ -237,7 +238,7 @@ pub(crate) fn siblings(user: &str) -> Value {
     })
 }
 
-/// Whether the other tool's fields are all there, as they were.
+/// Returns true if all fields of the other tool are unchanged.
 #[track_caller]
 pub(crate) fn has_siblings(fields: &Value, user: &str) {
     for (name, value) in siblings(user).as_object().expect("fields") {

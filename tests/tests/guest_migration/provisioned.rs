@@ -23,7 +23,8 @@ fn migration_takes_over_all_users_without_new_tokens() {
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", ROSTER.as_bytes());
     let before = machine.links();
 
-    // As the hourly run does it, without an admin's token, as long as the script's units lie there.
+    // As the hourly run does it, without an administrator's token, while the units of the script
+    // exist.
     let done = guest.run("cas-sync provision");
     let output = format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
     assert!(UNITS.iter().all(|unit| output.contains(&format!("{ADMIN_UNITS}/{unit}"))), "{output}");

@@ -71,7 +71,7 @@ fn check_state_taken_over(suite: Suite) {
             .ok(),
         serde_json::from_str(backup.as_str().expect("a backup")).ok(),
     );
-    // Without the line that sourced a file of theirs as shell code.
+    // Without the line that sourced a file of the user as shell code.
     guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("the line goes");
     guest.run("chsh -s /bin/zsh bob").expect_success("a zsh");
     assert_eq!(guest.variable_over_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");

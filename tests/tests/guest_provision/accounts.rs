@@ -11,7 +11,7 @@ fn deleted_or_renamed_account_is_a_finding() {
     guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
     guest.run("useradd --create-home --uid 2002 eve && cas-sync enroll eve").expect_success("a user");
     guest.run("usermod -l dave dee && userdel -f -r eve").expect_success("an administrator's doing");
-    // The uid and the home go to another user, who says that all is well.
+    // The uid and the home belong to another user now, whose state is OK.
     guest.run("useradd --create-home --uid 2002 --home-dir /home/eve mallory").expect_success("the same uid");
     let forged = "d=/home/eve/.local/state/claude-auth-sync; runuser -u mallory -- sh -c \"mkdir -p $d && printf %s '{\\\"at_ms\\\":$(date +%s)000,\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"forged\\\"}' >$d/state.json\"";
     guest.run(forged).expect_success("a forged state");

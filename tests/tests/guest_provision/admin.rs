@@ -59,7 +59,7 @@ fn provision_without_an_admin_token_names_what_is_missing() {
     );
 }
 
-/// What `--print-policy` prints is all that is needed, and all of it is needed.
+/// The output of `--print-policy` is sufficient and necessary.
 #[test]
 fn printed_policy_is_sufficient() {
     let host = site();

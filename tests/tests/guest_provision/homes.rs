@@ -1,9 +1,9 @@
 //! Homes with symlinks or without write access: their users are skipped with the reason, and all
-//! others are served.
+//! others are provisioned.
 
 use super::{enrolled, provision, roster, site, snapshot, text_and_errors, token_file, token_lookup, tokens};
 
-/// What is done to a home, as its owner unless it takes root, and what is said of it.
+/// The change of a home, by its owner unless it requires root, and the expected message.
 const HOMES: [(&str, &str, &str); 9] = [
     ("to-bob", "rm -rf .config; ln -s /home/bob/.config .config", "/home/to-bob/.config belongs to user id"),
     ("to-etc", "rm -rf .config; ln -s /etc .config", "belongs to user id 0: give it to to-etc"),
@@ -69,7 +69,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     assert!(token_lookup(&host, "fifo").is_some());
 }
 
-/// A user who stops the process that reads the home is waited for only briefly.
+/// The run waits only briefly for a user who stops the process that reads the home.
 #[test]
 fn unresponsive_home_does_not_delay_other_users() {
     let host = site();

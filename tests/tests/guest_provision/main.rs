@@ -33,22 +33,22 @@ fn roster(guest: &Guest, text: &str) {
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", text.as_bytes());
 }
 
-/// As an admin who has a token that may do everything.
+/// Provisions as an administrator with all permissions.
 fn provision(host: &VaultGuest, arguments: &str) -> CommandResult {
     provision_with(&host.guest, host.bao.root_token(), arguments)
 }
 
-/// As an admin with this token.
+/// Provisions as an administrator with this token.
 fn provision_with(guest: &Guest, token: &str, arguments: &str) -> CommandResult {
     guest.run(&format!("VAULT_TOKEN={token} cas-sync provision {arguments}"))
 }
 
-/// As the hourly run does it.
+/// Provisions as the hourly run does.
 fn provision_alone(guest: &Guest) -> CommandResult {
     guest.run("cas-sync provision")
 }
 
-/// All that was printed.
+/// Returns all output.
 fn text_and_errors(finished: &CommandResult) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
@@ -70,13 +70,13 @@ fn token_file(user: &str) -> String {
     format!("/home/{user}/.config/claude-auth-sync/vault-token")
 }
 
-/// The tokens there are at the server.
+/// Returns the tokens at the server.
 fn tokens(bao: &Bao) -> usize {
     let listed = bao.admin().send_ok("LIST", "auth/token/accessors", &Value::Null);
     listed["data"]["keys"].as_array().map_or(0, Vec::len)
 }
 
-/// Those who are enrolled, one a line.
+/// Returns the enrolled users, one per line.
 fn enrolled(guest: &Guest) -> String {
     guest.run("ls /var/lib/claude-auth-sync/enrolled 2>/dev/null").text()
 }

@@ -8,7 +8,7 @@ use super::{enrolled, provision, roster, site, snapshot, text_and_errors, token_
 
 /// The exit code of a run that was terminated.
 const INTERRUPTED: i32 = 75;
-/// Users are served in the order of their names, which is that of numbers of four digits.
+/// Users are provisioned in the order of their names, which is that of numbers of four digits.
 const FIRST: usize = 1001;
 
 #[test]

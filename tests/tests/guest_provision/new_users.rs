@@ -40,7 +40,7 @@ fn check_three_new_users(suite: Suite) {
         assert_eq!(timer, "active\n");
     }
 
-    // Two work by their logins, and a lost one comes back from their own place in the store.
+    // Two users work by their logins, and a cleared one is restored from the user's own document.
     for user in ["alice", "bob"] {
         assert!(host.claude(user).answered());
         // The first sync began when the user was enrolled; another one would leave everything to it.
@@ -57,7 +57,7 @@ fn check_three_new_users(suite: Suite) {
         let output = host.claude(user);
         assert!(output.answered(), "{output:?}\n{}", guest.product_journal());
     }
-    // One by a setup-token that an admin stored for her.
+    // One user works by a setup token that an administrator stored.
     let path = "secret/data/workstation/claude-users/carol";
     bao.admin().send_ok("POST", path, &json!({ "data": { "setup_token": "sk-ant-oat01-for_carol" } }));
     guest.forget_state("carol");

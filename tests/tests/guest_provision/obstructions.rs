@@ -20,13 +20,13 @@ fn provision_lock_cannot_be_held_by_users() {
     assert_eq!(enrolled(guest), "alice\n");
 }
 
-/// In the sandbox of the hourly run, as by hand.
+/// Runs in the sandbox of the hourly run, and by hand.
 #[test]
 fn user_who_stops_the_child_process_causes_no_failed_unit() {
     let host = site();
     let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    // She stops each of her next processes at once; she cannot stop those of other users.
+    // Dee stops each of her next processes at once; she cannot stop those of other users.
     let stop = b"open R, '>/home/alice/ready'; while (1) { kill STOP => $_ for $$ + 1 .. $$ + 300; }";
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
@@ -66,7 +66,7 @@ fn unusual_token_of_one_user_does_not_affect_others() {
     assert_eq!(wrong, "");
 }
 
-/// Killed between enabling and starting, the next run starts what was enabled.
+/// After a kill between enabling and starting, the next run starts what was enabled.
 #[test]
 fn unit_enabled_but_not_started_is_started_by_the_next_run() {
     let host = site();
@@ -108,7 +108,7 @@ fn replaced_program_still_provisions_all_users() {
     assert!(done.succeeded(), "{}", text_and_errors(&done));
 }
 
-/// From a server to the machine's own store and back.
+/// From Vault to the local store and back.
 #[test]
 fn store_changed_back_and_forth_keeps_all_tokens() {
     let host = site();

@@ -98,7 +98,8 @@ fn policy_that_is_too_narrow_is_reported_before_enrollment() {
     assert_eq!(enrolled(guest), "alice\n");
 }
 
-/// A role that makes tokens which die with the admin's login, or may do more, is of no use either.
+/// A role whose tokens end with the administrator's login, or have more permissions, is also
+/// rejected.
 #[test]
 fn role_with_other_tokens_is_refused_and_its_token_revoked() {
     let host = site();
@@ -114,8 +115,8 @@ fn role_with_other_tokens_is_refused_and_its_token_revoked() {
     assert_eq!(token(guest, "alice"), None);
 }
 
-/// The new token has no default policy, and the user's policy relied on it: the old token, which
-/// works, is kept until one that works has replaced it.
+/// The new token has no default policy, and the user's policy relied on it. The old token works, so
+/// it is kept until a working one has replaced it.
 #[test]
 fn token_is_revoked_only_after_its_successor_works() {
     let host = site();

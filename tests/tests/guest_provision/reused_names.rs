@@ -9,7 +9,8 @@ use super::{enrolled, provision, provision_alone, roster, site, text_and_errors,
 const DOCUMENT: &str = "secret/data/workstation/claude-users/dee";
 const CREDENTIALS: &str = "/home/dee/.claude/.credentials.json";
 
-/// A user dee who was provisioned, has a login in the store, and has another tool's field beside it.
+/// Returns a host on which the user dee was provisioned, has a login in the store, and has a field
+/// of another tool.
 fn site_with_recreated_user() -> VaultGuest {
     let host = site();
     host.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
@@ -99,7 +100,7 @@ fn marked_document_is_not_used_on_any_machine() {
     assert!(fields["claude_offboarded_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{fields}");
     assert_eq!(fields["vaultwarden_email"], "alice@example.org", "other tools' fields survive");
 
-    // The same uid, and a machine that never heard of dee.
+    // The same uid, on a machine that has no record of dee.
     recreate_account_with_name(&host, 2001);
     guest.run("rm /var/lib/claude-auth-sync/identities/dee").expect_success("another machine");
     roster(guest, "users:\n  alice:\n  dee:\n");
@@ -148,7 +149,7 @@ fn deleted_document_leaves_nothing_to_take_over() {
     assert_eq!(enrolled(guest), "alice\n");
 }
 
-/// Without a server there is no document: what the machine knows has to do.
+/// Without a server there is no document, so the records of the machine decide.
 #[test]
 fn reused_name_is_refused_without_a_server() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

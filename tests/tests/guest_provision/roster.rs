@@ -95,7 +95,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     }
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\n");
 
-    // Without an admin's token they go, and one token waits to be revoked.
+    // Without an administrator's token they are removed, and one token waits to be revoked.
     let done = provision_alone(guest);
     assert_eq!(done.code, Some(77), "{}", text_and_errors(&done));
     assert!(
@@ -131,7 +131,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// Users whom an administrator enrolled by hand are not changed by the roster.
+/// The roster does not change users whom an administrator enrolled by hand.
 #[test]
 fn user_enrolled_by_hand_stays_enrolled() {
     let host = site();

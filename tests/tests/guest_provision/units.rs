@@ -6,7 +6,7 @@ use super::{enrolled, provision, roster, site, snapshot};
 
 const SERVICE: &str = "claude-auth-provision.service";
 
-/// What systemd says of the run, after it.
+/// Runs the service and returns its result in systemd.
 fn run(guest: &Guest) -> String {
     guest.run(&format!("systemctl reset-failed {SERVICE} 2>/dev/null; systemctl start {SERVICE}"));
     guest

@@ -1,5 +1,5 @@
-//! The files that login shells read: which token and notice they provide, and what they leave
-//! unchanged.
+//! The files that login shells read: the token and notice that they provide, and what they do not
+//! change.
 
 mod idle_start;
 mod notice;
@@ -15,8 +15,8 @@ const USERS: [(&str, &str); 4] =
 
 const ZSH_LINE: &str = "[[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]] && source /usr/share/claude-auth-sync/claude-auth-sync.zsh";
 
-/// A guest in which all of them are enrolled and have a token, bob too, and in which no login gets
-/// one from the PAM module.
+/// Returns a guest in which all users, including bob, are enrolled and have a token, and in which
+/// no login gets one from the PAM module.
 #[track_caller]
 fn guest(suite: Suite) -> Guest {
     let guest = Guest::boot_with_product(suite);
@@ -50,7 +50,7 @@ fn run_lines(guest: &Guest, user: &str, lines: &str) -> CommandResult {
 fn variable(guest: &Guest, user: &str) -> String {
     let lines = format!("echo begin; printenv {VARIABLE}; echo done");
     let seen = run_lines(guest, user, &lines).expect_success(user).text();
-    // Before that comes what sshd says of the machine.
+    // Before it sshd prints its text about the machine.
     let value = seen.split_once("begin\n").and_then(|(_, rest)| rest.strip_suffix("done\n"));
     value.unwrap_or_else(|| panic!("{user}: {seen}")).trim_end().to_owned()
 }

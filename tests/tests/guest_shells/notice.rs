@@ -28,7 +28,7 @@ fn screen(guest: &Guest, user: &str) -> String {
     before + &terminal.leave()
 }
 
-/// The same from the start: what comes before the first prompt as well.
+/// As above, from the start: includes what is printed before the first prompt.
 #[track_caller]
 fn shows_notice(guest: &Guest, user: &str) -> bool {
     let recorded = guest.run(&format!(

@@ -1,4 +1,4 @@
-//! Whatever lies in the place of an env file or a notice: nothing is run, nothing is waited for, nothing is shown.
+//! Invalid objects in place of an env file or a notice: nothing is run, waited for, or shown.
 
 use cas_tests::guest::env_file_path;
 

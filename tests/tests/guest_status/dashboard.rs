@@ -65,7 +65,7 @@ fn queries_of_dashboard_and_rules_return_data() {
     assert!(!alerts.to_string().contains("\"health\":\"err\""), "{alerts}");
 }
 
-/// One of each kind.
+/// Returns one user of each kind.
 fn people(guest: &Guest) {
     let login = new_login("first");
     for user in ["alice", "bob", "mallory"] {
@@ -90,7 +90,7 @@ fn people(guest: &Guest) {
     guest.publish("mallory");
 }
 
-/// What the panels ask.
+/// Returns the queries of the panels.
 fn expressions() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
@@ -101,7 +101,7 @@ fn expressions() -> Vec<String> {
     expressions
 }
 
-/// The names of our figures in a text.
+/// Returns the names of the metrics of the product in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words.filter(|word| word.starts_with("claude_auth_")).collect()

@@ -1,4 +1,5 @@
-//! What a user may put in place of their state, and what becomes of it: no other user is harmed, and it shows.
+//! Objects that a user can place instead of the state, and their effect: no other user is harmed,
+//! and the table reports it.
 
 use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
@@ -7,7 +8,7 @@ use super::{published, row, run_service, status_of_all};
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
-/// By the user, in their own state directory; published as the service of a sync does it.
+/// Writes as the user, in the user's state directory, and publishes as the service of a sync does.
 #[track_caller]
 fn put(guest: &Guest, script: &str) {
     let script = format!("cd /home/mallory/{STATE} && rm -rf state.json && {script}");
@@ -29,7 +30,8 @@ fn hostile_published_state_is_shown_as_unreadable() {
         run_service(&guest, user);
         assert_eq!(guest.status_of(&published(user)), "600 root:root regular file");
     }
-    // Some guests may not set it; the second name below is made by root, whom it does not bind.
+    // Some guests may not set the limit; root, whom it does not bind, creates the second name
+    // below.
     guest.run("sysctl --quiet fs.protected_hardlinks=0 || true").expect_success("the worst case");
     let lines = "\\x1b]0;owned\\x07\\x1b[2J\\nalice  FAIL  fake";
     let not_regular = "state.json is not a regular file";
@@ -75,7 +77,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     guest.publish("mallory");
     assert!(reason(&guest).contains("belongs to user id"), "{}", reason(&guest));
 
-    // Lies about the time, and letters that a terminal would obey.
+    // Wrong times, and characters that a terminal would interpret.
     put(
         &guest,
         &format!(
@@ -96,7 +98,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     assert_eq!(table.lines().filter(|line| line.starts_with("alice")).count(), 1, "{table}");
     assert!(guest.run("cas-sync metrics").text().contains("claude_auth_status_code{user=\"mallory\"} 6\n"));
 
-    // Their next sync publishes anew, or says why not.
+    // Their next sync publishes again, or reports why not.
     run_service(&guest, "mallory");
     assert_eq!(row(&status_of_all(&guest), "mallory")["rank"], "ok");
     put(&guest, "mkfifo state.json");
@@ -107,7 +109,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
         reason(&guest)
     );
 
-    // None of it belongs to a user, and it is small.
+    // All of it belongs to root, and it is small.
     let foreign = "find /var/lib/claude-auth-sync /run/claude-auth-sync ! -user root -o -type f -size +64k";
     assert_eq!(guest.run(foreign).text(), "");
 }

@@ -65,7 +65,8 @@ fn reused_user_id_does_not_inherit_published_state() {
         .run("systemctl stop 'claude-auth-*@old.*'; pkill -u old; userdel --force --remove old && useradd --create-home --uid 1800 new")
         .expect_success("the number goes on");
     guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
-    // The name was enrolled for the uid that another user has now, and neither of the two accounts speaks for it.
+    // The name was enrolled for a uid that another user has now, and neither of the two accounts is
+    // used.
     guest.publish("old");
     let old = |guest: &Guest| row(&status_of_all(guest), "old").clone();
     let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
@@ -101,7 +102,7 @@ fn missing_home_is_published_with_the_known_state() {
     assert_eq!(row["last_sync"]["credential"]["kind"], "login", "{row}");
 }
 
-/// With the dispatcher at work, as on every machine that is not paused.
+/// With a running dispatcher, as on every machine that is not paused.
 #[test]
 fn result_of_a_command_by_hand_is_published() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

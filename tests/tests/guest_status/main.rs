@@ -1,5 +1,5 @@
 //! `cas-sync status` and `cas-sync metrics` in real guests: what root sees of all users, what users
-//! see of themselves, and what a hostile published state cannot do.
+//! see of their own state, and what a hostile published state cannot do.
 
 mod all_users;
 mod dashboard;
@@ -22,7 +22,7 @@ fn run_service(guest: &Guest, user: &str) {
     guest.run(&format!("systemctl start claude-auth-sync@{user}.service")).expect_success("a sync");
 }
 
-/// What root's `status --json` says.
+/// Returns root's `status --json`.
 #[track_caller]
 fn status_of_all(guest: &Guest) -> Value {
     // Its exit status reflects all users and has its own tests.

@@ -1,4 +1,4 @@
-//! The unit that writes the figures.
+//! The unit that writes the metrics.
 
 use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
@@ -27,7 +27,7 @@ fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
     assert_eq!(guest.read(&format!("{FOLDER}/claude-auth.prom")), None);
     assert!(!guest.run(&format!("systemctl is-failed {SERVICE}")).succeeded());
 
-    // As Debian's exporter has it: a folder of its own user's.
+    // As Debian's exporter has it: a directory of its own user.
     guest
         .run(&format!("useradd --system prometheus && install -d -o prometheus -g prometheus {FOLDER}"))
         .expect_success("a folder");

@@ -109,7 +109,7 @@ fn unresponsive_systemd_does_not_block_status() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &claude_login::new_login("one"));
     guest.sync("alice").expect_success("the first sync");
-    // It would give up by itself after 25 seconds and more, and say nothing of the kind.
+    // By itself it would time out only after 25 seconds and more, without a message about systemd.
     let alice = "exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin timeout 100";
     guest.run("pkill -STOP -x dbus-daemon").expect_success("its bus hangs");
     let status = guest.run(&format!("{alice} cas-sync status"));

@@ -1,4 +1,4 @@
-//! `cas-sync token set` and `cas-sync login`: what is asked, answered and said.
+//! `cas-sync token set` and `cas-sync login`: prompts, answers and output.
 
 use cas_tests::anthropic::{Account, MessageAnswer};
 use cas_tests::guest::{ClaudeGuest, Suite};
@@ -54,7 +54,7 @@ fn token_set_output_equals_its_recordings() {
     recordings.end();
 }
 
-/// Signs in, or pastes something else; both need what the address says.
+/// Signs in, or pastes something else. Both need the state in the URL.
 fn answer_sign_in(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
     move |terminal| {
         terminal.wait_for("Code (input is hidden): ");

@@ -1,4 +1,4 @@
-//! `cas-sync doctor`: content, and with something to tell.
+//! `cas-sync doctor`: without findings, and with findings.
 
 use cas_tests::claude_login::cleared_login;
 use cas_tests::guest::{ClaudeGuest, Suite};
@@ -10,7 +10,7 @@ use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PI
 /// A guest uses the clock of its host and cannot know how that is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
 
-/// What breaks alice's world in several ways, with her home as the working directory.
+/// Breaks the files of alice in several ways, with her home as the working directory.
 const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     echo 'export ANTHROPIC_API_KEY=key-of-hers' >>.bashrc
     runuser -u alice -- mkdir .claude/.oauth_refresh.lock && touch -d '-10 minutes' .claude/.oauth_refresh.lock
@@ -42,7 +42,7 @@ fn doctor_output_equals_its_recordings() {
     let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     let guest = &host.guest;
     guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());
-    // Where the mistake stands in it is not another in each Debian.
+    // A file of its own, so that the line of the mistake is the same in each Debian.
     guest.write("/home/alice/.bashrc", "alice", "644", b"umask 022\n");
     guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     host.sign_in("alice");

@@ -65,7 +65,7 @@ fn earlier(moment: Timestamp, past: u64) -> Timestamp {
     Timestamp::from_millis(moment.millis().saturating_sub(past))
 }
 
-/// The moment in so many hours, and a bit less than one more.
+/// Returns the moment in this many hours, plus a bit less than one hour.
 pub(crate) fn in_hours(hours: u64) -> Timestamp {
     Timestamp::from_millis(cas_tests::now_ms())
         .saturating_add(Duration::from_millis(hours * HOUR_MS + HOUR_MS * 2 / 3))

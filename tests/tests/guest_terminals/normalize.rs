@@ -1,19 +1,19 @@
 //! What is another in each run, replaced by a text that never changes. It is as wide, so that a
 //! recording is laid out as what was seen.
 
-/// What stands for every moment.
+/// The replacement of every moment.
 const MOMENT: &str = "2031-05-04T03:02:01Z";
 /// How many letters of it are the day, and how many the year.
 const DAY: usize = 10;
 const YEAR: usize = 4;
-/// What stands for every port.
+/// The replacement of every port.
 const PORT: &str = "18200";
-/// What of an address in a browser is made up for one sign-in.
+/// The parameters of a browser URL that are random for each sign-in.
 const SIGN_IN_PARAMETERS: [&str; 2] = ["state=", "code_challenge="];
 /// How long a provisioning run took follows this.
 const TOOK: &str = " to the store, ";
 
-/// The text, as it is in every run.
+/// Returns the text with the variable parts replaced.
 pub(crate) fn normalize_output(text: &str) -> String {
     let text = normalize_dates(text);
     let text =
@@ -29,7 +29,7 @@ pub(crate) fn normalize_output(text: &str) -> String {
     normalize_progress(&normalize_lengths(&text)).replace("in 365 days", "in 364 days")
 }
 
-/// The day, and where there is one the time, of each date; also of one that was cut.
+/// Replaces the day of each date, and its time if there is one; also of a truncated date.
 fn normalize_dates(text: &str) -> String {
     let mut normalize_output = String::new();
     let mut rest = text;
@@ -62,12 +62,12 @@ fn leading_date(text: &str) -> usize {
     }
 }
 
-/// Base64 for addresses (RFC 4648, section 5).
+/// Returns true for base64 for URLs (RFC 4648, section 5).
 fn is_value_character(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "-_".contains(letter)
 }
 
-/// Each letter of what follows `key`, as far as it `counts`, replaced by the one for its place.
+/// Replaces each character after `key`, as long as it `counts`, by the one for its position.
 fn after(text: &str, key: &str, counts: fn(char) -> bool, by: fn(usize) -> char) -> String {
     let mut parts = text.split(key);
     let mut normalize_output = parts.next().unwrap_or_default().to_owned();
@@ -80,7 +80,7 @@ fn after(text: &str, key: &str, counts: fn(char) -> bool, by: fn(usize) -> char)
     normalize_output
 }
 
-/// A length of time that is the end of its line, so that its width moves nothing.
+/// Replaces a duration at the end of its line, where its width moves nothing.
 fn normalize_lengths(text: &str) -> String {
     let normalize_output = |line: &str| match line.split_once(TOOK) {
         Some((before, took)) if took.trim_end().ends_with(" s)") => {
@@ -91,7 +91,7 @@ fn normalize_lengths(text: &str) -> String {
     text.split_inclusive('\n').map(normalize_output).collect()
 }
 
-/// How often it is shown how far a run has come depends on how long it takes: once is all.
+/// Replaces repeated progress lines by one: their number depends on the duration.
 fn normalize_progress(text: &str) -> String {
     let mut normalize_output = String::new();
     let mut is_shown = false;

@@ -1,5 +1,5 @@
-//! The recordings of one test, in a folder of their own: compared byte for byte, or, on request,
-//! made anew.
+//! The recordings of one test, in their own directory: compared byte for byte, or recorded again on
+//! request.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,15 +13,15 @@ use crate::terminal_setting::{NO_COLOR, Setting};
 /// What makes all recordings anew.
 const RECORD_COMMAND: &str = "RECORD=1 cargo nextest run --locked -p cas-tests -E 'binary(guest_terminals)'";
 
-/// How all secrets of Claude Code and of the server begin; what comes next is the secret.
+/// The beginning of all secrets of Claude Code and of Vault; the secret part follows.
 const SECRETS: [&str; 5] = ["sk-ant-oat01-", "sk-ant-ort01-", "sk-ant-api03-", "hvs.", "hvb."];
 
-/// Where all recordings lie.
+/// Returns the directory of all recordings.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings")
 }
 
-/// The recordings of one folder.
+/// The recordings of one directory.
 pub(crate) struct Recordings {
     folder: PathBuf,
     is_made_anew: bool,
@@ -34,7 +34,7 @@ impl Recordings {
     /// Opens the recordings in `tests/recordings/NAME`.
     ///
     /// # Panics
-    /// If CI would record them, where they are not reviewed.
+    /// If recording is requested in CI, where recordings are not reviewed.
     #[expect(clippy::disallowed_methods, reason = "whoever runs the suites says whether they record")]
     pub(crate) fn open(name: &str) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -44,7 +44,7 @@ impl Recordings {
         Self { folder, is_made_anew, secrets: Vec::new(), taken: BTreeSet::new(), wrong: Vec::new() }
     }
 
-    /// None of these may be seen either.
+    /// Adds texts that must not occur either.
     pub(crate) fn with_secrets(mut self, secrets: &[&str]) -> Self {
         self.secrets.extend(secrets.iter().map(|secret| (*secret).to_owned()));
         self
@@ -55,8 +55,7 @@ impl Recordings {
         self.compare_with_commands(scenario, setting, output, &[]);
     }
 
-    /// The same where each of `whole` is to be pasted, and so is shown on one line however wide it
-    /// is.
+    /// As above, with commands to paste, each of which is on one line of any width.
     pub(crate) fn compare_with_commands(
         &mut self,
         scenario: &str,
@@ -108,10 +107,10 @@ impl Recordings {
     }
 }
 
-/// What must not be in any recording.
+/// Returns the faults of a recording.
 fn faults(output: &str, setting: Setting, whole: &[String], secrets: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
-    // A terminal without colours is one all the same: how far a run has come is overwritten there.
+    // A terminal without colors is still a terminal, where the progress line is overwritten.
     let is_obeyed = |letter: char| letter == '\n' || (letter == '\r' && setting == NO_COLOR);
     if !setting.obeys_escapes() && output.contains(|letter: char| letter.is_control() && !is_obeyed(letter)) {
         faults.push("it holds control characters".to_owned());
@@ -129,7 +128,7 @@ fn faults(output: &str, setting: Setting, whole: &[String], secrets: &[String]) 
     let plain = without_escapes(output);
     let too_wide = plain.lines().filter(is_too_wide).filter(|line| !is_whole(line));
     faults.extend(too_wide.map(|line| format!("a line is {} columns wide: {line}", width(line))));
-    // Where something is asked for, the cursor stands after a blank.
+    // At a prompt the cursor is after a blank.
     let trailing = plain.lines().filter(|line| line.ends_with(' ') && !line.ends_with(": ")).count();
     faults.extend((trailing > 0).then(|| format!("{trailing} lines end in blanks")));
     faults
@@ -139,12 +138,12 @@ fn is_token_character(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
 }
 
-/// The columns that a line takes, or what was overwritten in it, whichever was wider.
+/// Returns the columns of a line, or of the text that was overwritten in it, whichever is wider.
 fn width(line: &str) -> usize {
     line.split('\r').map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
-/// The text without CSI sequences (ECMA-48, 5.4), which are all that is used.
+/// Returns the text without CSI sequences (ECMA-48, 5.4), which are the only ones in use.
 fn without_escapes(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -155,7 +154,7 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// The lines that are not the same, with escapes that can be read.
+/// Returns the lines that differ, with readable escapes.
 fn difference(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.split('\n').collect(), after.split('\n').collect());
     let alike = before.iter().zip(&after).take_while(|(one, other)| one == other).count();

@@ -10,7 +10,7 @@ use crate::elapsed_time::{advance_hours, in_hours};
 use crate::recording::Recordings;
 use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, WIDE};
 
-/// Her timer starts the next sync in five hours, and nothing else does.
+/// Makes the timer of alice start the next sync in five hours, and nothing else.
 #[track_caller]
 fn schedule_sync_in_five_hours(guest: &Guest) {
     let at = in_hours(5).to_string().replace('T', " ").replace('Z', " UTC");
@@ -36,7 +36,7 @@ fn redirect_watcher(guest: &Guest) {
     guest.run("systemctl daemon-reload").expect_success("another file");
 }
 
-/// A login that is accepted and expires in this many days.
+/// Signs in with an accepted login that expires in this many days.
 #[track_caller]
 fn sign_in_for_days(host: &ClaudeGuest, days: u64) -> Login {
     let login = host.sign_in("alice");
@@ -105,13 +105,13 @@ fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let root = CommandUser::new(&guest, "root");
     let mut recordings = Recordings::open("status-all");
-    // One is well, one has lost a login, one has never been looked at.
+    // One user is OK, one login is cleared, and one user has had no sync.
     let valid = valid_login("one", in_hours(6).millis());
     guest.put_login("alice", &valid);
     guest.put_login("bob", &cleared_login(&new_login("two")));
     for user in ["alice", "bob"] {
-        // Not by its service, which wants the watch back: whichever of the two is first keeps the
-        // copy.
+        // Not by its service, which starts the watcher again: the first of the two would store the
+        // backup.
         let synced = guest.sync(user);
         assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
         guest.publish(user);

@@ -17,13 +17,13 @@ pub(crate) struct Setting {
 const TERM: (&str, &str) = ("TERM", "xterm-256color");
 const UTF_8: (&str, &str) = ("LANG", "C.UTF-8");
 
-/// 80 columns, in colour, UTF-8.
+/// 80 columns, in color, UTF-8.
 pub(crate) const NARROW: Setting = Setting { name: "80.utf-8", columns: Some(80), variables: &[TERM, UTF_8] };
-/// 200 columns, in colour, UTF-8.
+/// 200 columns, in color, UTF-8.
 pub(crate) const WIDE: Setting = Setting { name: "200.utf-8", columns: Some(200), variables: &[TERM, UTF_8] };
-/// 80 columns, in colour, ASCII.
+/// 80 columns, in color, ASCII.
 pub(crate) const C: Setting = Setting { name: "80.c", columns: Some(80), variables: &[TERM, ("LANG", "C")] };
-/// 80 columns, and no colour is wanted.
+/// 80 columns, and no color is wanted.
 pub(crate) const NO_COLOR: Setting =
     Setting { name: "80.no-color", columns: Some(80), variables: &[TERM, UTF_8, ("NO_COLOR", "1")] };
 /// 80 columns, of a terminal that obeys nothing.
@@ -36,12 +36,12 @@ pub(crate) const PIPE: Setting = Setting { name: "pipe", columns: None, variable
 pub(crate) const ALL_SETTINGS: [Setting; 6] = [NARROW, WIDE, C, NO_COLOR, DUMB, PIPE];
 
 impl Setting {
-    /// Whether anything but text may be shown.
+    /// Returns true if escape sequences may be shown.
     pub(crate) fn obeys_escapes(self) -> bool {
         [NARROW, WIDE, C].contains(&self)
     }
 
-    /// Whether more than ASCII may be.
+    /// Returns true if characters other than ASCII may be shown.
     pub(crate) fn is_utf_8(self) -> bool {
         self != C
     }
@@ -66,7 +66,7 @@ impl<'a> CommandUser<'a> {
         self.run_with_dialog(setting, words, b"", |_| {})
     }
 
-    /// The same where there is something to say: at a terminal what `talk` types, else `input`.
+    /// As above, with a dialog: at a terminal the input that `talk` types, else `input`.
     #[track_caller]
     pub(crate) fn run_with_dialog(
         self,

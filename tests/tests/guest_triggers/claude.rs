@@ -24,7 +24,7 @@ fn unit_refreshes_a_login_in_any_home_on_trixie() {
     check_refresh_in_the_unit(Suite::Trixie);
 }
 
-/// The client makes its lock beside `~/.claude`, and renames over `~/.claude.json` in the home
+/// The client creates its lock next to `~/.claude`, and renames over `~/.claude.json` in the home
 /// itself.
 fn check_refresh_in_the_unit(suite: Suite) {
     let machine = workplace(suite);
@@ -53,8 +53,8 @@ fn check_refresh_in_the_unit(suite: Suite) {
     assert_eq!(failed(&machine.guest), "");
 }
 
-/// The refresh runs for as long as the server keeps its answer back: here some seconds, in bad
-/// times two minutes.
+/// The refresh takes as long as the server holds its answer: here some seconds, during an outage
+/// two minutes.
 #[test]
 fn stop_of_a_sync_waits_for_its_refresh() {
     let machine = workplace(Suite::Bookworm);
@@ -97,8 +97,8 @@ fn removal_waits_for_a_refresh_and_names_the_user() {
     assert!(!machine.guest.run("command -v cas-sync").succeeded());
 }
 
-/// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left
-/// alone.
+/// Ended by an out-of-memory killer, or by an administrator. The client in the middle of its
+/// refresh continues.
 #[test]
 fn end_of_the_sync_does_not_interrupt_the_refresh() {
     let machine = workplace(Suite::Bookworm);
@@ -119,7 +119,7 @@ fn end_of_the_sync_does_not_interrupt_the_refresh() {
     assert_eq!(failed(&machine.guest), "");
 }
 
-/// The login that asks the sync to look is the one whose session refreshes meanwhile.
+/// The login that requests the sync is the one whose session refreshes meanwhile.
 #[test]
 fn sync_leaves_a_refresh_in_progress_to_the_session() {
     let machine = workplace(Suite::Bookworm);
@@ -127,8 +127,8 @@ fn sync_leaves_a_refresh_in_progress_to_the_session() {
     wait_for_runs(&machine.guest, "alice", 1);
     let spent = sign_in_yesterday(&machine, "alice");
     machine.anthropic.forget_requests();
-    // The request waits until the session refreshes: Claude Code gives up on another client's
-    // refresh after eight seconds, which is short on a busy machine.
+    // The request waits until the session refreshes: Claude Code waits at most eight seconds for
+    // the refresh of another client, which is short on a busy machine.
     machine.guest.request_sync("root");
     let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
     machine.guest.run(&signal("STOP")).expect_success("nobody looks for requests");
@@ -159,7 +159,7 @@ fn workplace(suite: Suite) -> ClaudeGuest {
     machine
 }
 
-/// As [`ClaudeGuest::sign_in_yesterday`], wherever the home is.
+/// As [`ClaudeGuest::sign_in_yesterday`], for any home.
 fn sign_in_yesterday(machine: &ClaudeGuest, user: &str) -> Login {
     if user == "alice" {
         return machine.sign_in_yesterday(user);
@@ -173,7 +173,7 @@ fn sign_in_yesterday(machine: &ClaudeGuest, user: &str) -> Login {
     login
 }
 
-/// A sync whose client has sent its refresh token and has no answer yet.
+/// Starts a sync whose client has sent its refresh token and has no answer yet.
 #[track_caller]
 fn start_sync_during_refresh(machine: &ClaudeGuest) -> Login {
     let spent = sign_in_yesterday(machine, "alice");

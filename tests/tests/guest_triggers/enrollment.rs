@@ -4,7 +4,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property, wait_for_runs, wait_until};
 
-/// All that systemd knows or keeps of anybody's units.
+/// Returns everything that systemd has or stores of the units of users.
 fn traces(guest: &Guest) -> String {
     guest
         .run("systemctl list-units --all --no-legend --plain 'claude-auth-*@*'; ls /etc/systemd/system/*.wants /var/lib/systemd/timers | grep 'claude-auth.*@'")
@@ -60,7 +60,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
     assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "what was spoiled is mended");
     assert_eq!(failed(&guest), "");
 
-    // Whatever state they are in, a sync at work and failed units included.
+    // In any state, including a running sync and failed units.
     guest
         .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; for i in $(seq 30); do systemctl start claude-auth-sync@alice.service; done; true")
         .expect_success("trouble");
@@ -114,7 +114,7 @@ fn unstoppable_unit_does_not_keep_others_running() {
     assert_eq!(failed(&guest), "");
 }
 
-/// A chroot or a container that boots later, or elsewhere.
+/// In a chroot, or a container that boots later.
 #[test]
 fn enroll_without_a_running_systemd_enables_the_units() {
     let guest = host(Suite::Bookworm, &[]);
@@ -140,7 +140,8 @@ fn enroll_without_a_running_systemd_enables_the_units() {
     assert!(output.expect_success("without systemctl").text().contains("systemctl is not installed"));
 }
 
-/// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
+/// Only `cas-sync` itself gets a signal when a sync ends, so the processes that a client has left
+/// continue.
 #[test]
 fn unenroll_names_processes_that_still_run() {
     let guest = host(Suite::Bookworm, &["alice", "bob"]);

@@ -7,7 +7,7 @@ use super::{failed, host, property};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// The sync could not run: an administrator has to correct something.
+/// The sync could not run, so an administrator must correct something.
 #[test]
 fn unsuccessful_sync_is_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -30,7 +30,7 @@ fn unsuccessful_sync_is_a_failed_unit() {
     guest
         .run("s=/home/alice/.local/state/claude-auth-sync; rm $s; mv $s.aside $s")
         .expect_success("as it was");
-    // An admin's own drop-in.
+    // A drop-in of the administrator.
     let starts = |program: &str| {
         guest
             .run(&format!("d=/run/systemd/system/{SERVICE}.d; mkdir -p $d && printf '[Service]\\nExecStart=\\nExecStart={program}\\n' >$d/own.conf && systemctl daemon-reload"))
@@ -42,7 +42,7 @@ fn unsuccessful_sync_is_a_failed_unit() {
     ends(&guest, 9, "signal", "");
 }
 
-/// Nothing of these is the unit's failure; alerts hear of them from the journal.
+/// None of these is a failure of the unit; alerts get them from the journal.
 #[test]
 fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -61,7 +61,7 @@ fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     assert_eq!(failed(&guest), "");
 }
 
-/// Lets the service run, which ends with this code or signal and has this to say in the journal.
+/// Runs the service, which ends with this exit code or signal and has this line in the journal.
 #[track_caller]
 fn ends(guest: &Guest, code: i32, result: &str, why: &str) {
     let started =

@@ -1,6 +1,6 @@
-//! Five users who put what never answers in the way of root and of PID 1, in everything below `/run` and
-//! `/var/lib/claude-auth-sync` that they can write, and flood the socket of requests. Version 0.1.0 had PID 1 look up a file in
-//! a directory of theirs, and was frozen by this.
+//! Five users place file systems that never answer in the paths of root and of PID 1, in everything
+//! below `/run` and `/var/lib/claude-auth-sync` that they can write, and flood the request socket.
+//! Version 0.1.0 had PID 1 look up a file in a directory of a user, which froze it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const SOCKET: &str = "/run/claude-auth-sync/request.sock";
 const STATE: &str = "/var/lib/claude-auth-sync";
 const HOSTILE: [&str; 5] = ["mallory1", "mallory2", "mallory3", "mallory4", "mallory5"];
 
-/// What each of them sends to the socket of requests.
+/// What each of them sends to the request socket.
 const FLOODS: [(&str, &str); 5] = [
     ("mallory1", "hold"),
     ("mallory2", "connect"),
@@ -26,13 +26,16 @@ const FLOODS: [(&str, &str); 5] = [
 /// Within this PID 1 answers.
 const IMMEDIATE_LIMIT: Duration = Duration::from_secs(1);
 
-/// A login takes no longer than without them, but for what five busy programs take of two processors.
+/// A login takes no longer than without them, except for the share of five busy programs of two
+/// processors.
 const SLOWDOWN: u32 = 4;
 
-/// The commands that look at users give up on each of those who do not answer; this is more than for all of them.
+/// The commands that examine users time out for each of those who do not answer; this is more than
+/// for all of them.
 const COMMAND_TIMEOUT: u32 = 60;
 
-/// Everything below `/run` and `/var/lib` of ours that a user can write or put a file into.
+/// Returns everything of the product below `/run` and `/var/lib` that a user can write or put a
+/// file into.
 fn writable_by(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
@@ -41,8 +44,8 @@ fn writable_by(guest: &Guest, user: &str) -> String {
         .text()
 }
 
-/// Root looks up a name of theirs, and does not come back until `culprit` ends: what the scenarios claim not to happen can
-/// happen in this guest. What waits there cannot even be killed.
+/// Returns true if root's lookup of a user's name blocks until `culprit` ends. This shows that the
+/// guest can produce the problem. A process that waits there cannot even be killed.
 #[track_caller]
 fn is_lookup_blocked(guest: &Guest, path: &str, culprit: &str) {
     guest
@@ -144,7 +147,8 @@ fn start_attacks(guest: &Guest, has_directories: bool) {
     }
 }
 
-/// What an administrator runs. Whether it is content with the hostile users is another question.
+/// Runs the commands of an administrator. Whether they report the hostile users is not checked
+/// here.
 fn commands_finish(guest: &Guest) {
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", roster().as_bytes());
     let bounded =
@@ -175,7 +179,7 @@ fn roster() -> String {
     format!("users:\n{users}")
 }
 
-/// The median of some logins of alice's.
+/// Returns the median duration of some logins of alice.
 fn login_time(guest: &Guest) -> Duration {
     let mut times: Vec<_> = (0..5).map(|_| guest.ssh("alice", "true").expect_success("ssh").took).collect();
     times.sort();

@@ -41,7 +41,7 @@ fn runs(guest: &Guest, user: &str) -> usize {
     guest.run(&format!("cat '{log}'")).text().lines().count()
 }
 
-/// What the user database says.
+/// Returns the home in the user database.
 fn home(guest: &Guest, user: &str) -> String {
     guest.run(&format!("getent passwd '{user}' | cut -d: -f6")).text().trim_end().to_owned()
 }
@@ -59,12 +59,12 @@ fn is_inactive(guest: &Guest, user: &str) -> bool {
     guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
 }
 
-/// What systemd knows of a unit.
+/// Returns a property of a unit in systemd.
 fn property(guest: &Guest, unit: &str, name: &str) -> String {
     guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
 }
 
-/// The units that have failed, one a line.
+/// Returns the failed units, one per line.
 fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }

@@ -71,8 +71,8 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
     assert!(!requests.is_empty() && requests.iter().all(|score| score == "0"), "{requests:?}");
 }
 
-/// Whether root may protect a process at all. Where the machine gives it no CAP_SYS_RESOURCE, systemd leaves the scores as
-/// they are; then the unit makes them worse instead, which must not reach the children either.
+/// Returns true if root may protect a process. If root has no CAP_SYS_RESOURCE, systemd leaves the
+/// scores unchanged; then the unit makes them worse, which must not reach the children either.
 fn can_protect(guest: &Guest) -> bool {
     let may = guest.run("echo -500 >/proc/self/oom_score_adj").succeeded();
     if !may {
@@ -83,7 +83,7 @@ fn can_protect(guest: &Guest) -> bool {
     may
 }
 
-/// The scores in these notes, each of a process with the default disposition of SIGXFSZ.
+/// Returns the scores in these notes, each of a process with the default disposition of SIGXFSZ.
 fn scores(guest: &Guest, name: &str) -> Vec<String> {
     const SIGXFSZ: u64 = 1 << 24;
     let notes = String::from_utf8(guest.read(&format!("/home/alice/{name}")).expect("notes")).expect("text");

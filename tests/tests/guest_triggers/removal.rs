@@ -4,7 +4,8 @@ use cas_tests::guest::Suite;
 
 use super::{failed, host, wait_until};
 
-/// One stands in the directory of the socket, and one never stops filling her state directory.
+/// One user has a process in the directory of the socket, and one fills her state directory without
+/// end.
 #[test]
 fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);

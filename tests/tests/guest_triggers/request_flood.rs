@@ -25,13 +25,15 @@ const FLOODERS: [(&str, &str); 5] = [
 /// How many requests of alice's are timed.
 const REQUESTS: usize = 5;
 
-/// The flood takes its share of the processors: what is done for her request is slower by this factor at most.
+/// The flood uses its share of the processors, so the request of alice is slower by this factor at
+/// most.
 const SLOWDOWN: u32 = 4;
 
 /// What a flood may delay the request of another user besides.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Some connect as fast as they can, some hold each connection that they get, and one sends what cannot be closed.
+/// Starts users who connect as fast as they can, who hold each connection, and one who sends what
+/// cannot be closed.
 fn flood(guest: &Guest) {
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     for (number, (user, how)) in FLOODERS.into_iter().enumerate() {
@@ -43,7 +45,8 @@ fn flood(guest: &Guest) {
     }
 }
 
-/// From her request until systemd starts her sync, for each of several requests; in order of length.
+/// Returns the times from a request of alice until systemd starts her sync, for several requests,
+/// sorted.
 fn delays(guest: &Guest) -> Vec<Duration> {
     let started_at = || property(guest, SERVICE, "ExecMainStartTimestampMonotonic");
     let mut delays = Vec::new();
@@ -105,8 +108,9 @@ fn request_flood_by_five_users_delays_no_other_request() {
     wait_until("nothing is left", || guest.remaining_product_files().is_empty());
 }
 
-/// Each of many gets their sync, also when all request one at the same time. Each costs three units and one watch of the
-/// kernel's, in a process of their own; PID 1 watches one socket for all of them.
+/// Each of many users gets a sync, also when all request one at the same time. Each costs three
+/// units and one watch of the kernel, in a process of its own; PID 1 watches one socket for all of
+/// them.
 #[test]
 fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);
@@ -168,7 +172,7 @@ fn each_of_many_users_gets_the_requested_sync() {
         .expect_success("at most 2.0");
 }
 
-/// How many runs of each user were logged.
+/// Returns the number of logged runs of each user.
 fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
     let counted = guest.run("cd /home && wc -l u*/.local/state/claude-auth-sync/sync.log 2>/dev/null").text();
     let line = |line: &str| {
@@ -179,7 +183,7 @@ fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
     counted.lines().filter_map(line).collect()
 }
 
-/// How many inotify instances a process has.
+/// Returns the number of inotify instances of a process.
 fn watches_of(guest: &Guest, process: &str) -> usize {
     let descriptors =
         guest.run(&format!("ls -l /proc/{process}/fd")).expect_success("its descriptors").text();

@@ -33,7 +33,8 @@ fn check_request_starts_a_sync(suite: Suite) {
     guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", 2);
-    // By what systemd says itself: of a line that a process writes just before its end the journal may not know the unit.
+    // Uses the messages of systemd itself: the journal may not know the unit of a line that a
+    // process writes just before its end.
     let ended = "journalctl --sync; journalctl --quiet --output=cat -u claude-auth-sync@alice.service _PID=1";
     let finished = || guest.run(ended).text().matches("Finished claude-auth-sync@alice.service").count();
     wait_until("the first run and this one are over", || finished() == 2);
@@ -46,7 +47,8 @@ fn check_request_starts_a_sync(suite: Suite) {
     assert_eq!(guest.status_of("/run/claude-auth-sync/request.sock"), "666 root:root socket");
 }
 
-/// The lock keeps a run at the place where it looks; a session of Claude Code writes a new login meanwhile.
+/// The lock holds a run after its examination of the file, and a session of Claude Code writes a
+/// new login meanwhile.
 #[test]
 fn request_during_a_run_starts_one_more() {
     let guest = host(Suite::Bookworm, &["alice"]);

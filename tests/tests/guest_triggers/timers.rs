@@ -39,8 +39,7 @@ fn timer_offset_is_fixed_per_user() {
     assert_eq!(property(&guest, &timer("alice"), "Persistent"), "yes");
 }
 
-/// The stamp of two days ago is what a machine has that was off; the offset within the hour is left
-/// out here.
+/// A machine that was off has a stamp of two days ago; the offset within the hour is omitted here.
 #[test]
 fn timer_catches_up_after_a_shutdown() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -61,7 +60,7 @@ fn timer_catches_up_after_a_shutdown() {
     wait_for_runs(&guest, "alice", 2);
 }
 
-/// A machine with a wrong clock until a time server sets it. Without a time service nothing waits.
+/// The clock is wrong until a time server sets it. Without a time service nothing waits.
 #[test]
 fn no_sync_starts_while_the_clock_is_set() {
     let guest = host(Suite::Bookworm, &[]);

@@ -1,4 +1,5 @@
-//! The units: how systemd rates them, for which users they work, and how all of them are paused.
+//! The units: their rating by systemd, the users for which they work, and how all of them are
+//! paused.
 
 use std::thread;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
     assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
     for service in &UNITS[1..] {
-        // In tenths; guest_hardening has the figures themselves.
+        // In tenths; guest_hardening has the exact values.
         guest.run(&format!("systemd-analyze security --threshold=15 {service}")).expect_success(service);
     }
     guest
@@ -57,7 +58,7 @@ const KEEPS_REFRESH_RUNNING: [(&str, &str); 5] = [
     ("ManagedOOMPreference", "avoid"),
 ];
 
-/// Home, primary group and the name itself are what the user database says.
+/// Home, primary group and the name itself are those of the user database.
 #[test]
 fn units_work_for_unusual_names_and_homes_on_bookworm() {
     check_units_for_unusual_users(Suite::Bookworm);
@@ -117,7 +118,7 @@ fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     assert_eq!(runs(&guest, "dora"), 1);
 }
 
-/// Claude Code asks whether the process is alive that holds a lock.
+/// Claude Code checks whether the process that holds a lock is running.
 #[test]
 fn unit_sees_only_the_users_own_processes() {
     let guest = host(Suite::Bookworm, &["alice"]);

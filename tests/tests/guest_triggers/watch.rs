@@ -33,8 +33,8 @@ fn check_watcher_in_its_unit(suite: Suite) {
     assert_eq!(failed(&guest), "");
 }
 
-/// Between its start and the moment at which it disables tracing itself: it runs at a priority that
-/// users do not get.
+/// Between the start and the call that disables tracing: the watcher has a priority that users do
+/// not get.
 #[test]
 fn user_code_cannot_run_in_the_watcher() {
     let guest = host(Suite::Bookworm, &[]);
@@ -66,8 +66,8 @@ fn watcher_starts_although_another_user_holds_its_lock_name() {
     is_managed(&guest, "alice", "in-spite-of-bob");
 }
 
-/// An encrypted home, or one of a file server, that comes with the first session. Until then an
-/// empty folder lies there.
+/// An encrypted home, or one of a file server, that is mounted with the first session. Until then
+/// there is an empty directory.
 #[test]
 fn home_mounted_later_is_watched_once_mounted() {
     let guest = host(Suite::Bookworm, &[]);
@@ -92,7 +92,8 @@ fn home_mounted_later_is_watched_once_mounted() {
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
-/// Root's empty folder until then: nothing is made in it, or the home would lie over it.
+/// Until then there is an empty directory of root. Nothing is created in it, because the home would
+/// hide it.
 #[test]
 fn mountpoint_stays_empty_until_the_home_is_mounted() {
     let guest = host(Suite::Bookworm, &[]);

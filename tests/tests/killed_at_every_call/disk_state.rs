@@ -1,4 +1,4 @@
-//! All that a run can change, looked at from outside.
+//! Everything that a run can change, read from outside.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::scenario::{Scenario, Subject};
 pub(crate) const LOCKS: [&str; 3] =
     [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
 
-/// What two runs never have in common: when they ran.
+/// Members that contain the time of a run.
 const MOMENTS: [&str; 9] = [
     "first_seen",
     "restored_at",
@@ -29,7 +29,7 @@ const MOMENTS: [&str; 9] = [
     "last_renewed_ms",
 ];
 
-/// What lies in the home and in the store.
+/// The content of the home and of the store.
 #[derive(Debug)]
 pub(crate) struct DiskState {
     /// What the scene is about, as it is now; null where there is nothing.
@@ -38,15 +38,16 @@ pub(crate) struct DiskState {
     pub temporaries: Vec<String>,
     /// Claude Code's locks left behind.
     pub locks: Vec<String>,
-    /// How far the request has come: what its file is called, of which there is one. All other
-    /// files: text as it is, JSON of ours without its moments.
+    /// All files, including the one that marks the progress of the request: texts unchanged, JSON
+    /// of the product without its times.
     files: BTreeMap<String, Value>,
     /// The store's document: version, and fields without our moment.
     document: Option<(u64, Value)>,
 }
 
 impl DiskState {
-    /// Looks at everything; a file of ours that is torn, or open to others, fails the test at once.
+    /// Reads everything. A file of the product that is truncated or accessible to others fails the
+    /// test at once.
     pub(crate) fn look(scenario: &Scenario) -> Self {
         let mut state = Self {
             subject: Value::Null,
@@ -85,7 +86,7 @@ impl DiskState {
         }
     }
 
-    /// Each thing is the old or the new one, and nothing else has come.
+    /// Asserts that each file is the old or the new one, and that there is no other one.
     pub(crate) fn assert_whole(&self, old: &Self, new: &Self, place: &str) {
         for name in self.files.keys().chain(old.files.keys()).filter(|name| !is_written_repeatedly(name)) {
             let (found, before, after) = (self.files.get(name), old.files.get(name), new.files.get(name));
@@ -95,13 +96,12 @@ impl DiskState {
         assert!(is_either, "{place}: the document is neither: {:?}", self.fields());
     }
 
-    /// How many versions of the document were written since then.
+    /// Returns the number of versions of the document since then.
     pub(crate) fn versions_since(&self, begin: u64) -> u64 {
         self.document.as_ref().map_or(0, |(version, _)| version - begin)
     }
 
-    /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has,
-    /// may differ.
+    /// Asserts the state after undisturbed runs. Leftovers and the number of log lines may differ.
     pub(crate) fn assert_same(&self, final_state: &Self, place: &str) {
         for name in self.files.keys().chain(final_state.files.keys()).filter(|name| !is_ignored(name)) {
             let (found, expected) = (self.files.get(name), final_state.files.get(name));
@@ -160,7 +160,7 @@ fn parse_json<T: serde::de::DeserializeOwned>(name: &str, content: &[u8]) -> T {
     serde_json::from_slice(content).unwrap_or_else(|error| panic!("{name} is torn: {error}"))
 }
 
-/// The same, with every moment made the same; a list of them keeps its length.
+/// Returns the value with all times made equal; a list of them keeps its length.
 fn without_times(mut value: Value) -> Value {
     blank(&mut value);
     value

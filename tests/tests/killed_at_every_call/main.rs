@@ -1,7 +1,7 @@
 //! `cas-sync run`, killed as it enters each of its system calls (per merge: each that changes a
 //! file, a lock, a socket or a child), one run after the other. Wherever it ends, every file is the
-//! old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run
-//! gets to where an undisturbed one would have got to.
+//! old one or the new one, no field of another tool is lost, no secret is readable, and the next
+//! run reaches the state of an undisturbed one.
 
 mod disk_state;
 mod scenario;
@@ -27,7 +27,7 @@ fn killed_restore_from_the_store_is_recovered() {
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
-/// A backup whose access token has expired is restored once. Without a file nothing tells whether
+/// A backup whose access token has expired is restored once. Without a file nothing shows whether
 /// that happened, so a run that is killed between its record and the file has used that one time
 /// (`docs/architecture.md`).
 #[test]

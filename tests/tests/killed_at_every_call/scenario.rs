@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::disk_state::{DiskState, LOCKS};
 
-/// The world before each run.
+/// The state before each run.
 pub(crate) struct Scenario {
     // Dropped in this order: the server ends before its network does.
     store: Option<Store>,
@@ -31,7 +31,7 @@ struct Store {
     _bao: Bao,
 }
 
-/// What the run is to change.
+/// What the run must change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Login,
@@ -40,7 +40,7 @@ pub(crate) enum Subject {
 }
 
 impl Scenario {
-    /// A cleared login, and a backup in the history.
+    /// Returns a cleared login, and a backup in the history.
     pub(crate) fn restore_from_history() -> Self {
         let test_user = TestUser::create();
         let login = new_login("one");
@@ -50,7 +50,7 @@ impl Scenario {
         Self::new(test_user, None, Subject::Login)
     }
 
-    /// No login file at all, and a copy in the history whose access token has ended.
+    /// Returns a missing login file, and a backup in the history whose access token has expired.
     pub(crate) fn restore_of_missing_file() -> Self {
         let test_user = TestUser::create();
         test_user.put(LOGIN, &valid_login("one", now_ms() - HOUR_MS));
@@ -59,7 +59,7 @@ impl Scenario {
         Self::new(test_user, None, Subject::Login)
     }
 
-    /// A cleared login on a machine without a history, and a backup in the store.
+    /// Returns a cleared login on a machine without a history, and a backup in the store.
     pub(crate) fn restore_from_the_store() -> Self {
         let test_user = TestUser::create();
         let login = new_login("one");
@@ -68,7 +68,7 @@ impl Scenario {
         Self::new(test_user, Some(store), Subject::Login)
     }
 
-    /// A login newer than the copies in the history and in the store.
+    /// Returns a login newer than the backups in the history and in the store.
     pub(crate) fn backup(policy: Policy) -> Self {
         let test_user = TestUser::create();
         let old = valid_login("one", now_ms() + HOUR_MS);
@@ -80,7 +80,7 @@ impl Scenario {
         Self::new(test_user, Some(store), Subject::Document)
     }
 
-    /// Another setup-token in the store than in the env file.
+    /// Returns another setup token in the store than in the env file.
     pub(crate) fn new_setup_token() -> Self {
         let test_user = TestUser::create();
         let mut document = document_with(&new_login("one"));
@@ -91,8 +91,8 @@ impl Scenario {
         Self::new(test_user, Some(store), Subject::EnvFile)
     }
 
-    /// A setup-token in the env file that the store knows no more; and a login to fall back to, not
-    /// backed up yet.
+    /// Returns a setup token in the env file that the store no longer has; and a login to fall back
+    /// to, not backed up yet.
     pub(crate) fn withdrawn_setup_token() -> Self {
         let test_user = TestUser::create();
         let mut document = document_with(&valid_login("one", now_ms() + HOUR_MS));
@@ -115,17 +115,17 @@ impl Scenario {
         self.store.as_ref().map_or(0, Store::reset)
     }
 
-    /// Whose home it is.
+    /// Returns the user of the home.
     pub(crate) fn test_user(&self) -> &TestUser {
         &self.test_user
     }
 
-    /// What the run is to change.
+    /// Returns what the run must change.
     pub(crate) fn subject(&self) -> Subject {
         self.subject
     }
 
-    /// The document as an admin reads it: version and fields.
+    /// Returns version and fields of the document as an administrator reads them.
     pub(crate) fn document(&self) -> Option<(u64, Value)> {
         let store = self.store.as_ref()?;
         let answer = store.socket.ask("GET", &store.path, &Value::Null).body;
@@ -166,7 +166,7 @@ impl Store {
     }
 }
 
-/// A document of this machine's, with this login and the fields of another tool.
+/// Returns a document of this machine, with this login and the fields of another tool.
 fn document_with(login: &str) -> Value {
     let oauth = &parsed(login)["claudeAiOauth"];
     json!({

@@ -1,4 +1,4 @@
-//! Conversation the sync under strace(1): to learn which system calls it makes, and to be killed at one of them.
+//! Runs the sync under strace(1): to record its system calls, and to kill it at one of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ const CHANGES: &str = "\
     rename renameat renameat2 rmdir sendfile sendmmsg sendmsg sendto setsockopt setxattr shutdown socket \
     splice symlink symlinkat tgkill truncate unlink unlinkat utime utimensat utimes vfork wait4 waitid \
     write writev";
-/// Those of which only some change anything, and what these have among their arguments.
+/// Calls of which only some change anything, and the arguments by which those are recognized.
 const SOMETIMES: &[(&str, &[&str])] = &[
     ("open", &["O_CREAT", "O_TRUNC"]),
     ("openat", &["O_CREAT", "O_TRUNC"]),
@@ -30,7 +30,7 @@ const SOMETIMES: &[(&str, &[&str])] = &[
 pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
 impl Calls {
-    /// Runs the sync to its end and notes them.
+    /// Runs the sync to its end and records them.
     pub(crate) fn trace_run(test_user: &TestUser) -> Self {
         let trace = test_user.folder().join("trace");
         let output = under_strace(test_user, &["-o", &trace.display().to_string()]);
@@ -49,8 +49,8 @@ impl Calls {
         Self(calls)
     }
 
-    /// Where a run is to be killed: names, and the numbers of the calls. At full size that is every call; else each that
-    /// changes something.
+    /// Returns the points at which a run is killed: names, and the numbers of the calls. At full
+    /// size that is every call; else each that changes something.
     pub(crate) fn points(&self) -> Vec<(&str, Vec<usize>)> {
         let numbers = |of_name: &Vec<bool>| {
             let count = of_name.len();
@@ -63,7 +63,7 @@ impl Calls {
         self.0.iter().map(|(name, of_name)| (name.as_str(), numbers(of_name))).collect()
     }
 
-    /// How many calls there are to be killed at.
+    /// Returns the number of calls at which a run can be killed.
     pub(crate) fn total(&self) -> usize {
         let of_name = |calls: &Vec<bool>| match full_size() {
             true => calls.len(),
@@ -73,7 +73,8 @@ impl Calls {
     }
 }
 
-/// What strace could not print in one line counts as a change.
+/// Returns true for a call that changes something. A call that strace could not print in one line
+/// counts as a change.
 fn changes(name: &str, arguments: &str) -> bool {
     let sometimes = SOMETIMES.iter().find(|(sometimes, _)| *sometimes == name);
     let is_one = |flags: &[&str]| flags.iter().any(|flag| arguments.contains(flag));
@@ -90,7 +91,7 @@ pub(crate) fn kill_at(test_user: &TestUser, name: &str, nth: usize) -> bool {
     was_killed
 }
 
-/// strace passes the end of what it runs on as its own.
+/// Runs a command under strace, which exits as that command does.
 fn under_strace(test_user: &TestUser, options: &[&str]) -> Output {
     let program = test_user.program("cas-sync").display().to_string();
     let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program, "run"]].concat();

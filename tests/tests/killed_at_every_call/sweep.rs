@@ -1,4 +1,4 @@
-//! One kill after the other, and what is looked at after each.
+//! One kill after the other, and the checks after each.
 
 use crate::disk_state::DiskState;
 use crate::scenario::Scenario;
@@ -9,7 +9,7 @@ use crate::strace::{Calls, kill_at};
 pub(crate) struct SweepStatistics {
     /// How many runs were killed.
     pub points: usize,
-    /// After how many of them what the scene is about was still the old, or already the new.
+    /// The number of kills after which the subject was still old, or already new.
     pub before_the_change: usize,
     pub after_the_change: usize,
     /// How many left a temporary file, or one of Claude Code's locks.
@@ -19,7 +19,8 @@ pub(crate) struct SweepStatistics {
     pub spent: usize,
 }
 
-/// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
+/// Kills a run at each of its calls, or at each that changes something. The state is restored
+/// before each.
 pub(crate) fn sweep(scenario: &Scenario) -> SweepStatistics {
     let begin = scenario.begin();
     let old = DiskState::look(scenario);

@@ -1,5 +1,4 @@
-//! Files that are not what they should be, with a secret where the mistake is: no complaint quotes
-//! it.
+//! Damaged files, with a secret at the mistake: no error message quotes it.
 
 use cas_tests::claude_login::HOUR_MS;
 use cas_tests::now_ms;
@@ -76,7 +75,8 @@ fn error_about_an_env_or_token_file_does_not_quote_it() {
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }
 
-/// Whatever befell them: half of another file's content, or a form of an earlier or later version.
+/// All kinds of damage: half of the content of another file, or a format of an earlier or later
+/// version.
 #[test]
 fn error_about_a_state_file_does_not_quote_it() {
     let mut watched = ObservedUser::new(TestUser::create);

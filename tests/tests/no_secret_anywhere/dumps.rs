@@ -19,8 +19,7 @@ use crate::canaries::{Canaries, Secret};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of
-/// its world.
+/// A program at work, with unlimited core dumps of the caller, into `/tmp` of its namespace.
 struct ActiveRun<'world> {
     test_user: &'world TestUser,
     child: Child,
@@ -110,7 +109,7 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
         assert_eq!(ActiveRun::dumps(&test_user), Vec::<PathBuf>::new(), "{command}");
     }
 
-    // The same with a program that takes no care: this machine does dump, and does let others look.
+    // As above, with a program that takes no care: this machine does dump, and does let others look.
     let careless = ActiveRun::start(&test_user, &as_user, "/bin/sleep 60");
     wait_until("sleep", || {
         fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))
@@ -119,8 +118,8 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
     assert!(careless.crash().core_dumped(), "without that this test shows nothing");
 }
 
-/// The client is not ours, and what it does with its memory is its own affair; but it inherits that
-/// nothing is dumped.
+/// The product does not control the memory of the client, but the client inherits the limit of core
+/// dumps.
 #[test]
 fn client_process_cannot_be_dumped() {
     let test_user = TestUser::create_with_claude();

@@ -1,6 +1,7 @@
-//! No secret is seen where it is not meant to be. Recognisable ones are planted everywhere, the programs are driven through
-//! all that can happen, and everything they show is searched: the arguments and environments of all processes, what they
-//! print, the journal, every file, and what is left when all is over.
+//! No secret is visible outside of its allowed places. Recognizable secrets are planted everywhere,
+//! the programs run through all situations, and everything they show is searched: the arguments and
+//! environments of all processes, their output, the journal, every file, and what is left at the
+//! end.
 //!
 //! Meant are: the credential file, the env file and the Vault token, which belong to others; `history.json`,
 //! `replaced-credentials.json` and `damaged-credentials.json` in the state directory; the one reply line of
@@ -18,7 +19,7 @@ use cas_tests::test_user::{STATE, TestUser};
 use crate::canaries::Secret;
 use crate::observed_user::ObservedUser;
 
-/// The search itself: a secret that leaks in any of the ways that are watched is found.
+/// The search itself: a secret that leaks in any of the observed ways is found.
 #[test]
 fn leak_is_found_in_every_place() {
     for (script, where_it_is) in [

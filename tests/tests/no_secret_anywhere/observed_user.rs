@@ -29,7 +29,7 @@ fn is_allowed_location(file: &str) -> &'static [Secret] {
     }
 }
 
-/// The world, and all that was noticed in it.
+/// A user with its namespaces, and everything that was observed there.
 pub(crate) struct ObservedUser {
     pub canaries: Canaries,
     pub test_user: TestUser,
@@ -42,7 +42,7 @@ pub(crate) struct ObservedUser {
 }
 
 impl ObservedUser {
-    /// `settle` makes the world.
+    /// Creates the user with `create`.
     pub(crate) fn new(create: impl FnOnce() -> TestUser) -> Self {
         let there_before = temporary_entries();
         let canaries = Canaries::new();
@@ -58,13 +58,13 @@ impl ObservedUser {
         }
     }
 
-    /// A login file with these secrets in it.
+    /// Returns a login file with these secrets in it.
     pub(crate) fn login_file(&self) -> String {
         new_login(self.canaries.core(Secret::Login))
             .replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour))
     }
 
-    /// Signs in with these secrets; returns what lies in the file.
+    /// Signs in with these secrets and returns the content of the file.
     pub(crate) fn sign_in(&self, hours: i64) -> String {
         let file = self.test_user.sign_in_as(self.canaries.core(Secret::Login), hours);
         let file = file.replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour));
@@ -72,13 +72,13 @@ impl ObservedUser {
         file
     }
 
-    /// The access token that lies in the login file.
+    /// Returns the access token in the login file.
     pub(crate) fn access_token(&self) -> String {
         let file = parsed(&String::from_utf8_lossy(&self.test_user.read(LOGIN).expect("a login")));
         file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
     }
 
-    /// From now on this file, below the home, holds secrets because the test has put them there.
+    /// Marks a file below the home as one in which the test has planted secrets.
     pub(crate) fn planted_secrets(&mut self, file: Option<&str>) {
         self.planted_secrets = file.map(str::to_owned);
     }
@@ -89,14 +89,14 @@ impl ObservedUser {
         self.run(script, true, &["/usr/bin/env", &home, "/bin/sh", "-c", script], None)
     }
 
-    /// `cas-sync run`, whatever comes of it.
+    /// Runs `cas-sync run`, with any result.
     pub(crate) fn sync(&mut self, what: &str) -> Output {
         let program = self.test_user.program("cas-sync").display().to_string();
         self.run(what, true, &[&program, "run"], None)
     }
 
-    /// `cas-session login`, as the PAM module starts it: its reply is what the module's pipe is
-    /// for.
+    /// Runs `cas-session login` as the PAM module starts it; the reply on the module's pipe may
+    /// contain the token.
     pub(crate) fn login(&mut self, what: &str) -> Output {
         let program = self.test_user.program("cas-session").display().to_string();
         let reply = format!("CAS1 {}\n", self.canaries.text(Secret::SetupToken));
@@ -104,7 +104,7 @@ impl ObservedUser {
         self.run(what, false, &[&[program.as_str()][..], &arguments].concat(), Some(&reply))
     }
 
-    /// `cas-session exec`: the one variable of the one program it becomes is what it is for.
+    /// Runs `cas-session exec`; the one variable of its program may contain the token.
     pub(crate) fn exec(&mut self, what: &str) -> Output {
         let program = self.test_user.program("cas-session").display().to_string();
         let variable = format!("\"CLAUDE_CODE_OAUTH_TOKEN={}\"", self.canaries.text(Secret::SetupToken));
@@ -169,7 +169,7 @@ impl ObservedUser {
         }
     }
 
-    /// The end: looks at the journal, takes the world away, and looks for what it has left behind.
+    /// Reads the journal, removes the user, and searches what is left.
     pub(crate) fn leaks(mut self) -> Vec<String> {
         let journal = self.test_user.journal();
         self.search("the journal", journal.as_bytes());
@@ -192,7 +192,8 @@ fn temporary_entries() -> BTreeSet<PathBuf> {
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Other tests come and go meanwhile: what is gone is gone.
+/// Searches a directory. Other tests create and remove files meanwhile, so missing files are
+/// ignored.
 fn search_below(path: &Path, canaries: &Canaries, leaks: &mut Vec<String>) {
     let Ok(metadata) = fs::symlink_metadata(path) else { return };
     if metadata.is_dir() {

@@ -80,7 +80,7 @@ fn login_secrets_are_never_visible() {
     assert_eq!(watched.leaks(), Vec::<String>::new());
 }
 
-/// The client gets the token, and whatever it does with it is not passed on.
+/// The client gets the token. Its output is not passed on.
 #[test]
 fn token_in_client_output_is_not_logged() {
     let mut watched = ObservedUser::new(TestUser::create_with_claude);

@@ -1,4 +1,5 @@
-//! Servers that give back what they were sent, in words, in headers, in nonsense: none of it is passed on.
+//! Servers that return what they were sent, in texts, headers and malformed data: none of it is
+//! passed on.
 
 use cas_tests::test_user::{LOGIN, TestUser, VAULT_TOKEN};
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};

@@ -22,7 +22,7 @@ const PROGRAMS: [&str; 3] = [
     "/usr/share/doc/claude-auth-sync/examples/start-claude.sh",
 ];
 
-/// Mode, owner and path of everything in it.
+/// Returns mode, owner and path of all its files.
 fn listed() -> Vec<(String, String, String)> {
     let listed = output_of("dpkg-deb", &["--contents"], &package());
     let line = |line: &str| {
@@ -77,7 +77,7 @@ fn package_files_have_owner_root_and_expected_modes() {
     }
 }
 
-/// Each unit, snippet and policy of the sources is in it.
+/// Every unit, snippet and policy of the sources is in it.
 #[test]
 fn package_contains_every_packaged_source_file() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
@@ -209,7 +209,7 @@ fn shipped_configuration_sets_nothing_and_is_valid() {
     }
 }
 
-/// Every manual page is good troff, and speaks of every option.
+/// Every manual page is valid troff, and documents every option.
 #[test]
 fn manual_pages_are_valid_and_complete() {
     let folder = packaged("/usr/share/man");
@@ -233,7 +233,8 @@ fn manual_pages_are_valid_and_complete() {
     assert!(enroll.contains("--no-watch") && enroll.contains("USER"), "{enroll}");
 }
 
-/// What `man` shows of the package's pages, on a screen so wide that no line is broken.
+/// Returns the output of `man` for the pages of the package, on a screen so wide that no line is
+/// broken.
 fn manual(arguments: &[&str]) -> String {
     let output = Command::new("man")
         .arg("--manpath")
@@ -285,7 +286,7 @@ fn manual_pages_refer_only_to_existing_pages() {
     assert!(pointers > 10, "{pointers}");
 }
 
-/// What bash offers at the end of this command line.
+/// Returns the completions of bash at the end of this command line.
 fn offered(name: &str, words: &[&str]) -> String {
     let folder = packaged("/usr/share/bash-completion/completions");
     let function = format!("_{}", name.replace('-', "__"));

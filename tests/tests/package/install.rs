@@ -1,5 +1,5 @@
-//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the
-//! PAM configuration.
+//! Installation by apt, on a machine without a network; and with PAM configuration that an
+//! administrator has changed.
 
 use cas_tests::claude_login::{new_login, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
@@ -69,7 +69,7 @@ fn check_installation(suite: Suite) {
     check_logins(&guest, "afterwards");
 }
 
-/// What its name was before.
+/// Its name before the product.
 #[test]
 fn legacy_script_name_runs_a_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
@@ -86,7 +86,7 @@ fn legacy_script_name_runs_a_sync() {
     );
 }
 
-/// pam-auth-update leaves such files alone, and exits with 0.
+/// pam-auth-update does not change such files, and exits with 0.
 #[test]
 fn edited_pam_stack_is_reported_with_remedies() {
     let guest = Guest::boot(Suite::Bookworm);
@@ -155,7 +155,7 @@ fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
     assert_eq!(package_lines(&guest), 0);
 }
 
-/// `pam-auth-update --disable`, or its dialogue.
+/// `pam-auth-update --disable`, or its dialog.
 #[test]
 fn disabled_module_stays_disabled_with_a_short_note() {
     let guest = Guest::boot(Suite::Bookworm);

@@ -11,9 +11,9 @@ use super::{NextVersion, TARGET, check_logins, failed, package_lines, property, 
 enum Point {
     /// A program is started.
     Starts(&'static str),
-    /// This file is put into its place.
+    /// The file is installed.
     Moves(&'static str),
-    /// dpkg puts its n-th file into place.
+    /// dpkg installs its n-th file.
     Renames(u32),
     /// dpkg takes its n-th file away.
     Unlinks(u32),
@@ -60,7 +60,8 @@ fn interrupted_installation_is_completed(suite: Suite) {
         complete_installation(&guest, point);
         let output = guest.purge_package().expect_success("purging").text();
         if matches!(point, Moves(_)) {
-            // Debian's tool cannot tell what it was killed over from an edit; the remedy is named.
+            // pam-auth-update cannot distinguish its interrupted change from an edit; the remedy is
+            // named.
             assert!(
                 output.contains("pam_cas_session.so stays") && output.contains("pam-auth-update --force"),
                 "{output}"
@@ -159,11 +160,11 @@ fn is_killed(guest: &Guest, arguments: &str, point: Point) {
     guest.run("systemctl reset-failed at-work.service 2>/dev/null");
 }
 
-/// What an admin does who finds the machine so.
+/// Does what an administrator does who finds the machine in this state.
 #[track_caller]
 fn complete_installation(guest: &Guest, point: Point) {
     let output = guest.run("dpkg --configure --pending 2>&1");
-    // Half unpacked, it has to be unpacked again, and dpkg says so.
+    // A package that was unpacked in part must be unpacked again, and dpkg says so.
     let wants_reinstalling = output.text().replace('\n', " ").contains("you should  reinstall it");
     assert!(output.succeeded() || wants_reinstalling, "{point:?}: {}", output.text());
     check_logins(guest, &format!("and what was begun was ended, {point:?}"));

@@ -22,13 +22,13 @@ const TARGET: &str = "claude-auth-sync.target";
 const UNITS: [&str; 3] =
     ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
-/// The package as the next version would be: a higher number, and units that say so.
+/// The package as the next version would be: a higher number, and units that name it.
 struct NextVersion {
     folder: TempDir,
 }
 
 impl NextVersion {
-    /// What its units call themselves.
+    /// The description in its units.
     const MARK: &str = "(the next version)";
 
     #[track_caller]
@@ -51,18 +51,18 @@ impl NextVersion {
     }
 }
 
-/// How many lines of the session stack are ours.
+/// Returns the number of lines of the product in the session stack.
 fn package_lines(guest: &Guest) -> usize {
     let stack = guest.run("cat /etc/pam.d/common-session").text();
     stack.lines().filter(|line| line.contains("pam_cas_session.so")).count()
 }
 
-/// What systemd knows of a unit.
+/// Returns a property of a unit in systemd.
 fn property(guest: &Guest, unit: &str, name: &str) -> String {
     guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
 }
 
-/// The units that have failed, one a line.
+/// Returns the failed units, one per line.
 fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }

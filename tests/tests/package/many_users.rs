@@ -1,4 +1,4 @@
-//! Removal with many enrolled users does not take a second for each of them.
+//! Removal with many enrolled users takes much less than a second for each of them.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -8,8 +8,8 @@ const USERS: usize = 250;
 /// For each hundred of them.
 const MAX_CALLS: usize = 12;
 
-/// As `cas-sync enroll` leaves them, made by hundreds. Every call of systemctl is written down from
-/// then on.
+/// Creates many users in the state after `cas-sync enroll`, by hundreds. From then on every call of
+/// systemctl is recorded.
 fn many_users() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
@@ -36,7 +36,7 @@ fn many_users() -> Guest {
     guest
 }
 
-/// What systemctl was called for since the last look, a word a line.
+/// Returns the arguments of the systemctl calls since the last call, one word per line.
 fn calls(guest: &Guest) -> String {
     guest.run("cat /run/systemctl-calls 2>/dev/null; rm -f /run/systemctl-calls").text()
 }
@@ -44,7 +44,7 @@ fn calls(guest: &Guest) -> String {
 #[test]
 fn unenroll_all_needs_few_commands_per_hundred_users() {
     let guest = many_users();
-    // One of them cannot be stopped: that affects no other user, and is reported for that one.
+    // One of them cannot be stopped: that affects no other user, and is reported.
     guest
         .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
         .expect_success("a timer that unenrolling cannot stop");
@@ -87,7 +87,7 @@ fn removal_time_grows_linearly_with_users() {
     println!("{USERS} people: removed in {:?}", removed.took);
     assert_eq!(removed.text().matches(" is no longer enrolled.").count(), USERS + 1);
     let calls = calls(&guest);
-    // Beside those of unenrolling, the package's own.
+    // In addition to those of unenrolling, those of the package.
     let most = (USERS / 100 + 1) * MAX_CALLS + 40;
     assert!(calls.lines().count() <= most, "{} calls: {calls}", calls.lines().count());
     println!("{} calls of systemctl", calls.lines().count());

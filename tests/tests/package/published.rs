@@ -1,4 +1,5 @@
-//! What an upgrade makes of the directories in which the syncs of version 0.1.0 published, whatever users have made of theirs.
+//! What an upgrade does with the directories in which the syncs of version 0.1.0 published, with
+//! any content of users.
 
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Guest, Suite};
@@ -8,7 +9,7 @@ use super::{NextVersion, failed};
 
 const USERS: &str = "/var/lib/claude-auth-sync/people";
 
-/// Each user's directory as version 0.1.0 left it, with a state in it.
+/// Creates the directory of each user as version 0.1.0 left it, with a state in it.
 #[track_caller]
 fn with_directories(guest: &Guest, users: &[&str]) {
     guest
@@ -41,7 +42,7 @@ fn upgrade_publishes_and_removes_earlier_states() {
     guest
         .run(&format!("cd {USERS}/bob && rm state.json && runuser -u bob -- sh -c 'ln -s /etc/shadow state.json' && runuser -u bob -- perl -e 'for (1..3000) {{ mkdir \"d\"; chdir \"d\" or die }}'"))
         .expect_success("a deep tree");
-    // One whose account is gone.
+    // One user whose account is deleted.
     guest.run("useradd --create-home gone").expect_success("an account");
     with_directories(&guest, &["alice", "carol", "gone"]);
     guest.run("userdel --remove gone").expect_success("gone");

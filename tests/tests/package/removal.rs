@@ -112,7 +112,7 @@ fn purge_removes_a_pause_and_files_of_deleted_users() {
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
 }
 
-/// A roster may be other tools' too: it stays, and is named.
+/// Other tools may also use a roster, so it is kept and named.
 #[test]
 fn roster_is_kept_by_a_purge_and_named() {
     let guest = Guest::boot(Suite::Trixie);

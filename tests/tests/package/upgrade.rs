@@ -78,12 +78,12 @@ fn check_upgrade_during_sessions(suite: Suite) {
     assert_eq!(failed(guest), "");
 }
 
-/// The units of version 0.1.0, as the last commit had them that had path units. The package itself is not built from that
-/// commit, which takes as long as building this one: its programs and scripts are of today, and what those of version 0.1.0
-/// made for each user is made by hand below.
+/// The units of version 0.1.0, from the last commit that had path units. The package is not built
+/// from that commit, which takes as long as building this one. Its programs and scripts are the
+/// current ones, and the test creates what those of version 0.1.0 created for each user.
 const OLD_UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package/version-0.1.0");
 
-/// A package with the units of version 0.1.0, in this folder.
+/// Creates a package with the units of version 0.1.0 in this directory.
 #[track_caller]
 fn old_version_with_path_units(scratch: &Path) -> PathBuf {
     let script = format!(
@@ -101,7 +101,7 @@ fn old_version_with_path_units(scratch: &Path) -> PathBuf {
 
 const OLD_MOUNT: &str = r"run-claude\x2dauth\x2dsync.mount";
 
-/// Version 0.1.0 had a path unit and a folder below /run for each user, on a mount for these.
+/// Version 0.1.0 had a path unit and a directory below /run for each user, on a mount for these.
 #[test]
 fn upgrade_from_path_units_removes_them() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
@@ -121,7 +121,8 @@ fn upgrade_from_path_units_removes_them() {
     }
     // It knew no uids.
     guest.run("rm -rf /var/lib/claude-auth-sync/identities").expect_success("as version 0.1.0 left it");
-    // One has filled hers, and stands in it; the other has mounted what never answers over his.
+    // One user has filled her directory and has a process in it; the other has mounted a file
+    // system that never answers over his.
     guest
         .run("cd /run/claude-auth-sync/alice && ! runuser -u alice -- perl -e 'for (1..9000) { mkdir \"d$_\" or exit 1 }'; systemd-run --quiet --collect --unit=stands-there --uid=alice sh -c 'cd /run/claude-auth-sync/alice && exec sleep 600'")
         .expect_success("alice's doing");
@@ -146,7 +147,8 @@ fn upgrade_from_path_units_removes_them() {
     assert_eq!(guest.remaining_product_files(), "");
 }
 
-/// Version 0.1.0 knew names only: nothing said which uid was enrolled but the owner of the published state.
+/// Version 0.1.0 knew names only. Only the owner of the published state shows which uid was
+/// enrolled.
 #[test]
 fn upgrade_binds_enrolled_names_and_reports_missing() {
     let next = NextVersion::new();
@@ -185,7 +187,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
     assert!(!again.contains("is enrolled, but"), "{again}");
 }
 
-/// It takes as long as the server keeps its answer back.
+/// It takes as long as the server holds its answer.
 #[test]
 fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
@@ -220,8 +222,8 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
     assert_eq!(machine.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
 }
 
-/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for
-/// good.
+/// A pause by `stop` lasts until something starts the target, as an upgrade does; one by `mask` is
+/// permanent.
 #[test]
 fn upgrade_does_not_end_a_permanent_pause() {
     let next = NextVersion::new();

@@ -6,8 +6,9 @@ use std::fs;
 use cas_tests::many_users::ManyUsers;
 use cas_tests::programs::release;
 
-/// To open, examine, read and close the file with the user id; to look at a folder, to open, examine
-/// and read a file in it, and to close that; to make room for what was read; and to ask who runs it.
+/// Calls to open, examine, read and close the file with the user id; to examine a directory, to
+/// open, examine and read a file in it, and to close that; to allocate memory for the content; and
+/// to get the own user id.
 const CALLS_FOR_EACH: u64 = 13;
 /// To start, to list the folders, and to write.
 const CALLS_FOR_ALL: u64 = 1_000;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a credential is called here, and in `status`: its kind, and its place.
+/// The name of a credential here, and in `status`: its kind, and its location.
 type Named = (&'static str, &'static str, &'static str);
 
 const CREDENTIALS: [Named; 19] = [
@@ -74,7 +74,7 @@ fn helper(name: &str) -> Value {
     json!({"apiKeyHelper": format!("echo {}", secret(name))})
 }
 
-/// Each row: what there is.
+/// Returns the rows: the credentials that exist.
 fn combinations() -> Vec<Combination> {
     vec![
         combination(),
@@ -210,7 +210,7 @@ fn write_combination(fixture: &ClaudeFixture, person: &ClaudeUser<'_>, combinati
     }
 }
 
-/// The kinds and places of what the client put into the headers of its question.
+/// Returns the kinds and locations of the credentials in the headers of the client's question.
 fn sent_credential(
     fixture: &ClaudeFixture,
     person: &ClaudeUser<'_>,
@@ -243,7 +243,7 @@ fn sent_credential(
     request.token.iter().chain(&request.key).map(name).collect()
 }
 
-/// The kinds and places that `cas-sync status` names in the same environment.
+/// Returns the kinds and locations that `cas-sync status` names in the same environment.
 fn reported_credentials(user: &ClaudeUser<'_>, combination: &Combination) -> BTreeSet<(String, String)> {
     let status = user.sync().arguments(&["status", "--json"]);
     let status =

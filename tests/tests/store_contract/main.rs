@@ -1,5 +1,5 @@
-//! What every store owes its callers, case by case, over every store there is: what is promised in `cas_core::store`
-//! is promised by the fake and by real servers alike, so that the fake cannot drift from them.
+//! The contract of every store, case by case, over every store: the fake and real servers must
+//! behave as `cas_core::store` promises, so that the fake cannot drift from them.
 
 mod cases;
 mod stores;
@@ -8,7 +8,7 @@ use cas_tests::openbao::{Bao, Policy};
 
 use stores::{BaoStores, FakeStores, LocalStores, StoreFactory};
 
-/// Runs every case at a place of its own and names all that failed.
+/// Runs every case with its own document and names all that failed.
 fn check_contract(factory: &dyn StoreFactory) {
     let mut broken = Vec::new();
     for (name, case) in cases::ALL {

@@ -13,17 +13,17 @@ use cas_vault::{VaultConfig, VaultStore};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 
-/// A kind of store that can offer an empty place to each case.
+/// A kind of store that can create an empty document for each case.
 pub(crate) trait StoreFactory {
-    /// A place nothing was ever written at, for a user of this name.
+    /// Creates an unwritten document for a user of this name.
     fn empty(&self, user: &str) -> Box<dyn UserStore>;
 }
 
-/// One user's place in a store.
+/// The document of one user in a store.
 pub(crate) trait UserStore: Sync {
-    /// The store as a new run of the user's opens it.
+    /// Returns the store as a new run of the user opens it.
     fn store(&self) -> Box<dyn Store>;
-    /// Another tool replaces the whole document.
+    /// Replaces the complete document, as another tool does.
     fn replace(&self, fields: &Value);
     /// Returns what an administrator sees: version and fields, or `None` if there is no live
     /// document.
@@ -35,7 +35,7 @@ pub(crate) trait UserStore: Sync {
     fn destroy(&self) -> bool;
 }
 
-/// A state directory for each place.
+/// A state directory for each document.
 pub(crate) struct LocalStores;
 
 impl StoreFactory for LocalStores {
@@ -85,7 +85,7 @@ impl UserStore for LocalUserStore {
     }
 }
 
-/// A fake for each place.
+/// A fake for each document.
 pub(crate) struct FakeStores {
     pub(crate) may_patch: bool,
     pub(crate) may_update: bool,
@@ -132,7 +132,7 @@ impl UserStore for FakeUserStore {
     }
 }
 
-/// A user of a real server for each place.
+/// A user of a real server for each document.
 pub(crate) struct BaoStores {
     pub(crate) bao: Bao,
     pub(crate) policy: Policy,

@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 
 const WRITERS: usize = 8;
 
-/// How often each writes: at full size five hundred rounds under both policies together. Those
-/// that read and write the whole do it less often, since most of their rounds have to be made
-/// several times.
+/// Returns how often each writes: at full size five hundred rounds under both policies together.
+/// Those that read and write the complete document do it less often, since most of their rounds
+/// must be repeated several times.
 fn writes_of(writer: usize) -> usize {
     if writer < 3 { sized(16, 4) } else { sized(42, 10) }
 }
 
-/// Between two runs of ours.
+/// The interval between two runs of the product.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// An administrator with a token and the command line, in the user's network.
@@ -40,22 +40,23 @@ impl Shell<'_> {
         command.arg("kv").args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.test_user.inside(move || command.spawn()).expect("bao starts");
-        // Where it reads nothing it may be gone already.
+        // If it reads nothing it may have ended.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         child.wait_with_output().expect("bao ends")
     }
 
-    /// The server merges.
+    /// Patches the document; the server merges.
     fn patch(&self, field: &str) -> bool {
         self.succeeds(&["patch", &self.document, &format!("{field}=theirs")], "")
     }
 
-    /// As scripts do that have no `patch` in their policy: the command reads and writes the whole.
+    /// Patches as scripts do that have no `patch` in their policy: the command reads and writes the
+    /// complete document.
     fn patch_by_writing(&self, field: &str) -> bool {
         self.succeeds(&["patch", "-method=rw", &self.document, &format!("{field}=theirs")], "")
     }
 
-    /// By hand: read, and write the whole over the version that was read.
+    /// Puts the document: reads it, and writes it over the version that was read.
     fn put(&self, field: &str) -> bool {
         let read = self.run(&["get", "-format=json", &self.document], "");
         let mut read: Value = serde_json::from_slice(&read.stdout).expect("the document");
@@ -102,7 +103,7 @@ fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, u
         if is_last && said.contains("backed up") {
             return (login, usize::try_from(count).expect("few") + 1);
         }
-        // A run of ours is over in a tenth of the time that a writer of the whole needs.
+        // A run of the product takes a tenth of the time of a writer of the complete document.
         std::thread::sleep(PAUSE);
     }
     unreachable!("the count has no end")

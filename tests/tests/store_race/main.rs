@@ -17,7 +17,7 @@ use crate::other_tool::{OTHER_FIELDS, OtherTool};
 
 const WRITERS: usize = 8;
 
-/// At full size five hundred rounds in all.
+/// Returns the number of writes of each; five hundred rounds in total at full size.
 fn writes_each() -> usize {
     sized(63, 16)
 }

@@ -1,4 +1,4 @@
-//! Another tool: it speaks HTTP itself, with the admin's token.
+//! Another tool: it uses HTTP itself, with the administrator's token.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
-/// What every field is set to. A number: the server takes no more than a thousand strings in one request.
+/// The value of every field. A number, because the server accepts at most a thousand strings in one
+/// request.
 pub(crate) const OTHER_FIELDS: u32 = 1;
 
 /// One writer of fields.
@@ -21,7 +22,7 @@ impl OtherTool {
         Self { address: bao.address().trim_start_matches("http://").to_owned(), path }
     }
 
-    /// In the old version of HTTP the answer ends where the connection does.
+    /// Sends a request. In HTTP/1.0 the answer ends with the connection.
     fn ask(&self, method: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -44,7 +45,8 @@ impl OtherTool {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Adds a field as `vault kv patch -method=rw` does: read, write the whole over the version read, else once more.
+    /// Adds a field as `vault kv patch -method=rw` does: reads, writes the document over the
+    /// version that was read, and retries on a conflict.
     pub(crate) fn add_by_put(&self, name: &str) {
         for _ in 0..5000 {
             let (_, mut read) = self.ask("GET", "");

@@ -1,5 +1,5 @@
-//! `cas-sync login` with the real client and a real store: a new login takes the place of the one
-//! before once it has been shown to work, and whatever else happens leaves no trace.
+//! `cas-sync login` with the real client and a real store: a new login replaces the previous one
+//! after it has been verified, and any other result changes nothing.
 
 mod refused;
 mod signed_in;
@@ -27,7 +27,8 @@ fn start_sign_in(test_user: &TestUser, options: &[&str]) -> PseudoTerminal {
     terminal
 }
 
-/// They sign in to this account, and paste what the browser shows; how it ended, and the screen.
+/// Signs in to this account and pastes the code of the browser. Returns the exit status and the
+/// screen.
 #[track_caller]
 fn sign_in(test_user: &TestUser, options: &[&str], account: Account) -> (ExitStatus, String) {
     test_user.anthropic().show_code(CODE, account);
@@ -40,12 +41,12 @@ fn sign_in(test_user: &TestUser, options: &[&str], account: Account) -> (ExitSta
     (status, unfolded(&screen))
 }
 
-/// The screen with each line that went on below in one.
+/// Returns the screen with each wrapped line joined.
 fn unfolded(screen: &str) -> String {
     screen.replace("\n  ", " ")
 }
 
-/// The address that is shown, which is one line of its own.
+/// Returns the URL, which is on a line of its own.
 #[track_caller]
 fn address_in(screen: &str) -> String {
     let mut lines = screen.lines().filter(|line| line.starts_with("https://"));
@@ -78,7 +79,7 @@ fn write_client_state_file(test_user: &TestUser, text: &str) {
     chown(test_user.path(".claude.json"), Some(UID), Some(UID)).expect("given");
 }
 
-/// Nothing is left where claude was run, and no client is.
+/// Asserts that no file and no client is left where claude ran.
 #[track_caller]
 fn assert_no_trace(test_user: &TestUser) {
     assert_eq!(test_user.remaining_scratch_directories(), Vec::<String>::new());
@@ -89,7 +90,7 @@ fn assert_no_trace(test_user: &TestUser) {
     }
 }
 
-/// How often inference was asked for with this token.
+/// Returns the number of requests for inference with this token.
 fn asked_with(test_user: &TestUser, token: &str) -> usize {
     let token = Some(fingerprint(token));
     let requests = test_user.anthropic().requests();

@@ -28,7 +28,7 @@ fn user_with_claude() -> TestUser {
     test_user
 }
 
-/// How often a login was signed out at the server.
+/// Returns how often a login was signed out at the server.
 fn signed_out(test_user: &TestUser) -> usize {
     test_user.anthropic().requests().iter().filter(|request| request.path.ends_with("/revoke")).count()
 }

@@ -105,13 +105,14 @@ fn first_sign_in_works_with_both_clients() {
         assert!(!address.contains("login_hint") && address.contains("login_method=sso"), "{address}");
         terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));
         let (status, screen, _) = terminal.end();
-        // An older client cannot tell every refusal apart; what answers is alive with both.
+        // An older client cannot distinguish all refusals; a login that gets an answer is valid
+        // with both.
         assert_eq!(status.code(), Some(0), "{version}: {screen}");
         assert_eq!(login(&test_user)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
         let own: Value =
             serde_json::from_slice(&test_user.read(".claude.json").expect("there")).expect("JSON");
         assert_eq!(own["oauthAccount"]["emailAddress"], json!("person@example.com"), "{own}");
-        // Also where the client leaves the names out: the next login is compared with them.
+        // Also if the client omits the names: the next login is compared with them.
         let named = login(&test_user)["claudeAiOauth"].take();
         assert_eq!(named["accountUuid"], json!(Account::personal().uuid), "{version}");
         assert_eq!(named["organizationUuid"], json!(Account::personal().organization), "{version}");
@@ -126,7 +127,7 @@ fn code_is_read_from_a_pipe_that_stays_open() {
     let test_user = TestUser::create_with_claude();
     test_user.anthropic().show_code(CODE, Account::personal());
     let program = test_user.program("cas-sync").display().to_string();
-    // The one who sends the code has read the address before, and goes on living.
+    // The sender of the code has read the URL before, and continues to run.
     let script = format!(
         "mkfifo /tmp/codes && exec 3<>/tmp/codes && {{ {program} login --email alice@example.org <&3 >/tmp/said & }} \n\
          until grep -q '^https://' /tmp/said; do sleep 0.1; done\n\
@@ -147,7 +148,7 @@ fn other_account_is_accepted_on_request() {
     assert_eq!(login(&test_user)["claudeAiOauth"]["accountUuid"], json!(other_account().uuid));
     let own: Value = serde_json::from_slice(&test_user.read(".claude.json").expect("there")).expect("JSON");
     assert_eq!(own["oauthAccount"]["emailAddress"], json!("bob@example.com"));
-    // Lost again, it is this one that comes back.
+    // If it is lost again, this one is restored.
     let text = String::from_utf8(test_user.read(LOGIN).expect("there")).expect("text");
     test_user.put(LOGIN, &cleared_login(&text));
     test_user.sync();
@@ -226,7 +227,7 @@ fn logout_with_the_client_is_not_undone() {
     }
 }
 
-/// The backup is not restored beside an API key, and is once that is gone.
+/// The backup is not restored while there is an API key, and is restored once that is removed.
 #[test]
 fn sign_in_with_an_api_key_is_left_alone() {
     let test_user = TestUser::create_with_claude();

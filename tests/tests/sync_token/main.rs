@@ -26,7 +26,7 @@ fn user_with_claude() -> TestUser {
     test_user
 }
 
-/// The same with a server as the store, which holds something of another tool's.
+/// As above, with a server as the store, which has a field of another tool.
 fn user_with_store(policy: Policy) -> (TestUser, Bao, VaultUser) {
     let test_user = user_with_claude();
     let bao = test_user.bao();
@@ -35,12 +35,12 @@ fn user_with_store(policy: Policy) -> (TestUser, Bao, VaultUser) {
     (test_user, bao, vault_user)
 }
 
-/// `cas-sync` with these words and nothing on its standard input.
+/// Returns `cas-sync` with these words and an empty standard input.
 fn cas_sync(test_user: &TestUser, words: &[&str]) -> Output {
     test_user.output(test_user.command(&test_user.program("cas-sync"), words))
 }
 
-/// `cas-sync token set`, with this sent to it.
+/// Runs `cas-sync token set` with this standard input.
 fn set(test_user: &TestUser, options: &[&str], input: &str) -> Output {
     let words = [&["token", "set"][..], options].concat();
     test_user.output_with_input(test_user.command(&test_user.program("cas-sync"), &words), input.as_bytes())
@@ -55,7 +55,7 @@ fn activate_token(test_user: &TestUser, token: &str) {
     test_user.anthropic().forget_requests();
 }
 
-/// The token in the env file.
+/// Returns the token in the env file.
 fn env_file(test_user: &TestUser) -> Option<String> {
     let content = String::from_utf8(test_user.read(ENV_FILE)?).expect("text");
     let line = content.strip_prefix("CLAUDE_CODE_OAUTH_TOKEN=").and_then(|rest| rest.strip_suffix('\n'));
@@ -67,7 +67,7 @@ fn state(test_user: &TestUser) -> Value {
     serde_json::from_slice(&content).expect("JSON")
 }
 
-/// How often inference was asked for with this token.
+/// Returns the number of requests for inference with this token.
 fn asked_with(test_user: &TestUser, token: &str) -> usize {
     let token = Some(fingerprint(token));
     let requests = test_user.anthropic().requests();

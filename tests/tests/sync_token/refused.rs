@@ -13,7 +13,7 @@ use super::{
     user_with_store,
 };
 
-/// The exit code, that it says this, and that not one file has changed.
+/// Checks the exit code, a text of the message, and that no file has changed.
 #[track_caller]
 fn refuses(test_user: &TestUser, input: &str, code: i32, says: &str) {
     let before = test_user.all_files();

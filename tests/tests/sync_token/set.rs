@@ -108,7 +108,7 @@ fn older_setup_token_keeps_its_creation_date() {
     // The same once more is not made today.
     activate_token(&test_user, TOKEN);
     assert_eq!(dates(&vault_user.fields()), before);
-    // Another one does not inherit them.
+    // Another token does not inherit them.
     activate_token(&test_user, OLD);
     assert_ne!(dates(&vault_user.fields()).0, before.0);
 }

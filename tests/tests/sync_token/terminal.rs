@@ -1,4 +1,4 @@
-//! At a terminal: what is typed is not shown, and the terminal is as before in the end, however it comes about.
+//! At a terminal: the input is not echoed, and the terminal is restored at the end in every case.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;

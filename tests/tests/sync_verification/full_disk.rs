@@ -29,8 +29,8 @@ impl Trace {
     }
 }
 
-/// A login whose access token has ended, and whose generation the ledger has noted while there was
-/// room.
+/// Signs in with a login whose access token has expired, and whose generation was recorded in the
+/// ledger while there was space.
 fn sign_in_with_known_expired_login(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
     let login = sign_in(fixture, user, -1);
     fixture.anthropic().answer_refreshes(RefreshAnswer::InternalError);
@@ -42,8 +42,8 @@ fn sign_in_with_known_expired_login(fixture: &ClaudeFixture, user: &ClaudeUser<'
 
 #[test]
 fn full_disk_prevents_the_refresh() {
-    // The second time the client's own state needs more than what is left: it makes a copy of it
-    // before anything else.
+    // The second time the client's own state needs more than the free space, because the client
+    // copies it first.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let fixture = fixture();
         let alice = fixture.user_with_own_disk("alice").expect("alice");

@@ -1,4 +1,5 @@
-//! Answers that say nothing about a credential: nothing is written, and the text names the trouble.
+//! Answers that are no information about a credential: nothing is written, and the text names the
+//! cause.
 
 use cas_tests::anthropic::MessageAnswer::{self, *};
 use cas_tests::anthropic::RefreshAnswer;

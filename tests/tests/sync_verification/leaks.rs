@@ -9,7 +9,7 @@ use cas_tests::anthropic::MessageAnswer::Silence;
 
 use super::*;
 
-/// The processes that this one has started, and theirs.
+/// Returns the descendants of this process.
 pub(super) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut next = vec![pid];
@@ -25,14 +25,14 @@ pub(super) fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// The client among the descendants of a running sync.
+/// Returns the client among the descendants of a running sync.
 pub(super) fn client_of(pid: u32) -> u32 {
     let is_client = |pid: &u32| command_line(*pid).contains("--output-format");
     let found = descendants(pid).into_iter().find(is_client);
     found.unwrap_or_else(|| panic!("no client below {pid}: {:?}", descendants(pid)))
 }
 
-/// The scratch directory that a client was given.
+/// Returns the scratch directory of a client.
 pub(super) fn scratch_of(client: u32) -> PathBuf {
     let temporary = PathBuf::from(&environment(client)["TMPDIR"]);
     temporary.parent().expect("it lies in the scratch directory").to_owned()
@@ -103,7 +103,7 @@ fn verification_leaks_no_token_and_leaves_no_files() {
 
 fn texts_below(directory: &Path) -> Vec<String> {
     let mut texts = Vec::new();
-    // The client's locks come and go.
+    // The client creates and removes its locks meanwhile.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => texts.extend(texts_below(&entry.path())),

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(200);
 
-/// What is in the file beside the login.
+/// Another member of the file.
 const SIBLING: &str = "mcp-secret-of-somebody-else";
 
 /// Exit codes of `cas-sync run`.
@@ -59,8 +59,8 @@ fn signed_in<'fixture>(fixture: &'fixture ClaudeFixture, name: &str) -> (ClaudeU
     (user, login)
 }
 
-/// Writes a new family of tokens to the user's file, beside another member; `hours` is the
-/// remaining lifetime that the client sees.
+/// Writes a new family of tokens to the user's file, with another member; `hours` is the remaining
+/// lifetime that the client sees.
 fn sign_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i64) -> Login {
     let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     user.write_credentials(&document(&login, hours)).expect("a login");
@@ -76,8 +76,7 @@ fn sync(user: &ClaudeUser<'_>) -> ClientOutput {
     user.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// One run in which nothing is certain: nothing at all is written of what a run may write, and it
-/// says why.
+/// Asserts that an inconclusive run writes nothing, and reports the reason.
 #[track_caller]
 fn assert_nothing_written(user: &ClaudeUser<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
     let before = on_disk(user);
@@ -94,7 +93,7 @@ fn assert_nothing_written(user: &ClaudeUser<'_>, exit_code: Option<i32>, says: &
     output
 }
 
-/// A file as it lies there: which one, when it was written, and what it holds.
+/// The state of a file: inode, time of the last write, and content.
 type Written = (u64, i64, i64, Vec<u8>);
 
 /// Returns everything that a verification may change, without the reports `state.json` and
@@ -121,7 +120,7 @@ fn has_sibling(user: &ClaudeUser<'_>) -> bool {
     user.credentials_text().expect("a file").contains(SIBLING)
 }
 
-/// The refresh tokens in the local history, newest last.
+/// Returns the refresh tokens in the local history, newest last.
 fn backed_up(user: &ClaudeUser<'_>) -> Vec<String> {
     let text = fs::read_to_string(user.state_file("history.json")).expect("a history");
     let mut tokens: Vec<(usize, String)> = Vec::new();
@@ -139,7 +138,7 @@ fn backed_up(user: &ClaudeUser<'_>) -> Vec<String> {
     tokens.into_iter().map(|(_, token)| token).collect()
 }
 
-/// The fates in the ledger, by generation.
+/// Returns the states in the ledger, by generation.
 fn generation_states(user: &ClaudeUser<'_>) -> BTreeMap<String, String> {
     let text = fs::read_to_string(user.state_file("ledger.json")).expect("a ledger");
     let ledger: Value = serde_json::from_str(&text).expect("JSON");
@@ -158,7 +157,7 @@ fn refreshes(fixture: &ClaudeFixture) -> usize {
     fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
-/// How often inference was asked for with this token.
+/// Returns the number of requests for inference with this token.
 fn asked_with(fixture: &ClaudeFixture, token: &str) -> usize {
     let token = fingerprint(token);
     let with_it = |request: &&cas_tests::anthropic::LoggedRequest| {

@@ -5,7 +5,8 @@ use cas_tests::anthropic::MessageAnswer::{self, *};
 use super::valid::keep_setup_token;
 use super::*;
 
-/// Nothing of hers is lost: the file holds the login or a later one beside its siblings, the history what it held.
+/// Asserts that nothing is lost: the file has the login or a later one and its other members, and
+/// the history is unchanged.
 #[track_caller]
 fn assert_nothing_lost(alice: &ClaudeUser<'_>, login: &Login, history: &[String]) {
     assert!(has_sibling(alice));
@@ -16,7 +17,7 @@ fn assert_nothing_lost(alice: &ClaudeUser<'_>, login: &Login, history: &[String]
     assert!(oauth(alice)["accessToken"].as_str().is_some_and(|token| token.contains(&login.family)));
 }
 
-/// Every access token of the family is refused, the one of a refresh too.
+/// Makes the API reject every access token of the family, including that of a refresh.
 fn refuse_all(fixture: &ClaudeFixture, login: &Login, answer: &MessageAnswer) {
     for number in 1..=3 {
         let token = format!("sk-ant-oat01-{}-{number}", login.family);

@@ -1,4 +1,5 @@
-//! The same for what takes the client a while to give up on; each by itself, so that they wait side by side.
+//! Faults for which the client has a long timeout; each in its own test, so that they run
+//! concurrently.
 
 use cas_tests::anthropic::MessageAnswer::{Silence, StalledStream};
 use cas_tests::claude_client::{NEWEST, OLDER};

@@ -1,5 +1,4 @@
-//! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing
-//! written.
+//! Clients that cannot verify a credential: exit code 69, a remedy, and no file is changed.
 
 use std::path::Path;
 
@@ -90,13 +89,13 @@ fn answer_with_another_credential_is_not_a_verification() {
     fixture.write_managed_settings(r#"{"env": {"DISABLE_AUTOUPDATER": "1"}}"#).expect("settings");
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "what does not choose the credential is welcome");
 
-    // Where the key comes from elsewhere, the client itself says so.
+    // If the key has another source, the client itself reports it.
     fixture.wrap_client(&format!("ANTHROPIC_API_KEY={key} exec \"$claude\" \"$@\"")).expect("a wrapper");
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "another credential or server than the login");
 }
 
-/// What an organisation's admin may have set for every client, and what puts another credential in
-/// the place of the login without the client telling of it.
+/// Returns settings of an organization's administrator for every client that select another
+/// credential instead of the login, without a report of the client.
 fn settings_with(key: &str) -> [Value; 3] {
     [
         json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}),
@@ -105,7 +104,7 @@ fn settings_with(key: &str) -> [Value; 3] {
     ]
 }
 
-/// As the client keeps them between two starts.
+/// Caches the settings as the client does between two starts.
 fn keep_settings(user: &ClaudeUser<'_>, settings: &Value) {
     let path = user.home().join(".claude/remote-settings.json");
     fs::write(&path, settings.to_string()).expect("written");
@@ -148,7 +147,7 @@ fn refresh_under_overriding_settings_is_not_verified() {
             sign_in(&fixture, &alice, -1);
             fixture.anthropic().answer_messages(key, Some(Ok));
             keep_settings(&alice, &settings);
-            // A client that begins with another token does not look at the login at all.
+            // A client that starts with another token does not read the login.
             let has_token = version == OLDER && !settings["env"]["CLAUDE_CODE_OAUTH_TOKEN"].is_null();
             fixture.anthropic().answer_settings(Settings(settings));
 
@@ -177,7 +176,7 @@ fn refresh_under_cached_settings_is_verified_by_value() {
 
         let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
         assert_eq!((asked_with(&fixture, key), asked_with(&fixture, &new)), (1, 1), "{}", output.stdout);
-        // As long as the organisation does not say otherwise, those of yesterday hold.
+        // As long as the organization serves no other ones, the settings of yesterday apply.
         let expected = if is_over { OK_MESSAGE } else { CLAUDE_UNUSABLE };
         assert_eq!((output.exit_code, refreshes(&fixture)), (expected, 1), "{}", output.stdout);
     }

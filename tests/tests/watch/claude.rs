@@ -1,4 +1,4 @@
-//! The real client beside the watcher.
+//! The real client together with the watcher.
 
 use std::thread;
 use std::time::Duration;

@@ -16,7 +16,7 @@ const SESSIONS: usize = 16;
 /// Between two runs of the same program.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What runs over and over beside the sessions, and how often it came to its end.
+/// A command that runs repeatedly during the sessions, and the number of its completed runs.
 struct Beside<'fixture> {
     what: &'static str,
     invocation: Invocation<'fixture>,
@@ -28,8 +28,8 @@ impl<'fixture> Beside<'fixture> {
         Self { what, invocation, runs: AtomicUsize::new(0) }
     }
 
-    /// Exit status 75 means that Claude Code is refreshing, or that the result is inconclusive:
-    /// nothing was written then.
+    /// Runs until the end of the test. Exit status 75 means that Claude Code is refreshing, or that
+    /// the result is inconclusive: nothing was written then.
     fn run_until(&self, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
             let output = self.invocation.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", self.what));
@@ -41,7 +41,7 @@ impl<'fixture> Beside<'fixture> {
     }
 }
 
-/// Says that it is over, also where an assertion has failed: the others would go on for ever.
+/// Signals the end, also after a failed assertion; otherwise the others would never end.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -111,8 +111,8 @@ fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
     assert_eq!(distinct.len(), exchanged.len(), "{exchanged:?}");
 }
 
-/// The refresh tokens that were presented while so many sessions asked one question each and all of
-/// them had an answer.
+/// Returns the refresh tokens that were presented while this many sessions sent one question each
+/// and all of them got an answer.
 fn refresh_in_sixteen_sessions(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> Vec<String> {
     let sessions: Vec<_> = (0..SESSIONS).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {

@@ -14,7 +14,8 @@ use cas_tests::now_ms;
 use cas_tests::test_user::{LOGIN, TestUser};
 use cas_tests::watcher::{Watcher, wait_for_login};
 
-/// The text of a login that is good for hours; a higher number ends later, as after a refresh.
+/// Returns the text of a login that is valid for hours; a higher number expires later, as after a
+/// refresh.
 fn good(number: u64) -> String {
     claude_login::valid_login(&name(number), now_ms() + 7 * HOUR_MS + number * 1000)
 }
@@ -23,20 +24,20 @@ fn name(number: u64) -> String {
     format!("number-{number}")
 }
 
-/// Waits until the login of this number is in the file again, and everything beside it.
+/// Waits until the login of this number is restored, with everything else in the file.
 #[track_caller]
 fn wait_until_restored(test_user: &TestUser, number: u64, written: &str) {
     wait_for_login(test_user, |text| text.contains(&format!("refresh-of-{}\"", name(number))));
     assert_eq!(claude_login::parsed(&login(test_user)), claude_login::parsed(written));
 }
 
-/// What lies in the file.
+/// Returns the text of the login file.
 #[track_caller]
 fn login(test_user: &TestUser) -> String {
     String::from_utf8(test_user.read(LOGIN).expect("there is a file")).expect("it is text")
 }
 
-/// A resident with a good login of this number, whose watcher has seen it.
+/// Returns a user with a good login of this number, whose watcher has read it.
 fn watched(number: u64) -> (TestUser, Watcher, String) {
     let test_user = TestUser::create();
     let text = good(number);

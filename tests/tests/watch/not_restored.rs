@@ -13,7 +13,7 @@ use crate::{login, wait_until_restored, watched};
 fn deleted_file_is_not_restored() {
     let (test_user, watcher, text) = watched(1);
     test_user.remove(LOGIN);
-    // Something else happens beside it, so that there is something to wake up for.
+    // Another file in the directory changes, so that there is an event.
     fs::write(test_user.path(".claude/settings.json"), "{}").expect("written");
     watcher.process().wait_until_idle();
     assert!(test_user.read(LOGIN).is_none());

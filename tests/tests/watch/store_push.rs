@@ -1,4 +1,4 @@
-//! What was seen comes to the store.
+//! The observed login reaches the store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{good, name};
 
-/// Creates a user whose first login is in the store, beside a field of another tool.
+/// Creates a user whose first login is in the store, with a field of another tool.
 fn with_a_store() -> (TestUser, Bao, VaultUser) {
     let test_user = TestUser::create();
     let bao = test_user.bao();
@@ -80,7 +80,7 @@ fn push_waits_for_an_unreachable_store() {
     eventually("the login in the store", || has_generation(&vault_user, 1));
 }
 
-/// The unit gives the watch a high one, for what it does in milliseconds.
+/// The unit gives the watcher a high priority, for work of milliseconds.
 #[test]
 fn push_has_a_lower_priority_than_the_watcher() {
     let (test_user, _bao, _person) = with_a_store();
@@ -97,20 +97,20 @@ fn push_has_a_lower_priority_than_the_watcher() {
     assert_eq!(nice_value(&push) - nice_value(&watcher.process().directory()), 10);
 }
 
-/// Their directories in `/proc`.
+/// Returns their directories in `/proc`.
 fn children(process: &Path) -> Vec<PathBuf> {
     let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
     let ids = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
     ids.collect::<String>().split_whitespace().map(|id| Path::new("/proc").join(id)).collect()
 }
 
-/// `cas-sync run`, and no longer what starts it.
+/// Returns true for `cas-sync run`, once it has replaced the process that starts it.
 fn is_push_process(process: &Path) -> bool {
     let words = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
     words.split('\0').nth(1) == Some("run")
 }
 
-/// The 19th field of proc_pid_stat(5), the 17th after the name.
+/// Returns the 19th field of proc_pid_stat(5), the 17th after the name.
 fn nice_value(process: &Path) -> i32 {
     let stat = fs::read_to_string(process.join("stat")).expect("it lives");
     let after_name = stat.rsplit(") ").next().unwrap_or_default();

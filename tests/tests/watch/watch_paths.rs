@@ -1,4 +1,4 @@
-//! Wherever the file comes to lie.
+//! Any location of the file.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, chown, symlink};
@@ -66,7 +66,7 @@ fn unmounted_home_is_not_changed_and_watched_once_mounted() {
         }
         let before = fs::read_dir(&home).expect("a home").count();
         let watcher = Watcher::start_without_waiting(&test_user);
-        // What is root's alone can be looked at from outside only.
+        // Files of root can be examined from outside only.
         watcher.process().wait_until_watching(if owner == 0 { test_user.folder() } else { &home });
         assert_eq!(fs::read_dir(&home).expect("a home").count(), before, "of user id {owner}");
         // It was a home after all.

@@ -1,4 +1,4 @@
-//! How the demo shows a login: what it holds, never the secrets themselves.
+//! Formats a login for the demo: its properties, never the secrets.
 
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.2} s", took.as_secs_f64())
 }
 
-/// A text as it is seen on a terminal that shows it: Claude Code brings back a cursor that it has
-/// hidden.
+/// Returns the visible part of a text. Claude Code restores a cursor that it has hidden.
 pub(crate) fn without_control_sequences(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! User sessions on the workstation: the commands and their output are shown.
+//! User sessions on the workstation. The commands and their output are printed.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(crate) const ROOT: &str = "workstation#";
 
 /// The question to Claude Code.
 pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
-/// What the stand-in for the model answers.
+/// What the simulation for the model answers.
 pub(crate) const ANSWER: &str = "AUTH_OK";
 
 /// Opens an interactive ssh session, and shows that; with it, how long it took to the prompt.
@@ -44,7 +44,7 @@ pub(crate) fn type_and_show(page: &Page, session: &mut Terminal, command: &str, 
     output.trim().to_owned()
 }
 
-/// How an answer of Claude Code's is meant to be seen.
+/// Returns the tone of an answer of Claude Code.
 pub(crate) fn tone_of(output: &str) -> Tone {
     if output.trim() == ANSWER {
         Tone::Good
@@ -55,8 +55,8 @@ pub(crate) fn tone_of(output: &str) -> Tone {
     }
 }
 
-/// Whether the servers were asked for inference, and with this token alone; a refresh counts as
-/// another one.
+/// Returns true if the servers got requests for inference with this token only; a refresh counts as
+/// another token.
 pub(crate) fn was_only_token_used(fixture: &ClaudeGuest, token: &str) -> bool {
     let expected = Fingerprint::from_bytes(token).to_string();
     let requests: Vec<_> =
@@ -64,7 +64,7 @@ pub(crate) fn was_only_token_used(fixture: &ClaudeGuest, token: &str) -> bool {
     !requests.is_empty() && requests.iter().all(|token| *token == expected)
 }
 
-/// The access token in a login file.
+/// Returns the access token of a login file.
 pub(crate) fn access_token(file: &Value) -> &str {
     file["claudeAiOauth"]["accessToken"].as_str().unwrap_or_default()
 }

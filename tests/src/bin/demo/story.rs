@@ -19,7 +19,7 @@ use crate::session::{
 
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
 const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
-/// A copy of alice's login that some tool made yesterday.
+/// A copy of the login of alice that another tool made yesterday.
 const OLD_BACKUP: &str = "dotfiles/.credentials.json";
 
 /// What a login may take longer with us than without: the module's deadline.
@@ -74,8 +74,8 @@ pub(crate) fn run(page: &Page) -> Result<()> {
     Ok(())
 }
 
-/// The first sync finds yesterday's login: the real client refreshes it, asks its question, and
-/// what it wrote is backed up. Returns the login file.
+/// Enrolls alice. The first sync finds the login of yesterday: the real client refreshes it and
+/// sends its question, and the result is backed up. Returns the login file.
 fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
     fixture.sign_in_yesterday("alice");
     fixture
@@ -101,8 +101,8 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
     Ok(parsed(&fixture.guest.login_of("alice")))
 }
 
-/// The refresh token of the copy is consumed: the server rejects it, and the client clears the
-/// login.
+/// Restores the old copy. Its refresh token is consumed, so the server rejects it, and the client
+/// clears the login.
 fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     let mut session = log_in(page, fixture, "alice").0;
     type_and_show(page, &mut session, &format!("cp {OLD_BACKUP} .claude/"), "");
@@ -117,7 +117,7 @@ fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     Ok(())
 }
 
-/// A login with our line taken out of the session stack. Returns how long the prompt took.
+/// Logs in without the line of the module in the session stack. Returns the time until the prompt.
 fn log_in_without_product(page: &Page, fixture: &ClaudeGuest) -> Result<Duration> {
     page.show_command(ROOT, "pam-auth-update --package --remove claude-auth-sync");
     fixture.guest.disable_module();
@@ -128,7 +128,7 @@ fn log_in_without_product(page: &Page, fixture: &ClaudeGuest) -> Result<Duration
     Ok(took)
 }
 
-/// The same login with our line in the session stack. Returns how long the prompt took.
+/// Logs in with the line of the module in the session stack. Returns the time until the prompt.
 fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Result<Duration> {
     page.show_command(ROOT, "pam-auth-update --package");
     fixture.guest.enable_module();
@@ -152,7 +152,7 @@ fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Resu
     Ok(took)
 }
 
-/// A session is open, its login is cleared, and no new login happens.
+/// Clears the login while a session is open. No new login happens.
 fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     let before = parsed(&fixture.guest.login_of("alice"));
     let mut session = log_in(page, fixture, "alice").0;
@@ -224,7 +224,7 @@ fn at_rest(fixture: &ClaudeGuest, user: &str) -> Result<()> {
     wait_until("the sync is over", || fixture.guest.run(&rest).succeeded())
 }
 
-/// Waits until the sync that enrolling has started is done; what it said.
+/// Waits until the sync that enrolling has started is done, and returns its output.
 fn first_sync(fixture: &ClaudeGuest, user: &str) -> Result<String> {
     let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
     let service = format!("claude-auth-sync@{user}.service");

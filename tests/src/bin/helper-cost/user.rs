@@ -12,9 +12,9 @@ const UID: u32 = 4242;
 /// What the helper finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Situation {
-    /// A whole login that is in the history.
+    /// A valid login that is in the history.
     Healthy,
-    /// The same, and a setup-token.
+    /// The same, and a setup token.
     SetupToken,
     /// A cleared login, and a backup in the history.
     Repair,
@@ -32,13 +32,13 @@ impl Situation {
     }
 }
 
-/// Their home, the two files that make them known, and the marker of the enrolled.
+/// The home, the two files that define the user, and the enrollment marker.
 pub(crate) struct HelperUser {
     folder: PathBuf,
 }
 
 impl HelperUser {
-    /// Gives them a home with a whole login that was backed up once.
+    /// Creates a user with a home and a valid login that was backed up once.
     pub(crate) fn create(folder: &Path) -> Self {
         let user = Self { folder: folder.to_owned() };
         fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).expect("the folder can be entered");
@@ -59,7 +59,7 @@ impl HelperUser {
         user
     }
 
-    /// What lies over `/var/lib`.
+    /// Returns the directory that is mounted over `/var/lib`.
     pub(crate) fn lib(&self) -> PathBuf {
         self.folder.join("lib")
     }
@@ -76,12 +76,12 @@ impl HelperUser {
         self.folder.join("home")
     }
 
-    /// The helper as the module starts it.
+    /// Returns the arguments with which the module starts the helper.
     pub(crate) fn arguments() -> [&'static str; 4] {
         ["login", "--reply=1", "--deadline-ms=2000", "--user=cas-measured"]
     }
 
-    /// Makes the home what the situation says.
+    /// Prepares the home for the situation.
     pub(crate) fn prepare(&self, situation: Situation) {
         let history = self.home().join(".local/state/claude-auth-sync/history.json");
         if !history.exists() {
@@ -106,7 +106,7 @@ impl HelperUser {
         }
     }
 
-    /// Whether the login is whole.
+    /// Returns true if the login is valid.
     pub(crate) fn is_whole(&self) -> bool {
         let content = fs::read_to_string(self.home().join(".claude/.credentials.json")).unwrap_or_default();
         content.contains("refresh-of-measured")

@@ -1,4 +1,4 @@
-//! A file system that answers whoever mounts it and nobody who looks for a file in it.
+//! A file system that answers the mount and never answers a lookup.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, getgid, getuid, setgid, setuid};
 
-/// Where the file systems lie in the namespace of the user.
+/// The directory of the file systems in the namespace of the user.
 const PLACE: &str = "/tmp";
 
 /// The root directory of each file system that is served.
@@ -30,8 +30,8 @@ mod opcode {
     pub(super) const INIT: u32 = 26;
 }
 
-/// Makes each of these paths a link to a file whose lookup never ends, in a mount namespace of this user's. The overlay over
-/// it lets other users, and root, come as far as that.
+/// Makes each of these paths a symlink to a file whose lookup never ends, in a mount namespace of
+/// this user. The overlay over it lets other users, and root, reach that symlink.
 pub(crate) fn link(paths: &[&Path]) -> ! {
     let (uid, gid) = (getuid(), getgid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).expect("a namespace of its own");
@@ -114,12 +114,12 @@ fn serve(mut device: File, is_mountable: bool) -> ! {
         reply.extend(error.to_ne_bytes());
         reply.extend(unique.to_ne_bytes());
         reply.extend(body);
-        // A request that was interrupted is not there any more.
+        // A request that was interrupted is not there any longer.
         let _ = device.write(&reply);
     }
 }
 
-/// `struct fuse_init_out`: version 7.31, and the limits of a write.
+/// Returns `struct fuse_init_out`: version 7.31, and the limits of a write.
 fn initialized() -> Vec<u8> {
     let mut out = vec![0; 64];
     for (at, value) in [(0, 7_u32), (4, 31), (8, 4096), (20, 4096)] {
@@ -128,7 +128,7 @@ fn initialized() -> Vec<u8> {
     out
 }
 
-/// `struct fuse_attr_out` of a directory of root's.
+/// Returns `struct fuse_attr_out` of a directory of root.
 fn root_attributes() -> Vec<u8> {
     let mut out = vec![0; 104];
     out[16..24].copy_from_slice(&ROOT_NODE.to_ne_bytes());

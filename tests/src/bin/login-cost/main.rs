@@ -1,7 +1,8 @@
-//! `make bench`: what a real ssh login costs without us, with us, and with a shell script in our place.
+//! `make bench`: the cost of a real ssh login without the product, with it, and with a shell script
+//! in its place.
 //!
-//! All variants run in one guest and in turns, so that whatever else this machine is doing falls on all of them alike.
-//! `login-cost ROUNDS` asks for another number of rounds than 30.
+//! All variants run in one guest and in turns, so that other load affects all of them equally.
+//! `login-cost ROUNDS` sets another number of rounds than 30.
 
 mod statistics;
 mod variant;

@@ -14,9 +14,9 @@ pub(crate) enum Variant {
     Nothing,
     /// With the product, for a user who is not enrolled.
     NotEnrolled,
-    /// Ours, a healthy login, the store asked a moment ago.
+    /// The product, a valid login, a recent answer of the store.
     Healthy,
-    /// Ours, a healthy login, the store's last answer too old: one read of it.
+    /// The product, a valid login, an outdated answer of the store: one read of it.
     Stale,
     /// With the product: a cleared login is restored from the local history.
     RepairedFromHistory,
@@ -41,7 +41,7 @@ exit 0
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
-/// Everything the variants need, once.
+/// Prepares everything that the variants need, once.
 pub(crate) fn prepare(host: &VaultGuest) {
     let guest = &host.guest;
     let _alice = host.enroll("alice");
@@ -71,7 +71,7 @@ impl Variant {
         Self::Script,
     ];
 
-    /// As the table names it.
+    /// Returns the title in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Nothing => "Debian alone",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{Scenario, state};
 
-/// The functions that can fail, with the errors they are made to fail with.
+/// The functions that can fail, with the errors that are injected.
 const FAULTS: &[(&CStr, &[c_int])] = &[
     (c"lstat", &[libc::EIO, libc::EACCES, libc::ENOMEM]),
     (c"pipe2", &[libc::EMFILE, libc::ENFILE]),
@@ -37,20 +37,20 @@ pub(crate) fn count(on: bool) {
     COUNTING.store(on, Relaxed);
 }
 
-/// Whether calls are being counted, that is, whether a session is being opened.
+/// Returns true while a session is being opened and calls are counted.
 pub(crate) fn is_counting() -> bool {
     COUNTING.load(Relaxed)
 }
 
-/// What was counted; functions that were not called are left out.
+/// Returns the counts; functions that were not called are left out.
 pub(crate) fn counts() -> Value {
     let counted =
         FAULTS.iter().zip(&COUNTS).map(|((name, _), count)| (name.to_string_lossy(), count.load(Relaxed)));
     counted.filter(|(_, count)| *count > 0).map(|(name, count)| (name.into_owned(), json!(count))).collect()
 }
 
-/// Which call has to fail. The supervisor, a copy of this process, makes some of the calls: what it has come to must show
-/// here, so this lies in memory that both share.
+/// The call that must fail. The supervisor, a fork of this process, makes some of the calls, so
+/// this is in memory that both share.
 struct Armed {
     function: AtomicUsize,
     calls_left: AtomicI32,
@@ -83,7 +83,8 @@ fn share_armed_faults() -> &'static Armed {
     }
 }
 
-/// For every function, every error and every call of it that a login makes: one login in which just that call fails.
+/// Opens a session for every function, every error and every call that a login makes; just that
+/// call fails.
 pub(crate) fn fail_one_by_one(scenario: &Scenario) -> Value {
     const MAX_CALLS_PER_LOGIN: i32 = 200;
     let armed = share_armed_faults();
@@ -118,13 +119,13 @@ pub(crate) fn fail_one_by_one(scenario: &Scenario) -> Value {
     json!(logins)
 }
 
-/// What a fault in `waitpid` itself leaves behind.
+/// Reaps the children that a fault in `waitpid` itself leaves.
 fn reap_all_children() {
     // SAFETY: the statuses are not wanted.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
 }
 
-/// The error a call has to fail with, when it is the one.
+/// Returns the error with which a call must fail, if it is the selected one.
 pub(crate) fn should_fail(name: &CStr) -> Option<c_int> {
     if COUNTING.load(Relaxed) {
         let count = FAULTS.iter().position(|(listed, _)| *listed == name).and_then(|place| COUNTS.get(place));

@@ -13,12 +13,12 @@ static KERNEL: AtomicI32 = AtomicI32::new(0);
 const KERNEL_5_2: i32 = 52;
 const KERNEL_6_1: i32 = 61;
 
-/// From now on there are no pidfds, as before Linux 5.3 or where a sandbox forbids them.
+/// Makes pidfds unavailable, as before Linux 5.3 or in a sandbox that forbids them.
 pub(crate) fn without_pidfds() {
     KERNEL.store(KERNEL_5_2, Relaxed);
 }
 
-/// From now on a pidfd cannot signal a process group, as before Linux 6.9 (Debian 12 has 6.1).
+/// Makes a pidfd unable to signal a process group, as before Linux 6.9 (Debian 12 has 6.1).
 pub(crate) fn without_group_signals() {
     KERNEL.store(KERNEL_6_1, Relaxed);
 }
@@ -26,7 +26,7 @@ pub(crate) fn without_group_signals() {
 /// The flags of the last pipe that was made while calls were counted.
 static PIPE_FLAGS: AtomicI32 = AtomicI32::new(-1);
 
-/// See [`PIPE_FLAGS`].
+/// Returns [`PIPE_FLAGS`].
 pub(crate) fn pipe_flags() -> c_int {
     PIPE_FLAGS.load(Relaxed)
 }
@@ -42,7 +42,8 @@ static FOUND: [(&CStr, AtomicPtr<c_void>); 7] = [
     (c"waitpid", AtomicPtr::new(ptr::null_mut())),
 ];
 
-/// Looks up what a copy of this process cannot: another thread may hold the dynamic linker's lock when it is made.
+/// Looks up what a forked process cannot: another thread may hold the lock of the dynamic linker at
+/// the fork.
 pub(crate) fn find_all() {
     for (name, found) in &FOUND {
         found.store(real(name), Relaxed);
@@ -69,7 +70,7 @@ fn fail(error: c_int) -> c_int {
 /// Functions that return -1 and set `errno`.
 macro_rules! by_errno {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {$(
-        /// Stands before the library's function of this name.
+        /// Replaces the function of the library.
         ///
         /// # Safety
         /// As for the library's.
@@ -88,7 +89,7 @@ macro_rules! by_errno {
 /// Functions that return the error itself.
 macro_rules! by_value {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {$(
-        /// Stands before the library's function of this name.
+        /// Replaces the function of the library.
         ///
         /// # Safety
         /// As for the library's.
@@ -122,7 +123,7 @@ by_errno! {
     clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int;
 }
 
-/// Stands before the library's function of this name, and refuses what an older kernel refuses.
+/// Replaces the function of the library, and rejects what an older kernel rejects.
 ///
 /// # Safety
 /// As for the library's.
@@ -151,7 +152,7 @@ unsafe extern "C" fn syscall(
     }
 }
 
-/// Stands before the library's function of this name, and keeps the flags.
+/// Replaces the function of the library, and records the flags.
 ///
 /// # Safety
 /// As for the library's.
@@ -171,7 +172,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     }
 }
 
-/// Stands before the library's function of this name.
+/// Replaces the function of the library.
 ///
 /// # Safety
 /// As for the library's.

@@ -97,7 +97,7 @@ fn main() {
     report.write_all(answer.to_string().as_bytes()).expect("the report is written");
 }
 
-/// One `pam_start`, the calls asked for, one `pam_end`.
+/// Runs one `pam_start`, the requested calls, and one `pam_end`.
 fn one_login(scenario: &Scenario) -> Value {
     let (mut session, started) = scenario.start();
     let before = state::snapshot();
@@ -140,9 +140,9 @@ fn one_login(scenario: &Scenario) -> Value {
     })
 }
 
-/// Two handles in two threads at once, each used over and over.
+/// Uses two handles in two threads concurrently and repeatedly.
 fn in_two_threads(scenario: &Arc<Scenario>) -> Value {
-    // The C library takes over two signals for itself when it starts its first thread.
+    // The C library reserves two signals for itself when it starts its first thread.
     std::thread::spawn(|| {}).join().expect("the thread ends well");
     let before = state::snapshot();
     let threads: Vec<_> = (0..2)
@@ -158,7 +158,7 @@ fn in_two_threads(scenario: &Arc<Scenario>) -> Value {
     json!({ "logins": logins, "before": before, "after": state::snapshot(), "children": state::has_children() })
 }
 
-/// Many logins in a row: what the process holds after a tenth of them, and at the end.
+/// Runs many logins in a row. Reports the resources after a tenth of them, and at the end.
 fn many_logins(scenario: &Scenario) -> Value {
     let warm_up = scenario.times / 10;
     let mut failures = 0;

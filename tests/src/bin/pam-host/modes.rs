@@ -1,4 +1,4 @@
-//! The states real hosts are in when they open a session, and some that are worse.
+//! The process states in which real hosts open a session, and some worse ones.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 static HANDLER_CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// How often the host's SIGCHLD handler ran.
+/// Returns how often the SIGCHLD handler of the host ran.
 pub(crate) fn handler_calls() -> usize {
     HANDLER_CALLS.load(Ordering::Relaxed)
 }
@@ -99,7 +99,7 @@ fn on_signal(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
     }
 }
 
-/// A thread that takes the status of every child it can get.
+/// Starts a thread that reaps every child it can get.
 fn start_reaper_thread() -> (Arc<AtomicBool>, JoinHandle<()>) {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
@@ -113,7 +113,7 @@ fn start_reaper_thread() -> (Arc<AtomicBool>, JoinHandle<()>) {
     (stop, thread)
 }
 
-/// A child of the host's own, which ends while the module is at work.
+/// Starts a child of the host, which ends while the module is at work.
 fn start_child() -> libc::pid_t {
     // SAFETY: the child only sleeps and exits.
     unsafe {
@@ -159,22 +159,22 @@ fn dirty() {
 }
 
 fn close_standard_streams() {
-    // SAFETY: the host itself uses none of the three.
+    // SAFETY: the host uses none of the three.
     (0..3).for_each(|number| unsafe {
         libc::close(number);
     });
 }
 
-/// The host is killed while the session opens, as by an administrator or for want of memory.
+/// Kills the host while the session opens, as an administrator or the out-of-memory killer would.
 fn exit_after_delay() {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(200));
-        // SAFETY: the signal goes to this very process.
+        // SAFETY: the signal is sent to this process.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     });
 }
 
-/// A signal every millisecond, with a handler that makes every wait return.
+/// Sends a signal every millisecond, with a handler that interrupts every wait.
 fn start_signal_storm() {
     on_signal(libc::SIGALRM, nothing as *const () as usize, 0);
     let millisecond = libc::timeval { tv_sec: 0, tv_usec: 1000 };
@@ -189,7 +189,7 @@ fn limit(which: libc::__rlimit_resource_t, value: u64) {
     assert_eq!(unsafe { libc::setrlimit(which, &raw const limit) }, 0);
 }
 
-/// As a user who has no process left (root has no such limit).
+/// Becomes a user who has no process left (root has no such limit).
 fn limit_processes() {
     const SOMEBODY: libc::uid_t = 54_321;
     limit(libc::RLIMIT_NPROC, 0);
@@ -200,7 +200,7 @@ fn limit_processes() {
     }
 }
 
-/// Runs `work` in a thread that is cancelled while it runs, and waits for the thread.
+/// Runs `work` in a thread that is canceled while it runs, and waits for the thread.
 pub(crate) fn in_cancelled_thread(
     work: impl FnOnce() -> serde_json::Value + Send + 'static,
 ) -> serde_json::Value {
@@ -209,7 +209,7 @@ pub(crate) fn in_cancelled_thread(
     extern "C" fn run(work: *mut c_void) -> *mut c_void {
         // SAFETY: the pointer is the box made below, given to this one thread.
         let work = unsafe { Box::from_raw(work.cast::<Work>()) };
-        // Only the module is to be caught by it, not this program's own code around the call.
+        // Only the module is to be canceled, not the code of this program around the call.
         crate::shortage::cancel_state(1);
         let answer = work();
         *ANSWER.lock().expect("nobody panicked") = Some(answer);
@@ -219,7 +219,7 @@ pub(crate) fn in_cancelled_thread(
         fn pthread_cancel(thread: libc::pthread_t) -> c_int;
     }
     let work: *mut Work = Box::into_raw(Box::new(Box::new(work)));
-    // SAFETY: the thread takes the box over, is cancelled while it runs and joined once.
+    // SAFETY: the thread owns the box, is canceled while it runs and joined once.
     unsafe {
         let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
         assert_eq!(libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, work.cast()), 0);

@@ -45,7 +45,7 @@ impl Drop for Shortage {
     }
 }
 
-/// Sets the limit of address space, with the one before.
+/// Sets the limit of address space and returns the previous one.
 fn limit_memory(new: libc::rlimit) -> libc::rlimit {
     let mut old = new;
     // SAFETY: both limits are live values.
@@ -62,7 +62,7 @@ pub(crate) fn cancel_state(state: c_int) -> c_int {
         fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
     }
     let mut previous = 0;
-    // SAFETY: the previous state goes into a live variable.
+    // SAFETY: the previous state is written to a live variable.
     unsafe { pthread_setcancelstate(state, &raw mut previous) };
     previous
 }

@@ -19,7 +19,7 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens sessions in some threads and forks in others until the last session is open.
 pub(crate) fn run(scenario: &Arc<Scenario>) -> Value {
-    // The C library takes over two signals for itself when it starts its first thread.
+    // The C library reserves two signals for itself when it starts its first thread.
     std::thread::spawn(|| {}).join().expect("the thread ends well");
     let before = state::snapshot();
     let action = sigchld_action();
@@ -53,7 +53,7 @@ pub(crate) fn run(scenario: &Arc<Scenario>) -> Value {
     })
 }
 
-/// How many children were forked, and how many of them had lost the handler.
+/// Returns how many children were forked, and how many of them had lost the handler.
 fn fork_until(finished: &AtomicBool, action: (usize, c_int)) -> (usize, usize) {
     let (mut forked, mut without_handler) = (0, 0);
     while !finished.load(Relaxed) {
@@ -90,11 +90,11 @@ fn is_notified_of_own_child() -> bool {
     true
 }
 
-/// The raw status of this very child.
+/// Returns the raw status of this child.
 fn wait_for(child: libc::pid_t) -> c_int {
     let mut status = 0;
     loop {
-        // SAFETY: the status goes into a live variable.
+        // SAFETY: the status is written to a live variable.
         match unsafe { libc::waitpid(child, &raw mut status, 0) } {
             -1 if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
             reaped => {

@@ -1,8 +1,9 @@
 //! What the module adds to a login, in units of the one thing it cannot do without: starting a program.
 //!
-//! `cargo run -p cas-tests --bin pam-spawn-cost` opens sessions in the release build of the module, with the smallest
-//! static program in the place of `cas-session`, and interleaves that with starting the same program bare and reading its
-//! line. It prints medians in microseconds, and the ratio, which is what can be compared between machines.
+//! `cargo run -p cas-tests --bin pam-spawn-cost` opens sessions in the release build of the module,
+//! with the smallest static program in place of `cas-session`, and alternates that with starting
+//! the same program directly and reading its line. It prints medians in microseconds, and the
+//! ratio, which can be compared between machines.
 
 use cas_tests::minimal_program;
 use cas_tests::pam::PamFixture;

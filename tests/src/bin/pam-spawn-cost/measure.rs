@@ -49,7 +49,7 @@ pub(crate) fn print_table(rounds: usize, module: &str, program: &str, confdir: &
     }
 }
 
-/// The least that asking a program one question takes.
+/// Starts the program and reads its line: the minimum cost of asking a program.
 fn spawn_and_read(program: &CString) {
     let mut ends: [c_int; 2] = [-1; 2];
     let mut pid = 0;

@@ -32,7 +32,7 @@ impl Session {
         let no_conversation = [ptr::null(); 2];
         let mut handle = ptr::null_mut();
         // SAFETY: all strings end in NUL and live until the call has copied them; the module never
-        // converses.
+        // uses the conversation.
         let started = unsafe {
             pam_start_confdir(
                 service.as_ptr(),
@@ -62,7 +62,7 @@ impl Session {
         assert_eq!(code, 0, "the session opens");
     }
 
-    /// Whether the variable is set.
+    /// Returns true if the variable is set.
     pub(crate) fn has_token(&self) -> bool {
         // SAFETY: the handle is live; the answer is only compared with null.
         !unsafe { pam_getenv(self.handle, c"CLAUDE_CODE_OAUTH_TOKEN".as_ptr()) }.is_null()

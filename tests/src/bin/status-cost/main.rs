@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What all children that have ended took of a processor.
+/// Returns the processor time of all children that have ended.
 fn processor_time() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();

@@ -31,14 +31,14 @@ pub(crate) enum Contender {
     Us,
 }
 
-/// What they find: the login that was backed up last, or a new one.
+/// The state that a run finds: the login that was backed up last, or a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Found {
     Steady,
     Changed,
 }
 
-/// All four kinds of runs, each after the one that leaves what it is to find.
+/// All four kinds of runs, each after the one that leaves the required state.
 pub(crate) const RUNS: [(Contender, Found); 4] = [
     (Contender::Us, Found::Changed),
     (Contender::Us, Found::Steady),
@@ -90,7 +90,8 @@ impl Bench {
         table
     }
 
-    /// A new login, or none: what the run before has left is backed up already.
+    /// Writes a new login if the run needs one. Otherwise the previous run has left a login that is
+    /// backed up.
     fn prepare(&self, found: Found) {
         match (found, self.probe) {
             (Found::Steady, _) => (),
@@ -117,7 +118,7 @@ impl Bench {
         taken
     }
 
-    /// One run under strace, whose requests, connections, writes and programs are counted.
+    /// Runs under strace and counts requests, connections, writes and programs.
     fn count(&self, contender: Contender) -> Counts {
         let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
         let trace = self.test_user.folder().join("trace");

@@ -39,12 +39,12 @@ impl<'a> Rounds<'a> {
         Self { test_user, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
     }
 
-    /// What one write took, in ms: the median.
+    /// Returns the median duration of a write, in ms.
     pub(crate) fn one_write(&self) -> f64 {
         median(&self.writes).as_secs_f64() * 1e3
     }
 
-    /// How many rounds there were.
+    /// Returns the number of rounds.
     pub(crate) fn count(&self) -> usize {
         self.times.len()
     }
@@ -59,12 +59,12 @@ impl<'a> Rounds<'a> {
         Distribution::new(format!("emptied {how} after {pause} ms"), &times, writes)
     }
 
-    /// All rounds so far as one.
+    /// Returns the distribution over all rounds.
     pub(crate) fn all(&self) -> Distribution {
         Distribution::new("all".into(), &self.times, &self.writes)
     }
 
-    /// Nothing, when the good generation was lost.
+    /// Runs one round. Returns `None` if the good generation was lost.
     fn round(&mut self, pause: Duration, way: WriteMethod) -> Option<Duration> {
         self.generations += 1;
         let name = format!("round-{}", self.generations);
@@ -88,7 +88,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The least that a repair costs: a temporary file, synced, and renamed.
+/// Performs the minimum work of a repair: a temporary file, synced and renamed.
 fn write_once(path: &Path, text: &str) -> Duration {
     let begun = Instant::now();
     let temporary = path.with_extension("tmp");
@@ -121,7 +121,7 @@ impl Distribution {
         Self { title, missed: times.len() - sorted.len(), sorted, one_write: median(writes) }
     }
 
-    /// The time that so many of a hundred rounds did not exceed, in ms.
+    /// Returns the time that a percentage of the rounds did not exceed, in ms.
     fn percentile(&self, percent: usize) -> f64 {
         let index = (self.sorted.len() * percent).div_ceil(100).max(1) - 1;
         self.sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
