@@ -19,7 +19,7 @@ impl CountingRelay {
     /// Relays from a free loopback port to `server`, in the network of the calling thread.
     ///
     /// # Errors
-    /// Those of binding a port.
+    /// Errors of binding a port.
     pub fn start(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let relay = Self { address: listener.local_addr()?, connections: Arc::default() };

@@ -1,8 +1,8 @@
-//! Credential files of every kind that a client may meet: each has a name, and a content in which the tokens and the
-//! times of a run are filled in.
+//! Credential files of every kind that a client may read: each has a name, and a content into which
+//! the tokens and the times of a run are filled.
 //!
-//! The corpus is generated, so that each member of the login meets each kind of JSON value. The suite
-//! `credential_files` compares how the real clients and this project's parser read each file.
+//! The corpus is generated, so that each member of the login meets each kind of JSON value. The
+//! suite `credential_files` compares how the real clients and this project's parser read each file.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ fn replace(content: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
 /// Returns the complete corpus.
 ///
 /// # Panics
-/// When two cases have one name: the corpus is wrong.
+/// If two cases have one name: the corpus is wrong.
 pub fn cases() -> Vec<Case> {
     let mut cases = each_member_with_each_value();
     cases.extend(times());
@@ -415,7 +415,7 @@ fn names_and_duplicates() -> Vec<Case> {
     let twice =
         |first: &str, second: &str| format!("{{\"claudeAiOauth\":{first},\"claudeAiOauth\":{second}}}");
     let inner = |name: &str, first: &str| {
-        // The member once more, before all others.
+        // The member again, before all others.
         file(&whole.replacen('{', &format!("{{\"{name}\":{first},"), 1))
     };
     let last = |name: &str, last: &str| {

@@ -59,7 +59,7 @@ impl ManyUsers {
     /// Runs a program as root, inside, to its end.
     ///
     /// # Errors
-    /// Those of starting it.
+    /// Errors of starting it.
     pub fn run(&self, program: PathBuf, arguments: &[&str]) -> io::Result<Output> {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");

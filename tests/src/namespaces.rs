@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 
 use crate::openbao::Prefix;
 
-/// What is seen at a path inside, instead of what is there outside.
+/// A mount in the namespace that hides the file or directory of the host.
 #[derive(Clone, Debug)]
 pub enum Mount {
     /// The file or directory `source`, read-only.
@@ -39,10 +39,10 @@ pub enum Mount {
         /// Inside; it has to exist outside too.
         target: PathBuf,
     },
-    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be
-    /// bound in it.
+    /// A private `/dev` with only the devices that any program needs; a `/dev/log` can be bound in
+    /// it.
     Devices,
-    /// What is there, and what is in `source` before it; read-only.
+    /// The content of `source` over that of the directory; read-only.
     Over {
         /// Outside.
         source: PathBuf,
@@ -151,7 +151,7 @@ fn make_devices(directory: &Path) -> io::Result<()> {
     for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
         let path = directory.join(name);
         mknod(&path, SFlag::S_IFCHR, everybody, makedev(1, minor))?;
-        // Whatever the umask took away.
+        // Sets the modes that the umask may have changed.
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
     }
     Ok(())

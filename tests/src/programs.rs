@@ -1,6 +1,6 @@
 //! The programs and the package that `packaging/deb.sh` created: of the release build, which is
-//! shipped, or of the profile in `CAS_PROFILE`. `tests/setup/package.sh` sets that for suites that do
-//! not inspect the programs.
+//! shipped, or of the profile in `CAS_PROFILE`. `tests/setup/package.sh` sets that for suites that
+//! do not inspect the programs.
 
 use std::{fs, path::PathBuf};
 
@@ -32,7 +32,7 @@ pub fn release_folder() -> PathBuf {
 /// Returns the path of one of these programs.
 ///
 /// # Panics
-/// When it has not been built.
+/// If it has not been built.
 pub fn release(name: &str) -> PathBuf {
     let path = release_folder().join(name);
     assert!(path.exists(), "{} is missing: run `packaging/deb.sh` or `make test`", path.display());
@@ -42,7 +42,7 @@ pub fn release(name: &str) -> PathBuf {
 /// Returns the Debian package of these programs.
 ///
 /// # Panics
-/// When it has not been made.
+/// If it does not exist.
 pub fn package() -> PathBuf {
     let found = fs::read_dir(packaging_folder()).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut packages = found.filter(|path| path.extension() == Some("deb".as_ref()));

@@ -1,5 +1,5 @@
-//! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown
-//! while it is typed.
+//! A terminal of the test: shows the output of a command, sends input, and reports whether it is
+//! echoed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -35,11 +35,11 @@ pub struct PseudoTerminal {
 }
 
 impl PseudoTerminal {
-    /// Starts `command` in a session of its own, at a new terminal of so many columns. `spawn`
-    /// starts it where it belongs, such as in other namespaces.
+    /// Starts `command` in its own session, at a new terminal of this many columns. `spawn` starts
+    /// it in its environment, such as other namespaces.
     ///
     /// # Errors
-    /// Those of making the terminal, and of starting the command.
+    /// Errors of making the terminal, and of starting the command.
     pub fn start(
         command: &Command,
         columns: u16,
@@ -71,7 +71,7 @@ impl PseudoTerminal {
         self.screen.wait_for(text, TIMEOUT, |output| output.contains(text).then_some(()));
     }
 
-    /// Waits until what is typed is shown, or until it is not.
+    /// Waits until the terminal echoes input, or until it does not.
     ///
     /// # Panics
     /// If that does not happen within a minute.
@@ -108,7 +108,7 @@ impl PseudoTerminal {
     /// Returns the process id of the command.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has ended.
     pub fn pid(&self) -> u32 {
         let leader = self.leader.id();
         let children = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children"));
@@ -116,11 +116,11 @@ impl PseudoTerminal {
         children.trim().parse().unwrap_or_else(|_| panic!("one child, not {children:?}"))
     }
 
-    /// Waits for the end; the status, all that was on the screen, and whether the terminal shows
-    /// again what is typed.
+    /// Waits for the end. Returns the status, everything that was on the screen, and whether the
+    /// terminal echoes input again.
     ///
     /// # Panics
-    /// When it does not end within a minute.
+    /// If it does not end within a minute.
     #[track_caller]
     pub fn end(self) -> (ExitStatus, String, bool) {
         let (status, text, echoes) = self.finish_with_output();

@@ -38,7 +38,7 @@ pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
 /// Returns the reason and remedy of a refusal.
 ///
 /// # Panics
-/// When it was none.
+/// If it was none.
 #[track_caller]
 pub fn refusal<T: Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {

@@ -1,4 +1,4 @@
-//! The simulated Anthropic servers as a program in a network of its own, as a guest runs it.
+//! The simulated Anthropic servers as a program in an isolated network, as a guest runs it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

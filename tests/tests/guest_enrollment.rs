@@ -191,8 +191,8 @@ fn upgrade_during_a_session_keeps_logins_working() {
 fn removal_leaves_no_pam_line_and_logins_work() {
     let guest = Guest::boot(Suite::Bookworm);
     let pam = "cd /etc/pam.d && sha256sum common-*";
-    // The tool writes the stacks in its own form even when nothing changes: compared is what it
-    // wrote before us.
+    // pam-auth-update writes the stacks in its own format even when nothing changes, so the test
+    // compares with its output before the installation.
     guest.run("pam-auth-update --package").expect_success("pam-auth-update");
     let before = guest.run(pam).text();
     guest.install_product();

@@ -128,7 +128,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let start =
         |name: &str| alice_runs(guest, &format!("tmux -L {name} new-session -d -s work && echo started"));
-    // Types a line into the session that has been there for long, and waits for what it printed.
+    // Types a line into the older session, and waits for its output.
     let in_tmux = |name: &str, line: &str| {
         let typed = format!("{line} >answer.new; mv answer.new answer").replace('\'', "'\\''");
         alice_runs(

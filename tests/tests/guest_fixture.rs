@@ -1,4 +1,5 @@
-//! The guest itself, without the product: every way in is the real one, and nothing of a guest outlives its scenario.
+//! The guest itself, without the product: every login method is the real one, and nothing of a
+//! guest outlives its scenario.
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,5 +1,4 @@
-//! The program that a login starts: who it is while it runs, what it leaves behind, and what its
-//! caller's limits do to it.
+//! The helper that a login starts: its identity, its files, and the effect of its caller's limits.
 
 use std::time::Duration;
 

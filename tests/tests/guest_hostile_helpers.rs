@@ -8,7 +8,8 @@ use cas_tests::guest::{Guest, Suite};
 /// The deadline these scenarios give the module.
 const DEADLINE: Duration = Duration::from_millis(700);
 
-/// What a login may take beyond the deadline on a loaded machine: sshd itself needs a quarter of a second when idle.
+/// The maximum time of a login beyond the deadline on a loaded machine: sshd itself needs a quarter
+/// of a second when idle.
 const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 const HELPER: &str = "/usr/local/libexec/helper";
@@ -144,7 +145,7 @@ fn su_works_with_few_descriptors_and_processes() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     let su = "su alice -c 'echo in'";
-    // From where su works without us it must work with us, token or not.
+    // Where su works without the product it must work with it, with or without a token.
     guest.disable_module();
     let enough = (3..64)
         .find(|limit| guest.unit(&format!("ulimit -n {limit}; {su}")).text() == "in\n")

@@ -1,9 +1,10 @@
-//! `http://` to this machine from inside the hardened unit, which sees little of /proc: another user who listens there is refused.
+//! `http://` to this machine from inside the hardened unit, which sees little of /proc: a listener
+//! of another user is refused.
 
 use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
-/// Answers one connection, and writes down what it was sent.
+/// Answers one connection, and records what it received.
 const LISTENER: &str = "perl -MIO::Socket::INET -e \"my \\$s = IO::Socket::INET->new(LocalAddr => q(127.0.0.1), LocalPort => 8200, \
     Listen => 5, ReuseAddr => 1) or die; open my \\$f, q(>), q(/tmp/listens); my \\$c = \\$s->accept; sysread \\$c, my \\$t, 4096; \
     open my \\$h, q(>), q(/tmp/heard); print \\$h \\$t\"";

@@ -15,7 +15,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
     let told = || String::from_utf8(guest.read("/home/alice/told").unwrap_or_default()).expect("text");
     let sync = |login: &str| {
         guest.put_login("alice", login);
-        // Ended with 79 it has done what it is for.
+        // An exit with 79 means that the sync has completed.
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
     let login = new_login("first");

@@ -1,5 +1,5 @@
-//! The module's options and its surroundings in real sessions: who is left alone, what holds when
-//! names cannot be looked up, and what is left when sshd dies in the middle of a login.
+//! The options of the module and its environment in real sessions: sessions without action, an
+//! unavailable name service, and the state after sshd ends during a login.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ fn sshd_killed_during_a_login_does_not_break_the_next() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = new_login("first");
     let state = "/home/alice/.local/state/claude-auth-sync";
-    // Once while our program waits for its turn, and then at any moment while it works.
+    // Once while the helper waits for its turn, and then at any moment while it works.
     for round in 0..12 {
         guest.back_up_and_clear("alice", &login);
         let waits = round % 3 == 0;

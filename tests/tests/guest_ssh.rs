@@ -22,7 +22,7 @@ fn check_login_restored_at_the_prompt(suite: Suite) {
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
 
-    // What the very first command of the session finds, not what is there some time later.
+    // The state in the first command of the session, not some time later.
     let seen = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh").text();
 
     assert_eq!(parsed(&seen), parsed(&login), "every key, ours and others', is as before");

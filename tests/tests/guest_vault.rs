@@ -12,7 +12,8 @@ use serde_json::json;
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a login takes without us on a loaded machine; a quarter of a second when idle.
+/// The duration of a login without the product on a loaded machine; a quarter of a second when
+/// idle.
 const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 #[test]

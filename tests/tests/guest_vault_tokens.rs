@@ -1,4 +1,5 @@
-//! A setup token that is kept in Vault: it reaches every login, leaves with its withdrawal, and is checked on its way.
+//! A setup token that is stored in Vault: it reaches every login, is removed with its withdrawal,
+//! and is validated.
 
 use std::{thread, time::Duration};
 
@@ -62,7 +63,8 @@ fn withdrawn_setup_token_is_removed_after_the_refresh_age() {
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
     thread::sleep(Duration::from_millis(3100));
     assert_eq!(host.guest.variable_over_ssh("alice"), None);
-    // Within the age of that answer a new token is not seen yet, because the store is not asked; then it is.
+    // Within the age of that answer a new token is not used yet, because the store is not asked;
+    // after it, it is.
     host.configure_address(host.bao.address(), "1h");
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
     assert_eq!(host.guest.variable_over_ssh("alice"), None);

@@ -1,4 +1,4 @@
-//! Which users the module serves, what it reads, and what it may log.
+//! The users that the module serves, the files that it reads, and the lines that it may log.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -72,7 +72,8 @@ fn services_option_replaces_the_default_services() {
 enum Reaction {
     /// Nothing: no program is started.
     LeftAlone,
-    /// It may be another spelling of an enrolled name, so the program is asked, which knows the account's own name.
+    /// It may be another spelling of an enrolled name, so the helper decides, which knows the
+    /// account's own name.
     AuditEntry,
 }
 

@@ -1,4 +1,5 @@
-//! What the store may cost a login, counted rather than timed, and what must never be linked into it.
+//! The cost limit of the store for a login, in instructions, and the crates that must never be
+//! linked.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +18,8 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Runs the login helper under callgrind, with the longest deadline, because this takes fifty times as long as it does
-/// alone; returns how many instructions it took.
+/// Runs the login helper under callgrind, with the longest deadline, because callgrind makes it
+/// fifty times slower. Returns the number of instructions.
 fn count_instructions(test_user: &TestUser) -> u64 {
     let helper = test_user.program("cas-session").display().to_string();
     let user = format!("--user={NAME}");

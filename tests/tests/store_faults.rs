@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 const SPAN: Duration = Duration::from_secs(1);
 
-/// Checks that a run with the deadline [`SPAN`] kept it, but for what a machine takes that other tests use as well.
+/// Checks that a run with the deadline [`SPAN`] met it, with a margin for other tests on the
+/// machine.
 #[track_caller]
 fn assert_in_time(started: Instant, what: &str) {
     let took = started.elapsed();
@@ -178,7 +179,8 @@ fn failed_write_is_an_error_and_loses_nothing() {
                 if other_words { "" } else { words },
             );
             fixture.fake.recover();
-            // The write may have been carried out although its answer was lost: either way the next run gets it right.
+            // The write may have been carried out although its answer was lost: the next run is
+            // correct in both cases.
             let mut next = fixture.store();
             let version = next.read(&Deadline::after(SPAN * 9)).unwrap().version;
             next.merge(&changes, version, &Deadline::after(SPAN * 9)).unwrap();

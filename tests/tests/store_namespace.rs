@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use cas_tests::openbao::{Bao, Policy, Prefix};
 use serde_json::json;
 
-/// A network with nothing but loopback in it, for as long as this lives.
+/// A network with only loopback, for the lifetime of this value.
 struct Network(Child);
 
 impl Network {

@@ -30,7 +30,7 @@ fn run_without_a_write_may_read_a_recent_version() {
     let (mut writer, mut reader) = (alice.store(), alice.store());
     let mut version = writer.merge(&fields(&json!({ "round": 0 })), 0, &soon()).unwrap();
     reader.read(&soon()).unwrap();
-    // Nearly every such read is stale; on a machine that is busy with other things the standby may be the faster one.
+    // Nearly every such read is stale; on a busy machine the standby may be faster.
     for round in 1..=200 {
         version = writer.merge(&fields(&json!({ "round": round })), version, &soon()).unwrap();
         let read = reader.read(&soon()).unwrap().version;

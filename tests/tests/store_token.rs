@@ -21,7 +21,7 @@ fn token_of_another_user_accesses_no_document() {
     alice.put_document(&json!({ "setup_token": "alice's" }));
     let bobs_token = bob.token();
     alice.use_token(&bobs_token);
-    // Even where the policy would let it through: bob's token may read and write alice's document now.
+    // Even if the policy would allow it: bob's token may read and write alice's document now.
     bob.set_policy_text(&format!("{}\n{}", Policy::Update.text("bob"), Policy::Update.text("alice")));
     for config in [alice.config(), VaultConfig { path: bob.config().path, ..alice.config() }] {
         let mut store = VaultStore::new(config);

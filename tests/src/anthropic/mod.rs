@@ -64,7 +64,7 @@ impl FakeAnthropic {
     /// Returns the socket addresses of the listeners.
     ///
     /// # Errors
-    /// Those of `getsockname`.
+    /// Errors of `getsockname`.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(|listener| listener.local_addr()).collect()
     }

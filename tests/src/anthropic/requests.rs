@@ -12,7 +12,8 @@ pub struct LoggedRequest {
     pub method: String,
     /// Without the query.
     pub path: String,
-    /// Of the bearer token, or of the refresh token that was to be exchanged; none when the request carried none.
+    /// The fingerprint of the bearer token, or of the exchanged refresh token; `None` if the
+    /// request had none.
     pub token: Option<String>,
     /// Of the API key (`x-api-key`); none when the request carried none.
     #[serde(default)]

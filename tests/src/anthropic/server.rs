@@ -22,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) fn serve(listener: &TcpListener, config: &Arc<ServerConfig>, state: &Arc<State>) {
     while let Ok((stream, _)) = listener.accept() {
         let (config, state) = (Arc::clone(config), Arc::clone(state));
-        // A connection that breaks off is the client's business, and tests make it break off on purpose.
+        // A connection may break off, because tests break connections deliberately.
         thread::spawn(move || drop(start_conversation(stream, config, &state)));
     }
 }

@@ -1,5 +1,4 @@
-//! What the simulation knows and how it answers; every connection and every controller shares one of
-//! these.
+//! The state of the simulation and its answers. All connections and controllers share one.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};

@@ -1,4 +1,5 @@
-//! The simulated Anthropic servers as a program, to be started inside a guest or another network namespace:
+//! The simulated Anthropic servers as a program, to be started inside a guest or another network
+//! namespace:
 //!
 //! ```text
 //! fake-anthropic serve --listen ADDRESS:PORT [--listen …] --authority DIR --control SOCKET

@@ -108,7 +108,8 @@ fn main() {
 /// Returns the path that was passed to `execve`. Unlike `/proc/self/exe` it keeps the name of a
 /// symlink.
 fn started_as() -> PathBuf {
-    // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the program.
+    // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the
+    // program.
     let path = unsafe { CStr::from_ptr(libc::getauxval(libc::AT_EXECFN) as *const _) };
     PathBuf::from(OsString::from_vec(path.to_bytes().to_vec()))
 }

@@ -1,4 +1,4 @@
-//! A home on a disk of its own, which can be full.
+//! A home on its own disk, which can be full.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ impl ClaudeFixture {
     /// Creates a user whose empty home is on its own disk, mounted only in the fixture.
     ///
     /// # Errors
-    /// Those of creating and mounting the home.
+    /// Errors of creating and mounting the home.
     pub fn user_with_own_disk(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
         let mut user = self.create_user(name)?;
         let home = user.own_view.clone();
@@ -36,7 +36,7 @@ impl ClaudeUser<'_> {
     /// Fills the disk of the home until so many KiB are left.
     ///
     /// # Errors
-    /// Those of writing to it, and when less is left already.
+    /// Errors of writing to it, and when less is left already.
     pub fn fill_disk_except(&self, kibibytes: u64) -> io::Result<()> {
         let free = self.free_disk_space()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
@@ -48,16 +48,16 @@ impl ClaudeUser<'_> {
     /// Makes the room again that was filled.
     ///
     /// # Errors
-    /// When it was not.
+    /// If it was not.
     pub fn empty_disk(&self) -> io::Result<()> {
         fs::remove_file(self.home.join(BALLAST))
     }
 
-    /// Writes a `~/.claude.json` of about so many KiB, in which the client keeps what it knows of
+    /// Writes a `~/.claude.json` of about this many KiB, in which the client stores its data about
     /// projects.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn write_client_state(&self, kibibytes: usize) -> io::Result<()> {
         let path = self.home.join(".claude.json");
         let projects: serde_json::Map<_, _> =
@@ -69,7 +69,7 @@ impl ClaudeUser<'_> {
     /// Returns the number of bytes that can still be written to the disk of the home.
     ///
     /// # Errors
-    /// Those of statvfs(3).
+    /// Errors of statvfs(3).
     pub fn free_disk_space(&self) -> io::Result<u64> {
         let disk = statvfs(&self.home)?;
         Ok(disk.blocks_available() * disk.fragment_size())

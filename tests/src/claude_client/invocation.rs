@@ -216,7 +216,7 @@ impl BackgroundRun {
     /// Writes a line to its standard input.
     ///
     /// # Errors
-    /// Those of the pipe; when it has none.
+    /// Errors of the pipe; when it has none.
     pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let pipe = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(pipe, "{line}")
@@ -225,7 +225,7 @@ impl BackgroundRun {
     /// Returns true while it is running.
     ///
     /// # Errors
-    /// Those of waitpid(2).
+    /// Errors of waitpid(2).
     pub fn is_running(&mut self) -> io::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }

@@ -65,7 +65,7 @@ impl ClaudeFixture {
     /// installed.
     ///
     /// # Errors
-    /// When the client is not installed, naming the script; when this is not run by root; or a step
+    /// If the client is not installed, naming the script; when this is not run by root; or a step
     /// of the kernel's.
     pub fn with_version(version: &str) -> io::Result<Self> {
         let binary = installed(version)?;
@@ -118,7 +118,7 @@ impl ClaudeFixture {
     /// Creates a user with an empty home.
     ///
     /// # Errors
-    /// Those of creating the home.
+    /// Errors of creating the home.
     pub fn create_user(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
         let taken = fs::read_to_string(self.path("passwd"))?.lines().count();
         let free = |uid: &u32| !matches!(User::from_uid(Uid::from_raw(*uid)), Ok(Some(_)));
@@ -140,7 +140,7 @@ impl ClaudeFixture {
     /// listens.
     ///
     /// # Errors
-    /// Those of writing `/etc/hosts`.
+    /// Errors of writing `/etc/hosts`.
     pub fn redirect_servers_to(&self, address: &str) -> io::Result<()> {
         fs::write(self.path("hosts"), hosts(address))
     }
@@ -148,7 +148,7 @@ impl ClaudeFixture {
     /// Writes `/etc/claude-code/managed-settings.json`, which an admin forces on every client.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn write_managed_settings(&self, json: &str) -> io::Result<()> {
         fs::write(self.path(SETTINGS).join("managed-settings.json"), json)
     }
@@ -177,7 +177,7 @@ fn hosts(address: &str) -> String {
 /// Returns where `tests/setup/claude` installs the binary of a version.
 ///
 /// # Errors
-/// When it is not there; the error names the command that installs it.
+/// If it is not there; the error names the command that installs it.
 pub fn installed(version: &str) -> io::Result<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the caller of the suites says where the cache is")]
     let (cache, home) = (std::env::var_os("CAS_CACHE"), std::env::var_os("HOME"));

@@ -54,7 +54,7 @@ impl Conversation {
     /// killed after `limit`.
     ///
     /// # Errors
-    /// Those of waitpid(2).
+    /// Errors of waitpid(2).
     pub fn leave(mut self, limit: Duration) -> io::Result<Option<i32>> {
         drop(self.questions.take());
         Ok(wait(&mut self.child, &Deadline::after(limit))?.and_then(|status| status.code()))

@@ -38,7 +38,7 @@ impl ClaudeFixture {
     /// the simulation.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn configure(&self, program: &Path, trusts_the_stand_in: bool) -> io::Result<()> {
         let authority = self.path("ca.pem");
         let environment = match trusts_the_stand_in {
@@ -52,7 +52,7 @@ impl ClaudeFixture {
     /// Writes `/etc/claude-auth-sync/conf.d/also.toml`.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn configure_also(&self, toml: &str) -> io::Result<()> {
         let directory = self.path(CONFIGURATION).join("conf.d");
         fs::create_dir_all(&directory)?;
@@ -63,7 +63,7 @@ impl ClaudeFixture {
     /// `$claude`.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn wrap_client(&self, script: &str) -> io::Result<PathBuf> {
         let wrapper = self.path("wrapper");
         let client = self.client();

@@ -47,7 +47,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// login file.
     ///
     /// # Errors
-    /// Those of writing the file.
+    /// Errors of writing the file.
     pub fn sign_in(&self) -> io::Result<Login> {
         let login = self.fixture.anthropic().sign_in(&self.name, Duration::from_secs(8 * 3600));
         let object = login.oauth_object(in_hours(8));
@@ -58,7 +58,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// Replaces the credential file by rename, as this project and Claude Code do, with mode 0600.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Errors of the file system.
     pub fn write_credentials(&self, document: &Value) -> io::Result<()> {
         self.write_credentials_text(&document.to_string())
     }
@@ -66,7 +66,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// Writes a text that need not be JSON.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Errors of the file system.
     pub fn write_credentials_text(&self, text: &str) -> io::Result<()> {
         self.write_credentials_bytes(text.as_bytes())
     }
@@ -74,7 +74,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// Writes bytes that need not be text.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Errors of the file system.
     pub fn write_credentials_bytes(&self, content: &[u8]) -> io::Result<()> {
         let temporary = self.home.join(".claude/.credentials.json.new");
         let mut file = File::create(&temporary)?;
@@ -104,7 +104,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// Creates a directory of the user, such as a lock.
     ///
     /// # Errors
-    /// Those of mkdir(2).
+    /// Errors of mkdir(2).
     pub fn make_directory(&self, below_home: &str) -> io::Result<PathBuf> {
         let path = self.home.join(below_home);
         fs::create_dir(&path)?;
@@ -115,7 +115,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     /// Returns the sorted names in a directory of the user.
     ///
     /// # Errors
-    /// Those of readdir(3).
+    /// Errors of readdir(3).
     pub fn list_directory(&self, below_home: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.home.join(below_home))?;
         let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());

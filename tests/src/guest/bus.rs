@@ -1,4 +1,5 @@
-//! The guest's message bus, which every login needs: sshd asks logind for a session there, and logind asks systemd.
+//! The message bus of the guest, which every login needs: sshd requests a session from logind, and
+//! logind asks systemd.
 
 use super::Guest;
 

@@ -216,7 +216,7 @@ impl ClaudeGuest {
 }
 
 impl Guest {
-    /// Returns a socket of this process that listens on an address of the guest's network.
+    /// Returns a socket of this process that listens on this address of the guest's network.
     fn listen(&self, address: &'static str) -> io::Result<TcpListener> {
         let network = File::open(format!("/proc/{}/ns/net", self.leader()))?;
         // The namespace is a thread's own: this one ends with the call.

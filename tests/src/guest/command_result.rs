@@ -10,7 +10,7 @@ use std::{
 use super::COMMAND_LIMIT;
 use crate::slowdown;
 
-/// What a command printed, how it ended, and how long it took.
+/// The output of a command, its exit code, and its duration.
 #[derive(Debug)]
 pub struct CommandResult {
     /// The exit code; `None` when a signal ended it.

@@ -2,7 +2,7 @@
 
 use super::{Guest, Suite};
 
-/// The one environment variable a login may get from us.
+/// The only environment variable that a login may get from the product.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
 impl Guest {

@@ -33,7 +33,7 @@ impl Guest {
     /// the password.
     ///
     /// # Panics
-    /// When the prompt of a shell does not appear.
+    /// If the prompt of a shell does not appear.
     #[track_caller]
     pub fn console(&self, user: &str) -> Terminal {
         let mut command = self.inside();

@@ -1,10 +1,10 @@
 //! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown
 //! away after it.
 //!
-//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of
-//! its own that reaches nothing but itself. `tests/setup/guest.sh` boots it and watches a pipe that
-//! only this process holds: however the scenario ends, a SIGKILL by the test runner included, the
-//! guest is halted and every trace of it is removed.
+//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with an isolated
+//! network. `tests/setup/guest.sh` boots it and watches a pipe that only this process holds.
+//! However the scenario ends, including a SIGKILL by the test runner, the guest is halted and
+//! removed completely.
 //!
 //! A scenario requires real components. A missing one is a panic that names the remedy, never a
 //! skipped test.
@@ -186,7 +186,7 @@ impl Guest {
     /// directory must exist.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, path: &str, owner: &str, mode: &str, bytes: &[u8]) {
         self.run_with_input(
             &format!(
@@ -200,7 +200,7 @@ impl Guest {
     /// Puts a program of this machine into the guest.
     ///
     /// # Panics
-    /// When it cannot be copied.
+    /// If it cannot be copied.
     #[track_caller]
     pub fn install_program(&self, program: &Path, path: &str) {
         self.copy_in(program, path);

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use super::{CommandResult, Guest};
 
-/// An NSS module (nss(5)): `ALICE`, `alice@corp`, `CORP\alice` and ` alice ` are other spellings of `alice`, and `al` is
-/// another name for it. It looks the own name up, and changes nothing of the entry.
+/// An NSS module (nss(5)): `ALICE`, `alice@corp`, `CORP\alice` and ` alice ` are other spellings of
+/// `alice`, and `al` is another name for it. It looks the account's own name up, and returns that
+/// entry unchanged.
 const SOURCE: &str = r##"
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 type Lookup = unsafe extern "C" fn(*const c_char, *mut c_void, *mut c_char, usize, *mut *mut c_void) -> c_int;
@@ -62,7 +63,7 @@ impl Guest {
     /// capitals, with `@corp` or `CORP\`, and with blanks around them. It resolves `al` to `alice`.
     ///
     /// # Panics
-    /// When the module cannot be built.
+    /// If the module cannot be built.
     #[track_caller]
     pub fn accept_other_spellings(&self) {
         let scratch = tempfile::tempdir().expect("a scratch folder");

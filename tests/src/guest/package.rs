@@ -21,7 +21,7 @@ impl Guest {
     /// its scripts.
     ///
     /// # Panics
-    /// When dpkg fails.
+    /// If dpkg fails.
     #[track_caller]
     pub fn install_package(&self, package: &Path) -> String {
         self.copy_in(package, "/root/package.deb");
@@ -43,8 +43,8 @@ impl Guest {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
-    /// Returns the files and units of the product, one per line, except homes, what stays until a purge
-    /// (the configuration and the identity bindings), and dpkg's records.
+    /// Returns the files and units of the product, one per line, except homes, files that stay
+    /// until a purge (the configuration and the identity bindings), and dpkg's records.
     pub fn remaining_product_files(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \

@@ -7,13 +7,13 @@ use std::path::Path;
 use super::{CommandResult, Guest, Suite};
 use crate::programs;
 
-/// The identifier of all our lines in the journal.
+/// The identifier of all lines of the product in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
 
 /// The unit that all user units belong to.
 const TARGET: &str = "claude-auth-sync.target";
 
-/// The one line that pam-auth-update writes for us into the session stack.
+/// The line that pam-auth-update writes for the product into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
@@ -43,7 +43,7 @@ impl Guest {
     /// own syncs. Scenarios about units call [`Guest::resume`].
     ///
     /// # Panics
-    /// When it has not been made, or cannot be installed.
+    /// If it does not exist, or cannot be installed.
     #[track_caller]
     pub fn install_product(&self) {
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
@@ -59,10 +59,10 @@ impl Guest {
         }
     }
 
-    /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.
+    /// Ends the pause of [`Guest::install_product`]: enabled units run from now on.
     ///
     /// # Panics
-    /// When systemd does not start it.
+    /// If systemd does not start it.
     #[track_caller]
     pub fn resume(&self) {
         self.run(&format!(
@@ -75,7 +75,7 @@ impl Guest {
     /// Puts the module into the session stack, as installing it does.
     ///
     /// # Panics
-    /// When pam-auth-update does not take the profile.
+    /// If pam-auth-update does not take the profile.
     #[track_caller]
     pub fn enable_module(&self) {
         self.run("pam-auth-update --package").expect_success("enabling the module");
@@ -156,7 +156,7 @@ impl Guest {
     /// After [`Guest::sync`] the request socket does that, which a paused host does not have.
     ///
     /// # Panics
-    /// When it cannot be published.
+    /// If it cannot be published.
     #[track_caller]
     pub fn publish(&self, user: &str) {
         self.run(&format!("cas-sync internal publish-state {user}")).expect_success("publishing");

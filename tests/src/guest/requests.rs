@@ -9,7 +9,7 @@ impl Guest {
     /// Requests a sync of the user's login, without a login.
     ///
     /// # Panics
-    /// When the socket does not take it.
+    /// If the socket does not take it.
     #[track_caller]
     pub fn request_sync(&self, user: &str) {
         let connect = format!(
@@ -22,7 +22,7 @@ impl Guest {
     /// records the users of the requests.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[track_caller]
     pub fn record_requests(&self) {
         let record = format!(
@@ -53,10 +53,11 @@ impl Guest {
         of_user.trim().parse().expect("a number")
     }
 
-    /// Makes the dispatcher forget when it has started which sync. What waits is answered by the next one.
+    /// Makes the dispatcher forget the times of the started syncs. The next dispatcher answers
+    /// waiting requests.
     ///
     /// # Panics
-    /// When it does not end within a minute.
+    /// If it does not end within a minute.
     #[track_caller]
     pub fn forget_request_limits(&self) {
         let dispatcher = || {

@@ -66,13 +66,13 @@ impl Terminal {
         assert!(matches!(typed, Some(Ok(()))), "nobody reads the terminal any more: {typed:?}");
     }
 
-    /// Runs a command at the prompt and returns what it printed, without carriage returns.
+    /// Runs a command at the prompt and returns its output, without carriage returns.
     ///
     /// # Panics
     /// If it does not end within half a minute.
     #[track_caller]
     pub fn at_prompt(&mut self, command: &str) -> String {
-        // The terminal echoes what is typed: in the echo the marks are still in two parts.
+        // The terminal echoes the input: in the echo the marks are still in two parts.
         self.type_line(&format!("echo 'begin''ning'; {command}; echo 'fin''ish'"));
         self.wait_for("beginning\r\n");
         let seen = self.wait_for("finish\r\n");
@@ -89,7 +89,7 @@ impl Terminal {
     /// Leaves the shell and waits until the session has ended; what was left on the screen.
     ///
     /// # Panics
-    /// When it does not end within half a minute.
+    /// If it does not end within half a minute.
     #[track_caller]
     pub fn leave(mut self) -> String {
         self.type_line("exit");

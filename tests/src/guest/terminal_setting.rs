@@ -12,7 +12,7 @@ impl Guest {
     /// environment is the home, a path, and these variables.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[track_caller]
     pub fn run_at_terminal(
         &self,
@@ -30,7 +30,7 @@ impl Guest {
     /// returns the exit code, or `None` after a signal.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[track_caller]
     pub fn run_in_pipe(
         &self,

@@ -1,4 +1,4 @@
-//! The server's own account of what it was asked.
+//! The audit log of the server.
 
 use std::fs;
 use std::path::Path;

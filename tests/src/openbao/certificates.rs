@@ -1,4 +1,4 @@
-//! A CA of the fixture's own and a certificate of its server, made by the `openssl` command.
+//! The CA of the fixture and the certificate of its server, made by the `openssl` command.
 
 use std::fs;
 use std::path::{Path, PathBuf};

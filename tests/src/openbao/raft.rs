@@ -101,8 +101,8 @@ impl Raft {
         vault_user
     }
 
-    /// Kills the active node, as a power failure would, once the others can elect a new one (which takes a quarter of a
-    /// minute: a node that joins has no vote at first).
+    /// Kills the active node, as a power failure would, once the others can elect a new one. That
+    /// takes fifteen seconds: a node that joins has no vote at first.
     pub fn kill_active_node(&mut self) {
         let active = self.active_index();
         self.wait_for(Duration::from_secs(60), || {

@@ -27,7 +27,7 @@ impl Socket {
     /// Sends one request; whatever is answered is a reply.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not answer.
     pub fn ask(&self, method: &str, path: &str, body: &Value) -> Reply {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = UnixStream::connect(&self.path).expect("the server listens");

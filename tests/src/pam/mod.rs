@@ -128,7 +128,7 @@ impl PamFixture {
         })
     }
 
-    /// Returns what the program "tells-what-it-sees" reported.
+    /// Returns the report of the program "tells-what-it-sees".
     #[must_use]
     pub fn helper_report(&self) -> Value {
         let seen = fs::read(self.path("programs/seen")).expect("the program ran");

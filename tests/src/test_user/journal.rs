@@ -1,4 +1,4 @@
-//! What is written to `/dev/log`.
+//! The lines that are written to `/dev/log`.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::{Receiver, channel};

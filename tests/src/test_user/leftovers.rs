@@ -1,4 +1,4 @@
-//! What is left behind in a home, and outside of it.
+//! The files that are left in a home, and outside of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ impl TestUser {
     /// Returns every file of the home except locks, which are empty files that stay.
     ///
     /// # Panics
-    /// When the home cannot be read.
+    /// If the home cannot be read.
     pub fn all_files(&self) -> Files {
         let mut found = BTreeMap::new();
         collect(&self.home(), &mut found);

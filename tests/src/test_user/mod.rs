@@ -151,7 +151,7 @@ impl TestUser {
     /// Writes `/etc/claude-auth-sync/config.toml`.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn configure(&self, toml: &str) {
         fs::write(self.folder.path().join("etc/claude-auth-sync/config.toml"), toml).expect("written");
     }
@@ -165,7 +165,7 @@ impl TestUser {
     /// configuration.
     ///
     /// # Panics
-    /// When the server refuses, or a file cannot be written.
+    /// If the server refuses, or a file cannot be written.
     pub fn use_store(&self, bao: &Bao, policy: Policy) -> VaultUser {
         let vault_user = bao.create_user(NAME, policy);
         let ca = bao.ca_cert().expect("it is behind TLS");
@@ -190,7 +190,7 @@ impl TestUser {
     /// Points the product at this URL.
     ///
     /// # Panics
-    /// When the configuration cannot be written.
+    /// If the configuration cannot be written.
     pub fn set_store_url(&self, address: &str) {
         let ca =
             if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
@@ -201,7 +201,7 @@ impl TestUser {
     /// Replaces a file of the user, mode 0600.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn put(&self, below_home: &str, content: &str) {
         root_directory::put(&self.path(below_home), content.as_bytes())
             .unwrap_or_else(|error| panic!("{below_home}: {error}"));
@@ -255,7 +255,7 @@ impl TestUser {
     /// number, or none.
     ///
     /// # Panics
-    /// When it cannot be started, or took longer than a minute.
+    /// If it cannot be started, or took longer than a minute.
     pub fn output(&self, mut command: Command) -> Output {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let what = format!("{command:?}");
@@ -284,7 +284,7 @@ impl TestUser {
     /// Starts a program of the product as the user, at a terminal of this many columns.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn run_at_terminal(&self, program: &str, arguments: &[&str], columns: u16) -> PseudoTerminal {
         let mut command = Command::new(self.program(program));
         command.args(arguments).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
@@ -304,7 +304,7 @@ impl TestUser {
     /// Listens for the requests of the user, in place of PID 1.
     ///
     /// # Panics
-    /// When the socket cannot be made.
+    /// If the socket cannot be created.
     pub fn request_listener(&self) -> UnixListener {
         let path = self.folder.path().join("run/claude-auth-sync/request.sock");
         let listener = UnixListener::bind(&path).expect("a socket");
@@ -329,7 +329,7 @@ impl TestUser {
     /// Replaces the home by a copy of `template`, with owners, modes and times.
     ///
     /// # Panics
-    /// When it cannot be copied.
+    /// If it cannot be copied.
     pub fn restore_home(&self, template: &Path) {
         root_directory::replace_tree(template, &self.home())
             .unwrap_or_else(|error| panic!("a new home: {error}"));
@@ -338,7 +338,7 @@ impl TestUser {
     /// Keeps the home as it is, for [`TestUser::restore_home`].
     ///
     /// # Panics
-    /// When it cannot be copied.
+    /// If it cannot be copied.
     pub fn save_home(&self, name: &str) -> PathBuf {
         let template = self.folder.path().join(name);
         root_directory::replace_tree(&self.home(), &template)
@@ -365,7 +365,7 @@ fn create_root_directory() -> (TempDir, Vec<Mount>) {
 /// Gives a file of the test to the user, with mode 0600.
 ///
 /// # Panics
-/// When that fails.
+/// If that fails.
 pub fn give_to_user(path: &Path) {
     let given = chown(path, Some(UID), Some(UID));
     given.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600))).expect("it is theirs");

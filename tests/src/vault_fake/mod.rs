@@ -40,7 +40,7 @@ pub enum Fault {
     Answer(Answer),
 }
 
-/// The fake on a loopback port of its own; it ends with this value.
+/// The fake on its own loopback port; it ends with this value.
 pub struct VaultFake {
     address: SocketAddr,
     shared: Arc<Shared>,

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// The counts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// How often one of its threads gave the processor up or had it taken away: no less often, one was woken up.
+    /// How often one of its threads released the processor or was preempted; each wakeup is
+    /// followed by one of these.
     pub context_switches: u64,
     /// Whether every thread waits for something.
     pub is_asleep: bool,
@@ -15,7 +16,7 @@ pub struct Account {
     pub processor: Duration,
     /// The memory it has now, in KiB.
     pub resident_kib: u64,
-    /// Of that, what is its alone; the rest are pages of files that others may share.
+    /// The private part of it; the rest are pages of files that other processes may share.
     pub anonymous_kib: u64,
     /// The most it has had, in KiB.
     pub peak_kib: u64,

@@ -35,7 +35,7 @@ impl Watcher {
     /// Starts a watcher for the user and waits until it watches `.claude`.
     ///
     /// # Panics
-    /// When it does not start, or does not watch within a minute.
+    /// If it does not start, or does not watch within a minute.
     pub fn start(test_user: &TestUser) -> Self {
         let watcher = Self::start_without_waiting(test_user);
         watcher.process().wait_until_watching(&test_user.path(".claude"));
@@ -57,7 +57,7 @@ impl Watcher {
     /// higher priority, so that the result does not depend on the load of the machine.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start_without_waiting(test_user: &TestUser) -> Self {
         let processor = shared_processor().to_string();
         Self::start_with_prefix(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], test_user)
@@ -89,7 +89,7 @@ impl Watcher {
     /// Waits for its end; the exit code.
     ///
     /// # Panics
-    /// When it has not ended within a minute.
+    /// If it has not ended within a minute.
     pub fn end(mut self) -> Option<i32> {
         let mut code = None;
         eventually("the end of the watcher", || {
@@ -149,7 +149,7 @@ fn generations(text: &str) -> Vec<&str> {
 /// Waits until something is so.
 ///
 /// # Panics
-/// When that takes longer than a minute.
+/// If that takes longer than a minute.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -38,7 +38,7 @@ impl Process {
     /// Waits until all of its threads are idle.
     ///
     /// # Panics
-    /// When that takes longer than a minute.
+    /// If that takes longer than a minute.
     pub fn wait_until_idle(&self) {
         let mut before = None;
         eventually("a watcher that sleeps", || {

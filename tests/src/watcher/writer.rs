@@ -24,7 +24,7 @@ pub enum WriteMethod {
     InPlace,
 }
 
-/// One thing that is done.
+/// One step of a writer.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Writes the complete file.
@@ -58,10 +58,10 @@ impl Writer {
         Self { acts, done }
     }
 
-    /// Does one after the other; the moment at which the last was done.
+    /// Performs the steps in order. Returns the moment after the last.
     ///
     /// # Panics
-    /// When something cannot be written.
+    /// If something cannot be written.
     #[track_caller]
     pub fn perform(&self, acts: Vec<Act>) -> Instant {
         self.acts.send(acts).expect("the thread lives");
@@ -71,7 +71,7 @@ impl Writer {
     /// Writes the complete file once.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     #[track_caller]
     pub fn write(&self, way: WriteMethod, text: &str) -> Instant {
         self.perform(vec![Act::Write(way, text.to_owned())])

@@ -138,8 +138,8 @@ fn write_lock_held_too_long_loses_the_login() {
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
-/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
-/// returns how many seconds ago that was when it took the lock away.
+/// Leaves a lock that was last touched `age` seconds ago and lets the client refresh. Returns the
+/// age in seconds at which the client removed the lock.
 fn age_when_replaced(fixture: &ClaudeFixture, lock: &str, age: u64) -> f64 {
     let alice = fixture.create_user("alice").expect("alice");
     sign_in_with_expired_token(&alice, fixture);

@@ -1,4 +1,4 @@
-//! When the client refreshes, what it then writes, and how a login is lost by it.
+//! When the client refreshes, what it then writes, and how that loses a login.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -1,4 +1,4 @@
-//! Every check of doctor's own list is broken by one of the rows, or is named here with the reason why it is not.
+//! Every check in doctor's own list has a row, or is listed here with the reason why it has none.
 
 use std::collections::BTreeSet;
 

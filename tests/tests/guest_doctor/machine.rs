@@ -45,7 +45,7 @@ fn fixture() -> Guest {
     guest.put_login("alice", &claude_login::new_login("one"));
     guest.resume();
     guest.enroll("alice");
-    // A pause of the machine is over, and so is what it kept from starting.
+    // A pause of the machine has ended, and the units that it held start.
     let editor = "#!/bin/sh\nsed -i -e '/store = 7/d' -e 's/claude-auth: 7/claude_auth: true/' \"$1\"\n";
     guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
     guest

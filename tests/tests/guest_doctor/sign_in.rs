@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::row::{self, Row, Who, case, row, run_as};
 
-/// Fixed by what is printed, without a server.
+/// Fixed by the printed remedy, without a server.
 pub(crate) const ROWS: [Row; 3] = [
     row("claude-missing", "echo '[claude]\nprogram = \"/nowhere/claude\"' >/etc/claude-auth-sync/conf.d/85-claude.toml")
         // No guest reaches a registry of packages.
@@ -82,7 +82,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
         .unwrap_or_else(|why| panic!("{why}"));
     assert!(fixture.claude("alice").answered(), "she works again");
 
-    // A setup token that was made eleven and a half months ago, and the next one.
+    // A setup token that was created eleven and a half months ago, and the next one.
     let (old, new) = ("sk-ant-oat01-old-0123456789", "sk-ant-oat01-new-0123456789");
     [old, new].iter().for_each(|token| fixture.anthropic.accept_setup_token(token));
     let broken = || {

@@ -21,7 +21,7 @@ pub(crate) enum Who {
 pub(crate) enum Unchanged {
     /// Nothing at all.
     Everything,
-    /// Its own notes, and what it publishes.
+    /// Its own state, and what it publishes.
     AllButOwnNotes,
 }
 

@@ -1,5 +1,6 @@
-//! Every command where something is amiss: the documented exit status, one short error that names the remedy, nothing on the
-//! standard output, and not a byte changed. The commands and the circumstances are data; a new command without its rows fails.
+//! Every command under every error condition: the documented exit status, one short error that
+//! names the remedy, nothing on the standard output, and no file changed. The commands and the
+//! conditions are data; a new command without its rows fails.
 
 mod commands;
 mod conditions;

@@ -1,4 +1,5 @@
-//! A name service that answers to more than the account's own name: the own name decides, for every spelling.
+//! A name service that resolves more than the account's own name. The own name decides, for every
+//! spelling.
 
 use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
@@ -87,7 +88,8 @@ fn hostile_spelling_gets_no_token() {
     let before = traces(&guest);
     let long = "A".repeat(255);
     for name in [
-        // Other accounts: not enrolled, root, below the least uid, one that is not the user it was enrolled for.
+        // Other accounts: not enrolled, root, below the minimum uid, and one that is not the user
+        // it was enrolled for.
         "bob",
         "BOB",
         "bob@corp",
@@ -135,7 +137,8 @@ fn hostile_spelling_gets_no_token() {
     }
     assert!(guest.product_journal().contains("user=eve FAIL cannot use the credentials of eve"));
 
-    // The session of an account that is not enrolled, and of a name that the module does not ask about.
+    // The session of an account that is not enrolled, and of a name that the module does not pass
+    // on.
     for typed in ["bob", "BOB", "Dora", "eve", "EVE", "al"] {
         guest.run("rm -f /etc/profile.d/claude-auth-sync.sh").expect_success("the module alone");
         assert_eq!(guest.variable_over_ssh(typed), None, "{typed}");

@@ -32,7 +32,7 @@ fn check_script_after_rollback(suite: Suite) {
     machine.fixture.sign_in(ALICE);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     machine.wait_for_backup_after(&first);
-    // A session, after which the client has added to the file what it adds.
+    // A session, after which the client has added its members to the file.
     assert!(machine.fixture.claude(ALICE).answered());
     let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
     let ours = machine.alice.fields();

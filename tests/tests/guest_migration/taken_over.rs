@@ -78,7 +78,7 @@ fn check_state_taken_over(suite: Suite) {
     assert!(machine.fixture.claude(ALICE).answered());
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
 
-    // Afterwards the policy can be made tighter; the token stays.
+    // Afterwards the policy can be made stricter; the token stays.
     machine.alice.set_policy(Policy::Patch);
     machine.fixture.sign_in(ALICE);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");

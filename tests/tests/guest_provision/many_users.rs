@@ -26,8 +26,8 @@ fn interrupted_provisioning_of_many_users_completes() {
         (FIRST..=last).map(|number| format!("  p{number}:\n    tier: {}\n", number % 3)).collect();
     roster(guest, &format!("users:\n{text}"));
 
-    // Killed while it serves a user, each time a little later; then terminated, which it obeys after
-    // the current user.
+    // Killed while it provisions a user, each time a little later; then terminated, which takes
+    // effect after the current user.
     let run = format!("VAULT_TOKEN={} cas-sync provision --json", host.bao.root_token());
     let eighths = [("KILL", 1, 137), ("KILL", 3, 137), ("KILL", 4, 137), ("TERM", 6, INTERRUPTED)];
     for (signal, eighth, code) in eighths {

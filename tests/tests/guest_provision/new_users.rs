@@ -43,7 +43,7 @@ fn check_three_new_users(suite: Suite) {
     // Two users work by their logins, and a cleared one is restored from the user's own document.
     for user in ["alice", "bob"] {
         assert!(host.claude(user).answered());
-        // The first sync began when the user was enrolled; another one would leave everything to it.
+        // The first sync began when the user was enrolled; another one would be skipped.
         let first = format!(
             "while [ $(systemctl is-active claude-auth-sync@{user}.service) = activating ]; do sleep 0.1; done"
         );

@@ -1,4 +1,5 @@
-//! A login name that is given to another account after its user has left: nothing of the former user's reaches it.
+//! A login name that is given to another account after its user has left: the other account gets
+//! nothing of the former user.
 
 use cas_tests::claude_login;
 use cas_tests::guest::{Guest, Suite, VaultGuest, document_with};

@@ -35,7 +35,8 @@ fn hourly_unit_does_all_work_that_needs_no_admin_token() {
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(snapshot(guest, places), before);
 
-    // All that it may do without one works in its sandbox: enrolling, unenrolling, writing and removing units' links.
+    // Everything that it may do without one works in its sandbox: enrolling, unenrolling, writing
+    // and removing the links of units.
     roster(guest, "users:\n  alice: {parked: true}\n  bob:\n");
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(enrolled(guest), "bob\n");

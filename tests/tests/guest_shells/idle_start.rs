@@ -1,4 +1,4 @@
-//! What it costs those who have nothing to gain: no process.
+//! The cost for users without token and notice: no process.
 
 use super::*;
 

@@ -52,7 +52,7 @@ fn existing_token_is_kept_and_an_empty_one_replaced() {
 #[test]
 fn login_shell_never_gets_the_token_of_another_user() {
     let guest = guest(Suite::Bookworm);
-    // What is there can be seen, though not read.
+    // The file can be found, but not read.
     guest
         .run("chmod 755 ~alice ~alice/.config ~alice/.config/claude-auth-sync")
         .expect_success("an open home");

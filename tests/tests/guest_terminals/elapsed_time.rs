@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// The times that are meant by numbers in what is written down here: of this century.
+/// The numbers that are times in the files: those of this century.
 const MILLISECONDS: std::ops::Range<u64> = 1_000_000_000_000..4_000_000_000_000;
 
 /// The text before an expiry date, which is one letter longer from the tenth day of a month on.
@@ -28,7 +28,7 @@ pub(crate) fn advance_hours(guest: &Guest, user: &str, hours: u64) {
         .text();
     for path in found.lines() {
         let text = guest.read(path).unwrap_or_default();
-        // What is damaged stays so.
+        // A damaged file is not changed.
         let Ok(mut json) = serde_json::from_slice::<Value>(&text) else { continue };
         age_file(&mut json, past);
         let owner = if path.starts_with("/home") { user } else { "root" };

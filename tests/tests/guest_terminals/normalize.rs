@@ -1,5 +1,5 @@
-//! What is another in each run, replaced by a text that never changes. It is as wide, so that a
-//! recording is laid out as what was seen.
+//! Replaces the text that differs in each run by a constant text of the same width, so that the
+//! layout of a recording is that of the output.
 
 /// The replacement of every moment.
 const MOMENT: &str = "2031-05-04T03:02:01Z";
@@ -10,7 +10,7 @@ const YEAR: usize = 4;
 const PORT: &str = "18200";
 /// The parameters of a browser URL that are random for each sign-in.
 const SIGN_IN_PARAMETERS: [&str; 2] = ["state=", "code_challenge="];
-/// How long a provisioning run took follows this.
+/// The duration of a provisioning run follows this.
 const TOOK: &str = " to the store, ";
 
 /// Returns the text with the variable parts replaced.

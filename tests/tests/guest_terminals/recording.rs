@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::normalize::normalize_output;
 use crate::terminal_setting::{NO_COLOR, Setting};
 
-/// What makes all recordings anew.
+/// The command that makes all recordings again.
 const RECORD_COMMAND: &str = "RECORD=1 cargo nextest run --locked -p cas-tests -E 'binary(guest_terminals)'";
 
 /// The beginning of all secrets of Claude Code and of Vault; the secret part follows.

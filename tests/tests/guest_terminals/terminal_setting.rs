@@ -7,7 +7,7 @@ use cas_tests::pseudo_terminal::PseudoTerminal;
 /// both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// What recordings made there are called after.
+    /// The part of the file name of its recordings.
     pub(crate) name: &'static str,
     /// None where the output is a pipe.
     pub(crate) columns: Option<u16>,

@@ -127,7 +127,8 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     }
 }
 
-/// Links to what never answers in the directory that a user can write, where there is one; and the floods.
+/// Symlinks to file systems that never answer, in the directory that a user can write, if there is
+/// one; and the floods.
 fn start_attacks(guest: &Guest, has_directories: bool) {
     for user in HOSTILE {
         let proof = format!("/home/{user}/proof");

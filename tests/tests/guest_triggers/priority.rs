@@ -9,7 +9,7 @@ use super::{is_inactive, property};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// Writes down what it was started with: its score, and whether SIGXFSZ (bit 24) is blocked or ignored.
+/// Records its score, and whether SIGXFSZ (bit 24) is blocked or ignored.
 const NOTE: &str =
     "#!/bin/sh\n{ cat /proc/self/oom_score_adj; grep -E '^Sig(Blk|Ign):' /proc/self/status; } >>/home/alice/";
 

@@ -93,7 +93,8 @@ fn request_flood_by_five_users_delays_no_other_request() {
     guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", before + 1);
-    // The first sync, one of each dispatcher (which remembers no limit of the one before), and one a minute.
+    // The first sync, one of each dispatcher (which has no limit of the previous one), and one a
+    // minute.
     let minutes = usize::try_from(flooded_from.elapsed().as_secs() / 60).expect("a few minutes");
     for (user, _) in &FLOODERS[..2] {
         assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");

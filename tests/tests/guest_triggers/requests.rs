@@ -115,7 +115,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
     assert_eq!(runs(&guest, "alice"), 2, "and is not started again and again");
     guest.release_lock();
     wait_until("theirs is over", || runs(&guest, "alice") == 3);
-    // It has requested itself anew; the limit is over at the next dispatcher.
+    // It has requested itself again; the limit ends with the next dispatcher.
     guest.forget_request_limits();
     guest.request_sync("root");
     wait_for_runs(&guest, "alice", 4);

@@ -1,4 +1,4 @@
-//! The watch inside its unit. (What it does, and how fast, is shown elsewhere.)
+//! The watcher in its unit. (Other suites test what it does, and how fast.)
 
 use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
@@ -110,7 +110,7 @@ fn mountpoint_stays_empty_until_the_home_is_mounted() {
         wait_until("it is watched", || watches(&guest, "dora", "/home/dora/.claude"));
         is_managed(&guest, "dora", session);
         wait_until("no sync", || super::is_inactive(&guest, "dora"));
-        // What is encrypted has to be closed again.
+        // An encrypted home must be closed again.
         guest.run("umount /home/dora").expect_success("the end of her session");
         wait_until("it waits for the home", || watches(&guest, "dora", "/home/dora"));
         assert_eq!(guest.run("ls -A /home/dora").text(), "");

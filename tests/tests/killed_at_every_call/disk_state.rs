@@ -41,7 +41,7 @@ pub(crate) struct DiskState {
     /// All files, including the one that marks the progress of the request: texts unchanged, JSON
     /// of the product without its times.
     files: BTreeMap<String, Value>,
-    /// The store's document: version, and fields without our moment.
+    /// The store's document: version, and fields without the time of the backup.
     document: Option<(u64, Value)>,
 }
 
@@ -121,8 +121,8 @@ fn is_ignored(name: &str) -> bool {
     ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
 }
 
-/// The ledger and the time of the last request are written more than once in a run, the log grows, and the state describes the run:
-/// their content is checked, not compared.
+/// The ledger and the time of the last request are written more than once in a run, the log grows,
+/// and the state describes the run: their content is checked, not compared.
 fn is_written_repeatedly(name: &str) -> bool {
     ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json", "last-request"]
         .iter()

@@ -1,4 +1,4 @@
-//! What each sweep begins with, and what it is about.
+//! The initial state of each sweep, and its subject.
 
 use std::fs::{self, File, FileTimes};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) struct Scenario {
     subject: Subject,
 }
 
-/// A server and what it holds before each run.
+/// A server and its content before each run.
 struct Store {
     socket: Socket,
     path: String,

@@ -8,8 +8,9 @@ use std::process::Output;
 use cas_tests::size::full_size;
 use cas_tests::test_user::{NAME, TestUser};
 
-/// The system calls after which something outside of the process may be another: a file, a lock, what a server was sent, a
-/// child. A process that is killed at another call leaves what it would have left at the next one of these.
+/// The system calls after which something outside of the process may be different: a file, a lock,
+/// a request to a server, a child. A process that is killed at another call leaves the state of the
+/// next one of these.
 const CHANGES: &str = "\
     bind chmod chown clone clone3 connect copy_file_range creat execve exit_group fallocate fchmod \
     fchmodat fchmodat2 fchown fchownat fdatasync flock fork fsetxattr fsync ftruncate futimesat kill \
@@ -25,7 +26,8 @@ const SOMETIMES: &[(&str, &[&str])] = &[
     ("fcntl", &["F_SETLK", "F_OFD_SETLK"]),
 ];
 
-/// The system calls of one undisturbed run: for each name, whether its first, second, ... call changed something.
+/// The system calls of one undisturbed run: for each name, whether its first, second, ... call
+/// changed something.
 #[derive(Debug)]
 pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
@@ -55,7 +57,8 @@ impl Calls {
         let numbers = |of_name: &Vec<bool>| {
             let count = of_name.len();
             if full_size() || of_name.iter().all(|changes| *changes) {
-                // A run is not always the same to the last call: it is killed for as long as there is another one.
+                // A run is not always the same to the last call, so it is killed as long as there
+                // is another one.
                 return (1..=2 * count + 20).collect();
             }
             (1..=count).filter(|number| of_name[number - 1]).collect()
@@ -82,7 +85,8 @@ fn changes(name: &str, arguments: &str) -> bool {
         || sometimes.is_some_and(|(_, flags)| is_one(flags) || arguments.contains("<unfinished"))
 }
 
-/// Runs the sync and kills it as it enters the `nth` call of this name; false when it came to its end before.
+/// Runs the sync and kills it as it enters the `nth` call of this name. Returns false if it ended
+/// before.
 pub(crate) fn kill_at(test_user: &TestUser, name: &str, nth: usize) -> bool {
     let inject = format!("inject={name}:signal=KILL:when={nth}");
     let output = under_strace(test_user, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);

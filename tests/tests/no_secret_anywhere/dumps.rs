@@ -109,7 +109,8 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
         assert_eq!(ActiveRun::dumps(&test_user), Vec::<PathBuf>::new(), "{command}");
     }
 
-    // As above, with a program that takes no care: this machine does dump, and does let others look.
+    // As above, with an unprotected program, to show that this machine writes dumps and allows
+    // access.
     let careless = ActiveRun::start(&test_user, &as_user, "/bin/sleep 60");
     wait_until("sleep", || {
         fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))

@@ -3,9 +3,10 @@
 //! environments of all processes, their output, the journal, every file, and what is left at the
 //! end.
 //!
-//! Meant are: the credential file, the env file and the Vault token, which belong to others; `history.json`,
-//! `replaced-credentials.json` and `damaged-credentials.json` in the state directory; the one reply line of
-//! `cas-session login` on the module's pipe; and the variable `CLAUDE_CODE_OAUTH_TOKEN` of what `cas-session exec` becomes.
+//! Allowed are: the credential file, the env file and the Vault token, which belong to other
+//! programs; `history.json`, `replaced-credentials.json` and `damaged-credentials.json` in the
+//! state directory; the one reply line of `cas-session login` on the module's pipe; and the
+//! variable `CLAUDE_CODE_OAUTH_TOKEN` of the program that `cas-session exec` runs.
 
 mod canaries;
 mod damaged_files;

@@ -134,7 +134,7 @@ impl ObservedUser {
         output
     }
 
-    /// Looks through one thing.
+    /// Searches one file.
     pub(crate) fn search(&mut self, what: &str, evidence: &[u8]) {
         self.bytes += evidence.len();
         for (secret, around) in self.canaries.found_in(evidence) {

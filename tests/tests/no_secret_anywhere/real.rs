@@ -100,7 +100,8 @@ fn token_in_client_output_is_not_logged() {
         let output = watched.sync(says);
         assert!(!output.stdout.starts_with(b"OK verified"), "{output:?}");
     }
-    // Proof that the client had it: what it kept on purpose, where it may write, is found.
+    // Shows that the client had it: the copy that it wrote deliberately, where it may write, is
+    // found.
     let leaks = watched.leaks();
     let (kept, passed_on): (Vec<String>, Vec<String>) =
         leaks.into_iter().partition(|leak| leak.contains("in kept-by-claude-"));

@@ -1,4 +1,4 @@
-//! What is in the package, and what is not.
+//! The content of the package.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

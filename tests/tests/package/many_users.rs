@@ -63,7 +63,7 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
     );
     let calls = calls(&guest);
     let alone = calls.lines().filter(|word| *word == "stop").count();
-    // Where systemctl refuses, it is asked once more for each unit of that hundred.
+    // Where systemctl fails, it is called again for each unit of that hundred.
     assert!(alone <= 3 * 100 + 6, "{alone} times stop");
     let others = calls.lines().count() - alone;
     assert!(others <= (USERS / 100 + 1) * MAX_CALLS, "{others} calls: {calls}");

@@ -66,7 +66,8 @@ fn check_remove_and_purge(suite: Suite) {
     terminal.leave();
     check_logins(&guest, "without it");
 
-    // A name may be given to another account before a later installation, which has no enrolled users.
+    // A name may be given to another account before a later installation, which has no enrolled
+    // users.
     assert_eq!(
         guest.run("cd /var/lib/claude-auth-sync && grep . */*").text().lines().next(),
         Some("identities/alice:1000")

@@ -1,5 +1,6 @@
-//! For each mixture of credentials: the real client is asked a question, and what it sent is what `cas-sync status` names. When
-//! a new version of the client makes a row fail, its order has changed.
+//! For each combination of credentials: the real client sends a question, and its credential is the
+//! one that `cas-sync status` names. When a new version of the client makes a row fail, its order
+//! has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -229,7 +230,8 @@ fn sent_credential(
     client.run(LIMIT).expect("an end");
     let requests = fixture.anthropic().requests();
     let Some(request) = requests.iter().find(|request| request.is_message()) else {
-        // A provider's client looks for credentials of its own, elsewhere; without any, nothing is sent at all.
+        // The client of a provider searches other locations for its credentials; without any,
+        // nothing is sent.
         let has_provider = [&combination.user.to_string(), &format!("{:?}", combination.environment)]
             .iter()
             .any(|text| text.contains("CLAUDE_CODE_USE"));

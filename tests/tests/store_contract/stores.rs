@@ -28,10 +28,10 @@ pub(crate) trait UserStore: Sync {
     /// Returns what an administrator sees: version and fields, or `None` if there is no live
     /// document.
     fn current_document(&self) -> Option<(u64, Value)>;
-    /// Deletes the newest version so that it can be undeleted; false where a store has no such
-    /// thing.
+    /// Deletes the newest version so that it can be undeleted. Returns false if the store does not
+    /// support this.
     fn delete(&self) -> bool;
-    /// Destroys the newest version; false where a store has no such thing.
+    /// Destroys the newest version. Returns false if the store does not support this.
     fn destroy(&self) -> bool;
 }
 

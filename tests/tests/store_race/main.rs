@@ -22,8 +22,8 @@ fn writes_each() -> usize {
     sized(63, 16)
 }
 
-/// Writes our field again and again until the others are done; returns how often it succeeded and
-/// conflicted.
+/// Writes the product's field repeatedly until the others are done. Returns the number of successes
+/// and conflicts.
 fn write_own_fields(vault_user: &VaultUser, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
     let mut store = vault_user.store();

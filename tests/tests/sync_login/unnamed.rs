@@ -1,5 +1,5 @@
-//! Clients before 2.1.198 do not write the account into the login. `cas-sync` takes the account from
-//! the client's state file at that time.
+//! Clients before 2.1.198 do not write the account into the login. `cas-sync` takes the account
+//! from the client's state file at that time.
 
 use cas_tests::anthropic::Account;
 use cas_tests::claude_client::OLDER;

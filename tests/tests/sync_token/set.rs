@@ -105,7 +105,7 @@ fn older_setup_token_keeps_its_creation_date() {
         |fields: &Value| (fields["setup_token_minted_at"].clone(), fields["setup_token_expires_at"].clone());
     let before = dates(&vault_user.fields());
     assert_eq!(before.0, json!(format!("{day}T00:00:00Z")));
-    // The same once more is not made today.
+    // The same token again is not dated today.
     activate_token(&test_user, TOKEN);
     assert_eq!(dates(&vault_user.fields()), before);
     // Another token does not inherit them.

@@ -1,4 +1,4 @@
-//! What is known of a token, and never the token.
+//! The properties of a token, and never the token.
 
 use cas_tests::anthropic::fingerprint;
 use cas_tests::openbao::Policy;

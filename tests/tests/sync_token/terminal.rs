@@ -42,7 +42,8 @@ fn interrupted_prompt_restores_the_terminal() {
         terminal.wait_for_echo_mode(false);
         terminal
     };
-    // Half of a token, and control-C; the same by kill(1); the end of input; nothing; something else; keys that mean nothing here.
+    // Half of a token, and control-C; the same by kill(1); the end of input; nothing; something
+    // else; keys without a function.
     let terminal = asked(&test_user);
     terminal.type_text("sk-ant-oat01-ab\x03");
     let (status, screen, echoes) = terminal.end();

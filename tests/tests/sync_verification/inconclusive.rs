@@ -69,7 +69,7 @@ fn token_endpoint_outage_changes_nothing() {
         assert_nothing_written(&alice, TRY_LATER, "it is not certain that it was refreshed");
         assert_eq!(oauth(&alice)["refreshToken"], stale.refresh_token, "{version}");
 
-        // The old access token is taken once more: an answer, and no refreshed login.
+        // The old access token is accepted again: an answer, and no refreshed login.
         noted.answer_messages(&stale.access_token, Some(Ok));
         assert_nothing_written(&alice, TRY_LATER, "claude answered, but did not refresh the login");
 

@@ -1,5 +1,5 @@
-//! `cas-sync run` with the real client: what each answer of the servers leads to, what is written,
-//! and above all what is not.
+//! `cas-sync run` with the real client: the result of each answer of the servers, what is written,
+//! and what is not.
 
 mod expiry_warning;
 mod full_disk;

@@ -92,7 +92,7 @@ fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
     let login = sign_in_with_expired_token(fixture, alice);
     assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [fingerprint(&login.refresh_token)]);
 
-    // Once more by the clock of the client, which reads how long a token lasts in the file.
+    // Again by the clock of the client, which reads the expiry of a token in the file.
     let before = fingerprint(&refresh_token(alice));
     let mut file = alice.credentials().expect("a file of JSON");
     file["claudeAiOauth"]["expiresAt"] = json!(in_hours(-1));

@@ -18,7 +18,7 @@ pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
 /// What the simulation for the model answers.
 pub(crate) const ANSWER: &str = "AUTH_OK";
 
-/// Opens an interactive ssh session, and shows that; with it, how long it took to the prompt.
+/// Opens an interactive ssh session and prints it. Also returns the time until the prompt.
 pub(crate) fn log_in(page: &Page, fixture: &ClaudeGuest, user: &str) -> (Terminal, Duration) {
     page.show_command(LAPTOP, &format!("ssh {user}@workstation"));
     let began = Instant::now();
@@ -32,8 +32,8 @@ pub(crate) fn ask(page: &Page, session: &mut Terminal, remark: &str) -> String {
     type_and_show(page, session, QUESTION, remark)
 }
 
-/// Types a line in alice's session, below a remark unless that is empty, and shows what is
-/// answered.
+/// Types a line in the session of alice, below a remark unless that is empty, and prints the
+/// answer.
 pub(crate) fn type_and_show(page: &Page, session: &mut Terminal, command: &str, remark: &str) -> String {
     match remark {
         "" => page.show_command(ALICE, command),

@@ -1,5 +1,4 @@
-//! The story, part by part. Each part does what it prints, and fails when what it saw is not what
-//! it claims.
+//! The parts of the demo. Each part does what it prints, and fails when the result is another one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,12 +21,12 @@ const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
 /// A copy of the login of alice that another tool made yesterday.
 const OLD_BACKUP: &str = "dotfiles/.credentials.json";
 
-/// What a login may take longer with us than without: the module's deadline.
+/// The maximum additional time of a login with the product: the deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Far longer than anything takes that happens in the background.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs the whole demo.
+/// Runs the complete demo.
 ///
 /// # Errors
 /// The first claim that does not hold.

@@ -13,7 +13,7 @@ use cas_tests::programs::release;
 
 use crate::user::{HelperUser, Situation};
 
-/// What one start of a program took.
+/// The cost of one start of a program.
 struct Samples {
     until_reply: Duration,
     cpu: Duration,
@@ -75,7 +75,8 @@ fn start(command: &mut Command) -> Samples {
     child.stdout.take().expect("a pipe").read_to_string(&mut reply).expect("a reply");
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let pid = libc::pid_t::try_from(child.id()).expect("a pid");
-    // SAFETY: our own child, waited for once, with room for its account.
+    // SAFETY: the child belongs to this process and is waited for once; the buffer has space for
+    // its account.
     let waited = unsafe { libc::wait4(pid, std::ptr::null_mut(), 0, usage.as_mut_ptr()) };
     let until_reply = begun.elapsed();
     assert!(waited == pid && reply.starts_with("CAS1") && reply.ends_with('\n'), "{reply:?}");

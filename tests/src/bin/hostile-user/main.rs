@@ -1,4 +1,4 @@
-//! A user of a guest who harms what other users and root do there, with nothing but the rights of an account.
+//! A user of a guest who attacks other users and root, with only the rights of an account.
 //!
 //!   hostile-user connect SOCKET        connects as fast as it can
 //!   hostile-user hold SOCKET           as that, and holds the last connections that it got

@@ -62,8 +62,9 @@ pub(crate) fn link(paths: &[&Path]) -> ! {
     }
 }
 
-/// Mounts what never answers over `directory`, for all users of the machine, as fusermount3(1) does where fuse.conf(5) has
-/// `user_allow_other`. Serves it with the rights of the user.
+/// Mounts a file system that never answers over `directory`, for all users of the machine, as
+/// fusermount3(1) does where fuse.conf(5) has `user_allow_other`. Serves it with the rights of the
+/// user.
 pub(crate) fn cover(directory: &Path, uid: u32) -> ! {
     let device = device();
     let options =
@@ -90,7 +91,8 @@ fn mount_at(place: &str, source: &str, kind: &str, options: &str) {
         .unwrap_or_else(|error| panic!("mounting {kind} at {place}: {error}"));
 }
 
-/// Serves the requests of the kernel. `is_mountable` is whether the root directory has attributes, which an overlay asks for.
+/// Serves the requests of the kernel. `is_mountable` gives the root directory attributes, which an
+/// overlay requires.
 fn serve(mut device: File, is_mountable: bool) -> ! {
     let mut request = vec![0; 1 << 20];
     loop {

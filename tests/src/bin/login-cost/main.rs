@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     }
     let mut figures = Statistics::default();
     for round in 0..rounds {
-        // Seven is a prime: with another stride each round, every variant follows every other one equally often, and none
-        // is measured in the wake of the same one.
+        // Seven is a prime: with another stride each round, every variant follows every other one
+        // equally often, and none always follows the same one.
         let stride = 1 + round % (Variant::ALL.len() - 1);
         for turn in 0..Variant::ALL.len() {
             if let Some(variant) = Variant::ALL.get((round + turn * stride) % Variant::ALL.len()) {

@@ -1,5 +1,6 @@
-//! The table: medians, and what each variant adds to Debian alone: the median of the differences within a round, which
-//! other work on this machine disturbs less than the difference between two medians.
+//! The table: medians, and what each variant adds to Debian alone. That is the median of the
+//! differences within a round, which other load disturbs less than the difference between two
+//! medians.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Lets every call the module makes to libc and libpam fail, one after the other, in a real login each.
+//! Makes every call of the module to libc and libpam fail, each in a real login.
 
 use std::ffi::{CStr, c_int};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::Relaxed};
@@ -67,7 +67,8 @@ fn armed() -> Option<&'static Armed> {
 
 fn share_armed_faults() -> &'static Armed {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping touches no memory that exists; it is large enough, and the value is written before it is read.
+    // SAFETY: a new mapping overlaps no memory; it is large enough, and the value is written before
+    // it is read.
     unsafe {
         let page = libc::mmap(std::ptr::null_mut(), size_of::<Armed>(), protection, flags, -1, 0);
         assert_ne!(page, libc::MAP_FAILED, "there is memory");

@@ -1,5 +1,6 @@
-//! The host's own definitions of what the module calls. A shared object's calls find the host's definition first; unless
-//! a fault is due, each passes on to the library's.
+//! The host's own definitions of the functions that the module calls. The calls of a shared object
+//! find the definition of the host first. Unless a fault is due, each calls the function of the
+//! library.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::transmute;
@@ -23,7 +24,7 @@ pub(crate) fn without_group_signals() {
     KERNEL.store(KERNEL_6_1, Relaxed);
 }
 
-/// The flags of the last pipe that was made while calls were counted.
+/// The flags of the last pipe that was created while calls were counted.
 static PIPE_FLAGS: AtomicI32 = AtomicI32::new(-1);
 
 /// Returns [`PIPE_FLAGS`].
@@ -147,7 +148,8 @@ unsafe extern "C" fn syscall(
     };
     match refused {
         Some(error) => fail(error).into(),
-        // SAFETY: the library's function reads its arguments as these, and gets what the caller gave.
+        // SAFETY: the function of the library has these parameters, and gets the arguments of the
+        // caller.
         None => unsafe { transmute::<*mut c_void, Real>(real(c"syscall"))(number, a, b, c, d, e, f) },
     }
 }

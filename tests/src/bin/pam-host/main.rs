@@ -1,8 +1,10 @@
-//! A program that loads the PAM module as sshd or su would, in a state that a scenario describes, and reports what came
-//! of it. It prints nothing itself: whatever appears on its standard streams came from the module.
+//! A program that loads the PAM module as sshd or su would, in a state that a scenario describes,
+//! and reports the result. It prints nothing itself, so all output on its standard streams is from
+//! the module.
 //!
-//! The scenario is one JSON object in the first argument: `confdir`, `service`, `user` (bytes, or null), `modes`, `calls`,
-//! `silent`, `times`, `module` and its `arguments`, and `report`, the file that receives the answer.
+//! The scenario is one JSON object in the first argument: `confdir`, `service`, `user` (bytes, or
+//! null), `modes`, `calls`, `silent`, `times`, `module` and its `arguments`, and `report`, the file
+//! that receives the answer.
 
 use std::fs::File;
 use std::io::Write;

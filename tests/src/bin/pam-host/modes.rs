@@ -30,7 +30,7 @@ pub(crate) struct Modes {
 }
 
 impl Modes {
-    /// Enters every mode named; those that are about how the login is made are known to `main`.
+    /// Enters every named mode. `main` handles those about how the login is made.
     pub(crate) fn enter(names: &[String]) -> Self {
         let mut entered = Self { thief: None, own_child: None };
         for name in names {
@@ -90,7 +90,7 @@ fn on_sigchld(handler: libc::sighandler_t, flags: c_int) {
 }
 
 fn on_signal(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
-    // SAFETY: zeroes are a valid action with an empty mask, and the handlers given touch atomics only.
+    // SAFETY: zeroes are a valid action with an empty mask, and the handlers use atomics only.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = handler;
@@ -126,7 +126,8 @@ fn start_child() -> libc::pid_t {
     }
 }
 
-/// Descriptors on secrets, everything blocked, dispositions, umask, directory, environment and timers of its own.
+/// Sets descriptors on secrets, blocked signals, dispositions, umask, directory, environment and
+/// timers.
 fn dirty() {
     for _ in 0..5 {
         let descriptor = File::open("/etc/shadow").expect("/etc/shadow opens for root").into_raw_fd();
@@ -207,7 +208,7 @@ pub(crate) fn in_cancelled_thread(
     type Work = Box<dyn FnOnce() -> serde_json::Value + Send>;
     static ANSWER: Mutex<Option<serde_json::Value>> = Mutex::new(None);
     extern "C" fn run(work: *mut c_void) -> *mut c_void {
-        // SAFETY: the pointer is the box made below, given to this one thread.
+        // SAFETY: the pointer is the box created below, given to this one thread.
         let work = unsafe { Box::from_raw(work.cast::<Work>()) };
         // Only the module is to be canceled, not the code of this program around the call.
         crate::shortage::cancel_state(1);

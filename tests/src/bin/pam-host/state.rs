@@ -49,7 +49,7 @@ pub(crate) fn has_children() -> bool {
 /// Counts the occurrences of the text in writable memory. The text is passed in reverse, so that
 /// the argument is not one of them. A forked child searches, so that the search adds none.
 pub(crate) fn token_copies_in_memory(backwards: &str) -> i32 {
-    // SAFETY: there is one thread only; the child looks and exits, and this very child is waited for.
+    // SAFETY: there is one thread only; the child searches and exits, and this child is waited for.
     unsafe {
         let parent = libc::getpid();
         let child = libc::fork();
@@ -97,7 +97,8 @@ fn descriptors() -> Value {
 fn signals() -> Value {
     let action = |number| {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes too.
+        // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes
+        // too.
         let action = unsafe {
             libc::sigaction(number, ptr::null(), action.as_mut_ptr());
             action.assume_init()

@@ -1,4 +1,5 @@
-//! Threads of the host that fork while others open sessions: each child must find the host's SIGCHLD handler at work.
+//! Threads of the host that fork while others open sessions: each child must have the host's
+//! SIGCHLD handler.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -107,7 +108,8 @@ fn wait_for(child: libc::pid_t) -> c_int {
 
 fn sigchld_action() -> (usize, c_int) {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes too.
+    // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes
+    // too.
     let action = unsafe {
         libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr());
         action.assume_init()

@@ -1,4 +1,5 @@
-//! What the module adds to a login, in units of the one thing it cannot do without: starting a program.
+//! The cost that the module adds to a login, relative to the one cost it cannot avoid: starting a
+//! program.
 //!
 //! `cargo run -p cas-tests --bin pam-spawn-cost` opens sessions in the release build of the module,
 //! with the smallest static program in place of `cas-session`, and alternates that with starting

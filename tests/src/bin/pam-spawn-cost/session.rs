@@ -53,7 +53,7 @@ impl Session {
         Self { handle, open, arguments: vec![CString::new(format!("helper={program}")).expect("no NUL")] }
     }
 
-    /// Opens the session once more.
+    /// Opens the session again.
     pub(crate) fn open(&self) {
         let pointers: Vec<*const c_char> = self.arguments.iter().map(|text| text.as_ptr()).collect();
         let count = c_int::try_from(pointers.len()).expect("few arguments");

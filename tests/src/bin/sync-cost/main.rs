@@ -1,7 +1,9 @@
-//! What one sync costs: `cas-sync run` against the former script's way, in turns, in one network, against one server.
+//! The cost of one sync: `cas-sync run` compared with the legacy script, in turns, in one network,
+//! with one server.
 //!
-//! `cargo run -p cas-tests --bin sync-cost [ROUNDS]` as root. Counts are exact, by the server's own audit log, a relay that
-//! counts connections, and strace; CPU, memory and time are medians, of which the ratios can be compared between machines.
+//! `cargo run -p cas-tests --bin sync-cost [ROUNDS]` as root. Counts are exact, from the audit log
+//! of the server, a relay that counts connections, and strace. CPU, memory and time are medians,
+//! whose ratios can be compared between machines.
 
 mod bench;
 mod measurement;

@@ -1,5 +1,5 @@
-//! Starting a command and taking its account and that of everything it started. In a process of its own, since the largest
-//! of all children so far is what the kernel remembers.
+//! Starts a command and reads its account and that of its descendants. In its own process, because
+//! the kernel stores the largest of all children so far.
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What this program is started with to be the one that measures.
 pub(crate) const OPTION: &str = "--measured";
 
-/// What one command took. Times in microseconds.
+/// The cost of one command. Times in microseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Samples {
     pub wall: i64,
@@ -20,7 +20,7 @@ pub(crate) struct Samples {
     pub succeeded: bool,
 }
 
-/// Runs the command that follows the option, without its output, and prints what it took.
+/// Runs the command that follows the option, without its output, and prints its cost.
 pub(crate) fn run(command: &[String]) -> ExitCode {
     let (program, arguments) = command.split_first().expect("a command to measure");
     let begun = Instant::now();
