@@ -61,5 +61,5 @@ pub const HOUR_MS: u64 = 60 * 60 * 1000;
 /// If it is truncated.
 #[track_caller]
 pub fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("a torn login file ({error}): {text:?}"))
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("a truncated login file ({error}): {text:?}"))
 }

@@ -33,7 +33,7 @@ pub mod vault_fake;
 pub mod watcher;
 
 /// Returns the directory into which the scripts in `tests/setup` download.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
+#[expect(clippy::disallowed_methods, reason = "the environment of the suites names the cache")]
 pub fn cache() -> PathBuf {
     let home =
         || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/claude-auth-sync");
@@ -74,7 +74,7 @@ pub fn slowdown() -> f64 {
 }
 
 /// Returns the wall-clock time, in milliseconds since the epoch.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: they read the clock")]
+#[expect(clippy::disallowed_methods, reason = "the suites read the clock")]
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(since.as_millis()).expect("milliseconds fit")

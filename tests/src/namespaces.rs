@@ -99,7 +99,7 @@ impl Namespaces {
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, result) = sync_channel(1);
         let job: Job = Box::new(move || drop(sender.send(job())));
-        self.jobs.send(job).ok().and_then(|()| result.recv().ok()).expect("the thread inside is alive")
+        self.jobs.send(job).ok().and_then(|()| result.recv().ok()).expect("the thread inside runs")
     }
 }
 

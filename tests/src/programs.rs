@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 /// # Panics
 /// If there is no package.
 pub fn packaging_folder() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "the suites are mains: the caller says which build")]
+    #[expect(clippy::disallowed_methods, reason = "the environment of the suites selects the build")]
     let name = match std::env::var("CAS_PROFILE") {
         Ok(profile) if profile != "release" => format!("debian-{profile}"),
         _ => "debian".to_owned(),

@@ -9,7 +9,7 @@ use std::process::Command;
 /// If it has not.
 pub fn program(name: &str) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/prometheus.sh");
-    let requests = Command::new(script).arg("--where").output().expect("the bed");
+    let requests = Command::new(script).arg("--where").output().expect("the script runs");
     assert!(requests.status.success(), "{}", String::from_utf8_lossy(&requests.stderr));
     Path::new(String::from_utf8_lossy(&requests.stdout).trim()).join(name)
 }

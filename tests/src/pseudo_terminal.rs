@@ -97,7 +97,7 @@ impl PseudoTerminal {
     /// # Panics
     /// If the terminal is closed.
     pub fn type_text(&self, text: &str) {
-        (&self.keyboard).write_all(text.as_bytes()).expect("somebody reads the terminal");
+        (&self.keyboard).write_all(text.as_bytes()).expect("the terminal is open");
     }
 
     /// Returns everything that was on the screen so far.

@@ -2,7 +2,7 @@
 
 /// Returns true if `CAS_FULL_SIZE=1` requests the full size. docs/design/testing.md lists what is
 /// smaller without it.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: the caller says how large they are")]
+#[expect(clippy::disallowed_methods, reason = "the environment of the suites selects their size")]
 pub fn full_size() -> bool {
     std::env::var_os("CAS_FULL_SIZE").is_some_and(|value| value == "1")
 }

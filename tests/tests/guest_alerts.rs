@@ -119,7 +119,7 @@ fn alert_names_the_user_until_the_login_works_again() {
         guest.sync(user).expect_success("a sync");
     }
     assert_eq!(on_alert(), [""; 0]);
-    assert_eq!(last_log_lines(&guest.product_journal()).len(), 2, "both were told of");
+    assert_eq!(last_log_lines(&guest.product_journal()).len(), 2, "both were reported");
 
     // Lost, without a backup to restore.
     guest.forget_state("alice");

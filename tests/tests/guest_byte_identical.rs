@@ -30,7 +30,7 @@ fn remote_commands_have_identical_output_with_the_module() {
     assert_eq!(
         guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-alice"),
-        "we are really there"
+        "the module is enabled"
     );
 
     let with_token = outputs_of_all_commands(&guest);
@@ -96,7 +96,7 @@ fn prepare(guest: &Guest) {
              && git -c user.name=a -c user.email=a@example.org commit -qm one \
              && git push -q alice@127.0.0.1:repository.git HEAD:main",
         )
-        .expect_success("something to copy");
+        .expect_success("files for the copy");
 }
 
 /// Runs every program once. Returns its name, exit code, output, errors, and a digest of the

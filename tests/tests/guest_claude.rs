@@ -40,18 +40,18 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
     let good = machine.lose_login("alice");
     machine.guest.disable_module();
     let output = machine.claude("alice");
-    assert!(!output.answered() && output.exit_code == Some(1), "without us: {output:?}");
+    assert!(!output.answered() && output.exit_code == Some(1), "without the product: {output:?}");
     machine.guest.enable_module();
 
     let output = machine.claude("alice");
 
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
-    assert_eq!(asked_with(&machine), [access_token(&good)], "with what was put back, and without a refresh");
+    assert_eq!(asked_with(&machine), [access_token(&good)], "with the restored token, and without a refresh");
     assert_eq!(parsed(&machine.guest.login_of("alice")), good);
     assert_eq!(machine.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
 
     // The restored login is complete: after its expiry the client refreshes it.
-    assert!(machine.anthropic.expire("alice-1"), "it is her first sign-in");
+    assert!(machine.anthropic.expire("alice-1"), "it is the first sign-in");
     let output = machine.claude("alice");
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
     let next = parsed(&machine.guest.login_of("alice"));
@@ -94,7 +94,7 @@ fn logins_during_a_refresh_lose_no_login() {
     const CLIENTS: usize = 4;
     const LOGINS: usize = 10;
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
-    machine.lose_login("alice"); // from here on there is an older copy that could be put back
+    machine.lose_login("alice"); // from here on there is an older backup that could be restored
     let spent = machine.sign_in_yesterday("alice");
     let stale = machine.guest.login_of("alice");
 
@@ -110,7 +110,7 @@ fn logins_during_a_refresh_lose_no_login() {
         assert_eq!(
             machine.guest.login_of("alice"),
             stale,
-            "the refresh is still going on, and nobody has written"
+            "the refresh is in progress, and the file is unchanged"
         );
         drop(held);
         clients.into_iter().map(|client| client.join().expect("a client's thread")).collect::<Vec<_>>()
@@ -141,7 +141,7 @@ fn claude_uses_the_setup_token_of_the_env_file() {
 
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
     assert_eq!(asked_with(&machine), [fingerprint(ALICES_TOKEN)]);
-    assert_eq!(machine.guest.identity_of(&login_path("alice")), before, "her login is not touched");
+    assert_eq!(machine.guest.identity_of(&login_path("alice")), before, "the login is not changed");
 }
 
 #[test]

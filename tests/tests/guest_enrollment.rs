@@ -35,7 +35,7 @@ fn enroll_is_idempotent_under_any_umask() {
     for umask in ["077", "000", "777"] {
         guest
             .run("cas-sync unenroll alice && rm -rf /var/lib/claude-auth-sync")
-            .expect_success("a machine that knows nobody");
+            .expect_success("a machine without enrolled users");
         guest.run(&format!("umask {umask}; cas-sync enroll alice")).expect_success("enrolling");
         assert_eq!(traces(&guest), as_once, "umask {umask}");
         let ways = "stat -c '%a %U %n' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/published /var/lib/claude-auth-sync/enrolled";
@@ -174,7 +174,7 @@ fn upgrade_during_a_session_keeps_logins_working() {
 
     guest.install_product();
 
-    assert_ne!(inode(module), before, "an open session goes on with the module it has mapped");
+    assert_ne!(inode(module), before, "an open session uses the module it has mapped");
     let show = format!("printenv {VARIABLE}; su alice -c true </dev/null; echo still here");
     assert!(open.at_prompt(&show).starts_with("sk-ant-oat01-alice\n"));
     assert!(open.at_prompt("echo still here").contains("still here"));

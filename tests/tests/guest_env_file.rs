@@ -11,7 +11,7 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
     let line = format!("echo {token}");
     let rows = [
         "mkfifo $e".to_owned(),
-        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // somebody writes it, and says nothing
+        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // a writer has it open, and writes nothing
         "ssh-agent -a $e >/tmp/agent".to_owned(),                                  // a socket
         "mknod $e c 1 5".to_owned(),                                               // /dev/zero
         "mknod $e c 5 0".to_owned(),                                               // /dev/tty

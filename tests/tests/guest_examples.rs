@@ -114,9 +114,9 @@ fn fifo_as_env_file_does_not_block_the_example_service() {
                  printf '[Service]\\nEnvironmentFile=-/home/%%i/.config/claude-auth-sync/claude-oauth.env\\n' >$d/former.conf
                  systemctl daemon-reload; timeout 5 systemctl start --no-block t3-serve@alice.service; true")
             .expect_success("as it used to be");
-        assert_eq!(guest.run(requests).code, Some(124), "systemd waits for alice, for everybody");
+        assert_eq!(guest.run(requests).code, Some(124), "systemd waits for alice and blocks all users");
         guest.run(&format!("timeout 5 sh -c ': >{fifo}'")).expect_success("the other end");
-        guest.run(requests).expect_success("and goes on");
+        guest.run(requests).expect_success("and continues");
     }
 }
 

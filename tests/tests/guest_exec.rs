@@ -27,7 +27,7 @@ fn alice_runs(guest: &Guest, line: &str) -> String {
 
 #[test]
 fn exec_passes_the_token_only_to_its_command() {
-    let guest = Guest::boot_with_product(Suite::Bookworm); // nobody is enrolled: no login brings the token along
+    let guest = Guest::boot_with_product(Suite::Bookworm); // no user is enrolled: no login sets the token
     guest.put_token("alice", ALICE);
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
@@ -141,7 +141,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     let (plain, launched) = (show(), format!("cas-session exec -- {}", show()));
 
     assert_eq!(start("before"), "started\n");
-    assert_eq!(in_tmux("before", &launched), "[unset]\n", "nobody has a token yet");
+    assert_eq!(in_tmux("before", &launched), "[unset]\n", "no token exists yet");
     alice.put_document(&json!({ "setup_token": ALICE }));
     assert_eq!(start("with"), "started\n", "this login brought the token along");
     assert_eq!(in_tmux("before", &plain), "[unset]\n", "an old session's environment stays as it was");
@@ -159,9 +159,13 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(guest.read(&env_file_path("alice")), None);
     assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
-    assert_eq!(in_tmux("with", &launched), "[unset]\n", "the first token is ours, and is gone");
+    assert_eq!(
+        in_tmux("with", &launched),
+        "[unset]\n",
+        "the first token is from the product, and is removed"
+    );
     let own = format!("env {VARIABLE}=sk-ant-oat01-alices-own {launched}");
-    assert_eq!(in_tmux("with", &own), "[sk-ant-oat01-alices-own]\n", "what she set herself is hers");
+    assert_eq!(in_tmux("with", &own), "[sk-ant-oat01-alices-own]\n", "the token that alice set is kept");
     let second = format!("env {VARIABLE}=sk-ant-oat01-second {launched}");
     assert_eq!(in_tmux("with", &second), "[unset]\n");
 }

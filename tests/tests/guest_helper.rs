@@ -94,7 +94,7 @@ fn helper_files_are_private_to_the_user() {
         .expect_success("a new home");
     guest
         .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.local /home/alice/.local/state /home/alice/{STATE} && install -o alice -g alice -m 600 /tmp/history.json /home/alice/{STATE}/"))
-        .expect_success("a good copy");
+        .expect_success("a good backup");
     guest.run("install -d -o alice -g alice -m 700 /home/alice/.config").expect_success("a folder");
 
     guest.record_requests();
@@ -152,7 +152,7 @@ fn caller_limits_of_su_damage_no_file() {
         assert!(left == parsed(&login) || left == parsed(&broken), "ulimit {limit}: {left}");
         // Any process can raise a soft limit again.
         if limit.starts_with("-S") {
-            assert_eq!(left, parsed(&login), "ulimit {limit}: mended all the same");
+            assert_eq!(left, parsed(&login), "ulimit {limit}: restored anyway");
         }
         let litter = guest
             .run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -name '*.lock' -path '*claude/*'")
@@ -162,7 +162,7 @@ fn caller_limits_of_su_damage_no_file() {
         assert_eq!(
             parsed(&guest.login_of("alice")),
             parsed(&login),
-            "ulimit {limit}: the next login mends it"
+            "ulimit {limit}: the next login restores it"
         );
         guest.run(&format!("rm -rf /home/alice/{STATE} /home/alice/.claude")).expect_success("clearing up");
     }

@@ -76,10 +76,10 @@ fn home_readable_only_by_its_user_works() {
              printf '[Service]\\nCapabilityBoundingSet=~CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH\\n' >/etc/systemd/system/ssh.service.d/squash.conf && \
              systemctl daemon-reload && systemctl restart ssh",
         )
-        .expect_success("an sshd whose root is nobody special to file systems");
+        .expect_success("an sshd whose root has no file system privileges");
     let kept =
         guest.run("grep ^CapBnd: /proc/$(systemctl show --value --property=MainPID ssh)/status").text();
     let bounding = u64::from_str_radix(kept.trim_start_matches("CapBnd:").trim(), 16).expect("a bit mask");
-    assert_eq!(bounding & 0b110, 0, "CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH are gone: {kept}");
+    assert_eq!(bounding & 0b110, 0, "CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH are dropped: {kept}");
     is_managed(&guest, "alice", "/home/alice");
 }

@@ -74,7 +74,7 @@ fn helper_that_fails_after_its_reply_does_not_break_the_login() {
 fn hanging_helper_does_not_break_the_login() {
     let guest = guest_with_helper("trap '' TERM HUP; sleep 1000 & sleep 1001");
     let (seen, _) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
-    assert_eq!(seen.text(), "in\n", "the program and its child are gone when the session begins");
+    assert_eq!(seen.text(), "in\n", "the helper and its child have ended when the session begins");
     assert!(seen.took >= DEADLINE, "it really hung");
     assert!(modules_lines(&guest).contains("deadline"), "{}", modules_lines(&guest));
 }

@@ -42,7 +42,7 @@ fn login_works_with_a_missing_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm -r /home/alice").expect_success("removing the home");
     login_succeeds_with_one_log_line(&guest, "no home");
-    assert_eq!(guest.run("ls -A /home").text(), "bob\ncarol\n", "nobody makes one");
+    assert_eq!(guest.run("ls -A /home").text(), "bob\ncarol\n", "no program creates one");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn login_works_with_a_home_on_a_full_disk() {
         .expect_success("filling it");
 
     login_succeeds_with_one_log_line(&guest, "a full disk");
-    assert_eq!(guest.login_of("alice"), broken, "not emptied, not torn");
+    assert_eq!(guest.login_of("alice"), broken, "neither cleared nor truncated");
     assert_eq!(guest.run("ls -A /home/alice/.claude").text(), ".credentials.json\n");
 
     guest.run("rm /home/alice/full").expect_success("making room");
@@ -102,7 +102,7 @@ fn symlinked_login_file_stays_a_symlink() {
     check_login(&guest, "a linked login file");
     assert_eq!(guest.status_of(&login_path("alice")), "777 alice:alice symbolic link");
     let target = parsed(&guest.login_of("alice"));
-    assert!(target == parsed(&login) || target == parsed(&broken), "whole or untouched: {target}");
+    assert!(target == parsed(&login) || target == parsed(&broken), "valid or unchanged: {target}");
 }
 
 #[test]
@@ -151,15 +151,11 @@ fn login_works_with_special_files_in_place_of_files() {
             let with = format!("{obstacle} at {path}");
             let (before, lines) = (file_type(&guest, path), log_lines_about_alice(&guest).len());
             let logins = check_login(&guest, &with);
-            assert_eq!(
-                file_type(&guest, path),
-                before,
-                "{with}: nobody's file is replaced by another kind of file"
-            );
+            assert_eq!(file_type(&guest, path), before, "{with}: the type of the file does not change");
             let output = log_lines_about_alice(&guest).split_off(lines);
             assert!((1..=logins).contains(&output.len()), "{with}: {output:#?}");
             if *path != login_path("alice") {
-                parsed(&guest.login_of("alice")); // mended or as it was, never torn
+                parsed(&guest.login_of("alice")); // restored or unchanged, never truncated
             }
             guest.run(&format!("rm -rf '{path}' {state} /home/alice/.claude")).expect_success("clearing up");
         }

@@ -20,7 +20,9 @@ fn notify_command_runs_once_per_change_as_the_user() {
     };
     let login = new_login("first");
     guest.stop_watch("alice");
-    guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
+    guest
+        .run("rm -f /home/alice/.local/state/claude-auth-sync/*.json")
+        .expect_success("removing the backups");
     sync(&cleared_login(&login));
     sync(&cleared_login(&login));
     let first = told();
@@ -33,7 +35,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
         second.starts_with("Claude Code: there is nothing left for you to do\nnone to alice\n"),
         "{second}"
     );
-    assert!(guest.read("/home/bob/told").is_none(), "nobody else is told of hers");
+    assert!(guest.read("/home/bob/told").is_none(), "no other user is notified");
     let status = guest.status_of("/home/alice/told");
     assert!(status.ends_with("alice:alice regular file"), "{status}");
 }
@@ -60,7 +62,7 @@ fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let queue = guest.run("exim4 -bpc").text();
-    assert_eq!(queue.trim(), "0", "nothing is on its way any more");
+    assert_eq!(queue.trim(), "0", "the queue is empty");
     delivered().lines().map(str::to_owned).collect()
 }
 
@@ -92,13 +94,15 @@ fn documented_notify_example_mails_once_per_change() {
     let box_of_alice = guest.run("cat /var/mail/alice").text();
     assert!(box_of_alice.contains("Claude Code: your login is lost"), "{box_of_alice}");
     assert!(box_of_alice.contains("run `cas-sync login`"), "{box_of_alice}");
-    assert!(guest.read("/var/mail/bob").is_none(), "nobody else is told of hers");
+    assert!(guest.read("/var/mail/bob").is_none(), "no other user is notified");
 
     // The usual `mail` runs sendmail, which is setuid root and fails in the unit. The log reports
     // it.
     let by_mail = "[\"/bin/sh\", \"-c\", \"mail -s Lost $CLAUDE_AUTH_USER\"]";
     guest.configure(&format!("verify = false\n[notify]\ncommand = {by_mail}\n"));
-    guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
+    guest
+        .run("rm -f /home/alice/.local/state/claude-auth-sync/*.json")
+        .expect_success("removing the backups");
     sync(&cleared_login(&login));
     assert!(log().contains("WARN notify.command: /bin/sh ended with"), "{}", log());
     assert_eq!(mails(&guest, "alice", 2), [lost, good], "{}", log());

@@ -21,7 +21,7 @@ fn users_below_the_minimum_uid_are_left_alone() {
     guest.put_login("alice", &cleared_login(&new_login("lost")));
     let before = guest.identity_of(&login_path("alice"));
     guest.module_arguments("minimum_uid=1001");
-    assert_eq!(guest.variable_over_ssh("alice"), None, "her user id is 1000");
+    assert_eq!(guest.variable_over_ssh("alice"), None, "the user id of alice is 1000");
     assert_eq!(guest.variable_over_ssh("bob").as_deref(), Some("sk-ant-oat01-bob"), "his is 1001");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
     assert_eq!(guest.product_journal(), "");
@@ -35,7 +35,7 @@ fn only_configured_services_are_handled() {
     guest.run("rm /etc/profile.d/claude-auth-sync.sh").expect_success("taking the shells' file away");
     let by_su = || guest.unit(&format!("su - alice -c 'echo \"[${{{VARIABLE}-unset}}]\"'")).text();
     guest.module_arguments("services=login,su-l");
-    assert_eq!(guest.variable_over_ssh("alice"), None, "sshd is not on the list any more");
+    assert_eq!(guest.variable_over_ssh("alice"), None, "sshd is no longer in the list");
     assert_eq!(by_su(), format!("[{ALICE}]\n"));
     guest.module_arguments("services=sshd");
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE));
@@ -119,7 +119,7 @@ fn sessions_without_a_login_are_not_affected() {
     };
     let with_us = ways(&guest);
     guest.disable_module();
-    assert_eq!(with_us, ways(&guest), "as without us");
+    assert_eq!(with_us, ways(&guest), "as without the product");
     assert!(
         with_us.iter().all(|(.., stdout, _)| !stdout.contains("in\n")),
         "none of them gets in: {with_us:?}"
@@ -169,7 +169,7 @@ fn sshd_killed_during_a_login_does_not_break_the_next() {
         let left = parsed(&guest.login_of("alice"));
         assert!(
             left == parsed(&login) || left == parsed(&cleared_login(&login)),
-            "whole or untouched: {left}"
+            "valid or unchanged: {left}"
         );
 
         let (next, _) = guest.ssh_within(OWN_OVERHEAD, "alice", "cat .claude/.credentials.json");

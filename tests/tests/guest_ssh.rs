@@ -25,7 +25,7 @@ fn check_login_restored_at_the_prompt(suite: Suite) {
     // The state in the first command of the session, not some time later.
     let seen = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh").text();
 
-    assert_eq!(parsed(&seen), parsed(&login), "every key, ours and others', is as before");
+    assert_eq!(parsed(&seen), parsed(&login), "every key, including those of other tools, is unchanged");
     assert_eq!(guest.login_of("alice"), seen);
     assert_eq!(guest.status_of(&login_path("alice")), "600 alice:alice regular file");
     let litter = guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock|tmp'").text();

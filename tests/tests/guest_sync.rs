@@ -27,14 +27,14 @@ fn login_without_a_backup_requests_one_sync() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 1);
     guest.sync("alice").expect_success("a sync");
-    assert_eq!(requests(), 2, "what was found by hand is to be published");
+    assert_eq!(requests(), 2, "the result of the command must be published");
 
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 2, "not requested again");
     guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
-    assert_eq!(requests(), 3, "what was restored is to be verified");
+    assert_eq!(requests(), 3, "the restored login must be verified");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn sync_with_another_name_or_unwritable_log_succeeds() {
     guest.ssh("alice", "true").expect_success("ssh");
     let other_name =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
-    guest.run(other_name).expect_success("a sync as the store knows her");
+    guest.run(other_name).expect_success("a sync with the name in the store");
     assert!(guest.product_journal().contains("user=bob OK"), "{}", guest.product_journal());
 
     for obstacle in ["mkdir $l", "ln -s /etc/passwd $l", "mkfifo $l", "ln -s /dev/full $l", "mknod $l c 1 7"]
@@ -93,7 +93,7 @@ fn log_and_journal_contain_the_line_that_alerts_match() {
         .expect_success("no backup to restore");
     guest.put_login("alice", &cleared_login(&login));
     let failed = guest.sync("alice");
-    assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
+    assert_eq!(failed.code, Some(79), "the user must sign in: {}", failed.text());
     output.push(failed.text());
     let words: Vec<_> = output.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{output:?}");
@@ -265,7 +265,7 @@ fn sync_as_root_names_the_command_for_a_user() {
     assert!(errors(&refused).contains("runuser -u NAME -- cas-sync run"), "{}", errors(&refused));
     assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
     let before = guest.identity_of(&login_path("alice"));
-    guest.run("runuser -u alice -- cas-sync run").expect_success("as it says");
+    guest.run("runuser -u alice -- cas-sync run").expect_success("the printed remedy");
     guest
         .run("cd /root && HOME=/root XDG_STATE_HOME=/root sudo -u alice cas-sync run")
         .expect_success("or with sudo");

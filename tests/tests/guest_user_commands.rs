@@ -44,7 +44,7 @@ fn shell(host: &ClaudeGuest) -> Terminal {
 #[test]
 fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let alice = users.first().expect("one person");
+    let alice = users.first().expect("one user");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     host.sign_in("alice");
     host.guest.sync("alice").expect_success("the first backup");
@@ -134,5 +134,5 @@ fn broken_connection_during_sign_in_keeps_the_login() {
                   pgrep -u alice -a 'cas-sync|claude'; ls -A /tmp | grep '^claude-auth-sync'";
     assert_eq!(host.guest.run(waited).text(), "", "it has ended, and the client with it");
     assert_eq!(host.guest.login_of("alice"), before);
-    assert!(host.guest.sync("alice").text().starts_with("OK login complete"), "nobody holds its lock");
+    assert!(host.guest.sync("alice").text().starts_with("OK login complete"), "its lock is free");
 }

@@ -58,7 +58,7 @@ fn check_token_in_user_manager(suite: Suite) {
     guest.put_token("alice", ALICE);
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     reload(&guest, "alice");
-    assert_eq!(in_manager(&guest, "alice"), "", "alice is not looked after any more");
+    assert_eq!(in_manager(&guest, "alice"), "", "alice is not managed any longer");
 }
 
 #[test]
@@ -120,6 +120,6 @@ fn unresponsive_user_database_does_not_block() {
     let seen = guest.run(as_alice).text();
     guest
         .run("sed -i 's/^passwd:.*/passwd: files systemd/' /etc/nsswitch.conf; systemctl stop hangs.socket hangs.service")
-        .expect_success("the guest is to halt without waiting for it");
+        .expect_success("the guest must halt without waiting for it");
     assert_eq!(seen, "75\n", "by its own clock");
 }

@@ -63,7 +63,9 @@ fn new_machine_takes_over_a_backup_on_request() {
     let mut document = document_with(&later);
     document["backed_up_machine"] = "before/0123456789abcdef".into();
     alice.put_document(&document);
-    guest.run("rm /home/alice/.local/state/claude-auth-sync/history.json").expect_success("no copy here");
+    guest
+        .run("rm /home/alice/.local/state/claude-auth-sync/history.json")
+        .expect_success("removing the local history");
     guest.put_login("alice", &cleared_login(&login));
 
     guest.ssh("alice", "true").expect_success("ssh");
@@ -86,7 +88,7 @@ fn new_machine_takes_over_a_backup_on_request() {
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
-        .expect_success("it is not, says the admin");
+        .expect_success("the administrator's setting");
     guest.sync("alice").expect_success("a sync");
     assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
 }

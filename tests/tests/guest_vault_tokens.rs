@@ -60,7 +60,7 @@ fn withdrawn_setup_token_is_removed_after_the_refresh_age() {
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
     host.guest.put_login("alice", &new_login("whole")); // a broken one would be a reason to ask the store at once
     assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
-    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is removed
     thread::sleep(Duration::from_millis(3100));
     assert_eq!(host.guest.variable_over_ssh("alice"), None);
     // Within the age of that answer a new token is not used yet, because the store is not asked;

@@ -21,7 +21,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let (host, bao, mut users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
-    let alice = users.pop().expect("one person");
+    let alice = users.pop().expect("one user");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     Fixture { host, bao, alice }
 }

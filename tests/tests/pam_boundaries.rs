@@ -169,7 +169,7 @@ fn only_a_marker_owned_by_root_counts() {
     };
 
     fixture.enrol("carol");
-    fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
+    fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("its mode can be changed");
     fixture
         .login("answers")
         .user("carol")

@@ -168,7 +168,7 @@ fn helper_that_cannot_be_started_is_logged_once() {
     let orphan = fixture.path("orphan");
     fs::write(&orphan, "#!/nonexistent/shell\n").expect("a file");
     for executable in [&garbage, &orphan] {
-        fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("its mode can be changed");
     }
     for path in
         [&fixture.path("missing"), &plain, &garbage, &orphan, &fixture.path("programs"), &plain.join("below")]

@@ -59,7 +59,7 @@ fn tls_read_stays_below_its_instruction_limit() {
     assert_eq!(asked(&mut instructions), ["read"]);
     eprintln!("one read over TLS: {instructions} instructions");
     assert!(instructions < CEILING, "{instructions} instructions");
-    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a whole TLS connection");
+    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a complete TLS connection");
 }
 
 /// Returns the names of all packages that any part of the workspace builds or links.

@@ -147,8 +147,7 @@ fn failed_lookup_prevents_access_to_the_document() {
         let fixture = Bed::new();
         fixture.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
-        let failure =
-            fixture.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
+        let failure = fixture.store().read(&Deadline::after(SPAN)).expect_err("the token has no known owner");
         let is_final = matches!(failure, StoreError::Refused { .. });
         assert_in_time(started, &format!("{fault:.200?}"));
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
@@ -169,7 +168,7 @@ fn failed_write_is_an_error_and_loses_nothing() {
             let started = Instant::now();
             let failure = store
                 .merge(&changes, version, &Deadline::after(span(&fault, expected)))
-                .expect_err("no success was told");
+                .expect_err("an error");
             let other_words = matches!(&fault, Fault::Answer(answer) if answer.status == 200);
             check(
                 &failure,

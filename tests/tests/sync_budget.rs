@@ -56,7 +56,7 @@ fn summarize(requests: &AuditEntry) -> &'static str {
         ("read", "secret/data/workstation/claude-users/alice") => "read",
         ("patch", "secret/data/workstation/claude-users/alice") => "merge",
         ("create" | "update", "secret/data/workstation/claude-users/alice") => "write",
-        other => panic!("nobody asked for {other:?}"),
+        other => panic!("unexpected request {other:?}"),
     }
 }
 
@@ -100,5 +100,5 @@ fn steady_sync_stays_below_its_instruction_limit() {
     let instructions: u64 = collected.trim().parse().expect("a number");
     eprintln!("one steady sync: {instructions} instructions");
     assert!(instructions < CEILING, "{instructions} instructions");
-    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a whole sync");
+    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a complete sync");
 }

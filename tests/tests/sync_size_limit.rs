@@ -31,7 +31,7 @@ fn assert_harmless(test_user: &TestUser, what: &str, output: &Output) {
     let left: Vec<_> = files.keys().filter(|name| name.contains(".cas-")).collect();
     assert_eq!(left, [""; 0], "{what}");
     for (name, (_, content)) in files.iter().filter(|(name, _)| name.ends_with(".json")) {
-        assert!(serde_json::from_slice::<serde_json::Value>(content).is_ok(), "{what}: {name} is torn");
+        assert!(serde_json::from_slice::<serde_json::Value>(content).is_ok(), "{what}: {name} is truncated");
     }
 }
 
@@ -65,7 +65,7 @@ fn restore_under_a_size_limit_does_not_change_the_file() {
         let (test_user, limit) = (TestUser::create(), format!("ulimit -f {limit}"));
         let file = new_login("alice");
         test_user.put(LOGIN, &file);
-        assert_eq!(test_user.sync().status.code(), Some(0), "a copy is kept");
+        assert_eq!(test_user.sync().status.code(), Some(0), "a backup is stored");
         let lost = cleared_login(&file);
         test_user.put(LOGIN, &lost);
         for program in ["cas-sync", "cas-session"] {

@@ -67,7 +67,7 @@ fn earlier_backups_are_kept_and_named() {
     let login = test_user.sign_in();
     assert_eq!(sync(&test_user).1, Some(0));
     let (kept, history) =
-        (vault_user.fields(), test_user.read(&format!("{STATE}/history.json")).expect("a copy"));
+        (vault_user.fields(), test_user.read(&format!("{STATE}/history.json")).expect("a backup"));
     assert!(kept["claude_ai_oauth_json"].is_string(), "{kept}");
     switch_off(&test_user);
     let asked = bao.requests().len();
@@ -76,7 +76,7 @@ fn earlier_backups_are_kept_and_named() {
     assert!(output.contains("earlier backups are still in the local history and the store"), "{output}");
     test_user.put(LOGIN, &cleared_login(&login));
     assert_eq!(sync(&test_user).1, Some(79));
-    assert_eq!(test_user.read(LOGIN), Some(cleared_login(&login).into_bytes()), "not put back");
+    assert_eq!(test_user.read(LOGIN), Some(cleared_login(&login).into_bytes()), "not restored");
     assert_eq!((vault_user.fields(), writes(&bao, asked)), (kept, 0));
     assert_eq!(test_user.read(&format!("{STATE}/history.json")), Some(history));
 }

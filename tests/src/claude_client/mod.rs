@@ -179,7 +179,7 @@ fn hosts(address: &str) -> String {
 /// # Errors
 /// If it is not there; the error names the command that installs it.
 pub fn installed(version: &str) -> io::Result<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the caller of the suites says where the cache is")]
+    #[expect(clippy::disallowed_methods, reason = "the environment of the suites names the cache")]
     let (cache, home) = (std::env::var_os("CAS_CACHE"), std::env::var_os("HOME"));
     let cache = cache.filter(|path| !path.is_empty()).map(PathBuf::from);
     let cache =

@@ -52,7 +52,7 @@ impl ClientOutput {
 
 impl fmt::Debug for ClientOutput {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut output = formatter.debug_struct("Said");
+        let mut output = formatter.debug_struct("ClientOutput");
         output
             .field("exit_code", &self.exit_code)
             .field("answered", &self.answered())

@@ -128,7 +128,7 @@ impl ClaudeGuest {
                  echo NODE_EXTRA_CA_CERTS={AUTHORITY} >>/etc/environment
                  echo CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 >>/etc/environment"
             ))
-            .expect_success("pointing Claude Code at the stand-in");
+            .expect_success("pointing Claude Code at the simulation");
         let trust = format!("[claude]\nenvironment = {{ NODE_EXTRA_CA_CERTS = {AUTHORITY:?} }}\n");
         guest
             .run("install -d -m 755 /etc/claude-auth-sync/conf.d")

@@ -63,7 +63,7 @@ impl Terminal {
         let typed = self.keyboard.as_mut().map(|keyboard| {
             keyboard.write_all(format!("{line}\n").as_bytes()).and_then(|()| keyboard.flush())
         });
-        assert!(matches!(typed, Some(Ok(()))), "nobody reads the terminal any more: {typed:?}");
+        assert!(matches!(typed, Some(Ok(()))), "the terminal is closed: {typed:?}");
     }
 
     /// Runs a command at the prompt and returns its output, without carriage returns.

@@ -49,7 +49,7 @@ impl Guest {
         // A program that does not read its input closes the pipe; the test decides about that.
         drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
         let mut output = Vec::new();
-        reader.read_to_end(&mut output).expect("what it says");
+        reader.read_to_end(&mut output).expect("its output");
         let status = child.wait().expect("its end");
         (status.code(), String::from_utf8_lossy(&output).into_owned())
     }

@@ -108,9 +108,9 @@ impl VaultUser {
 
     /// Returns the settings of a run without cached state.
     pub fn config(&self) -> VaultConfig {
-        let address = ServerUrl::parse(&self.admin.address).expect("the bed's address");
+        let address = ServerUrl::parse(&self.admin.address).expect("the URL of the fixture");
         let config = VaultConfig::for_user(address, &self.user, self.token_file(), now_ms());
-        VaultConfig { ca_cert: self.admin.ca_cert.clone(), ..config.expect("the bed's user name") }
+        VaultConfig { ca_cert: self.admin.ca_cert.clone(), ..config.expect("the user name of the fixture") }
     }
 
     /// Returns the store of a run without cached state.

@@ -55,7 +55,7 @@ impl PamFixture {
         let at = |name: &str| scratch.path().join(name);
         // Hosts of other users have to get in here too.
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
-            .expect("the scratch directory is ours");
+            .expect("the mode of the scratch directory can be changed");
         for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
             fs::create_dir(at(directory)).expect("a directory in the scratch directory");
         }
@@ -92,7 +92,8 @@ impl PamFixture {
     pub fn enrol(&self, user: &str) {
         let marker = self.marker(user.as_bytes());
         fs::write(&marker, "").expect("the marker is written");
-        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644)).expect("the marker is ours");
+        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644))
+            .expect("the mode of the marker can be changed");
     }
 
     /// Returns the program for a mode (`tests/src/bin/hostile-helper.rs`).
@@ -132,7 +133,7 @@ impl PamFixture {
     #[must_use]
     pub fn helper_report(&self) -> Value {
         let seen = fs::read(self.path("programs/seen")).expect("the program ran");
-        serde_json::from_slice(&seen).expect("the program told in JSON")
+        serde_json::from_slice(&seen).expect("the report is JSON")
     }
 
     /// Returns a command that runs the program given as its next argument in this fixture.

@@ -73,7 +73,7 @@ impl Report {
         assert!(self.calls().iter().all(|code| *code == 0) && !self.calls().is_empty(), "{:?}", self.calls());
         self.assert_unchanged();
         assert_eq!(self.login()["ended"], json!(0));
-        assert_eq!(self.answer["conversations"], json!(0), "nobody is asked anything");
+        assert_eq!(self.answer["conversations"], json!(0), "the conversation is not used");
         assert!(self.log.len() <= 1, "at most one line: {:?}", self.log);
         assert!(self.log.iter().all(|line| (line.facility, line.level) == (10, 4)), "{:?}", self.log);
     }
@@ -81,7 +81,7 @@ impl Report {
     /// Asserts that the process is as it was before the session, and has no child.
     pub fn assert_unchanged(&self) {
         let (before, after) = (&self.login()["before"], &self.login()["after"]);
-        assert!(before.is_object(), "the host told of its state: {self:#?}");
+        assert!(before.is_object(), "the host reported its state: {self:#?}");
         for (what, value) in before.as_object().into_iter().flatten() {
             assert_eq!(value, &after[what], "{what} unchanged");
         }

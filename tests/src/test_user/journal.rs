@@ -46,7 +46,7 @@ impl Journal {
     pub(super) fn until_marker(&self) -> String {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let line = lines.coming.recv_timeout(Duration::from_secs(20)).expect("the marker comes");
+            let line = lines.coming.recv_timeout(Duration::from_secs(20)).expect("the marker");
             if line == MARKER {
                 return lines.so_far.clone();
             }

@@ -368,5 +368,7 @@ fn create_root_directory() -> (TempDir, Vec<Mount>) {
 /// If that fails.
 pub fn give_to_user(path: &Path) {
     let given = chown(path, Some(UID), Some(UID));
-    given.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600))).expect("it is theirs");
+    given
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600)))
+        .expect("its owner can be changed");
 }

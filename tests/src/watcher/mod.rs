@@ -93,7 +93,7 @@ impl Watcher {
     pub fn end(mut self) -> Option<i32> {
         let mut code = None;
         eventually("the end of the watcher", || {
-            let status = self.child.try_wait().expect("it is ours to wait for");
+            let status = self.child.try_wait().expect("the child can be waited for");
             code = status.map(|status| status.code());
             code.is_some()
         });
@@ -111,7 +111,7 @@ impl Drop for Watcher {
 
 /// Returns the first processor that this process may use.
 fn shared_processor() -> usize {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells");
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel reports it");
     (0..CpuSet::count()).find(|processor| allowed.is_set(*processor).unwrap_or_default()).unwrap_or_default()
 }
 

@@ -74,7 +74,7 @@ fn backup_that_is_refused_names_cause_and_remedy() {
     let file = new_login("first");
     test_user.put(LOGIN, &cleared_login(&file));
     by_hand(&test_user, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
-    assert_eq!(vault_user.fields(), json!(null), "a tombstone goes nowhere");
+    assert_eq!(vault_user.fields(), json!(null), "a cleared login is not backed up");
 
     test_user.put(LOGIN, &file);
     test_user.remove(VAULT_TOKEN);

@@ -12,7 +12,7 @@ const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 #[test]
 fn check_reports_the_remaining_time_and_writes_nothing() {
     let test_user = TestUser::create();
-    test_user.put(LOGIN, &new_login("first")); // whose person has to sign in again in 25 days
+    test_user.put(LOGIN, &new_login("first")); // expires in 25 days
     let before = home(&test_user);
     by_hand(&test_user, "check").expect(0, &["The login is valid for 25 days, until 20"]);
     by_hand(&test_user, "check --min-remaining 3d").expect(0, &[]);
@@ -85,8 +85,8 @@ fn setup_token_expiry_uses_the_last_known_dates() {
     by_hand(&test_user, "check --min-remaining 10d").expect(0, &["The setup token is valid for 10 days"]);
     by_hand(&test_user, "check --min-remaining 11d")
         .expect(79, &["expires in 10 days", "`claude setup-token`"]);
-    assert_eq!(relay.connections(), connections, "nobody was asked");
-    drop(bao); // and nobody need be there
+    assert_eq!(relay.connections(), connections, "no request was sent");
+    drop(bao); // and no server needs to run
     by_hand(&test_user, "check --min-remaining 10d").expect(0, &[]);
 }
 

@@ -34,7 +34,7 @@ fn dry_run_names_the_restore_that_follows() {
     by_hand(&test_user, "restore").expect(0, &["RECOVERED login restored from the local history"]);
     assert_eq!(login(&test_user), parsed(&file), "and everything else in the file");
     assert!(test_user.journal().contains("user=alice RECOVERED login restored"), "{}", test_user.journal());
-    assert!(requests.accept().is_ok(), "the sync finds out whether it works, and tells");
+    assert!(requests.accept().is_ok(), "the sync verifies it and reports the result");
 }
 
 #[test]

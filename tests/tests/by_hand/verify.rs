@@ -100,7 +100,7 @@ fn verify_does_not_refresh_an_expired_login() {
         &["Claude Code refreshes it at its next start", "Nothing was verified", "`cas-sync run`"],
     );
     assert_eq!(test_user.read(LOGIN), before);
-    assert!(test_user.anthropic().requests().is_empty(), "nobody was asked anything");
+    assert!(test_user.anthropic().requests().is_empty(), "no request was sent");
 }
 
 #[test]

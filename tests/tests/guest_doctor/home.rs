@@ -109,14 +109,14 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     assert_eq!(
         guest.status_of("/home/alice/.claude.lock"),
         "755 alice:alice directory",
-        "somebody may hold it"
+        "another process may hold it"
     );
 
     guest.run("cd /home/alice && rmdir .claude.lock; cp emptied .claude/.credentials.json; chmod 750 .local/state/claude-auth-sync").expect_success("again");
     let output = run_as(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
     assert!(finding(&after, "state-mode").is_none(), "{output:?} {after}");
-    assert!(finding(&after, "login-cleared").is_none(), "by the person's own service: {output:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "by the user's own service: {output:?} {after}");
     assert_eq!(
         guest.login_of("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
@@ -129,7 +129,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
 fn client_state_file_is_changed_under_the_client_lock() {
     let guest = fixture();
     let before = r#"{ "numStartups": {"a":1} }"#;
-    guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start is yet to come, and it holds the lock");
+    guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start has not completed, and it holds the lock");
     let found = diagnosis(&guest, Who::Alice);
     let command =
         finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");
@@ -192,7 +192,7 @@ fn root_accesses_no_home_and_waits_for_none() {
         assert!(!output.contains(|letter: char| letter.is_control() && letter != '\n'), "{output:?}");
         assert!(!output.contains("chown ") && !output.contains("runuser"), "{output}");
     }
-    assert!(!guest.run("test -e /tmp/started").succeeded(), "her program is not started");
+    assert!(!guest.run("test -e /tmp/started").succeeded(), "the program of alice is not started");
     let other = run_as(&guest, Who::Alice, "cas-sync doctor bob");
     assert_eq!(other.code, Some(1));
     assert!(

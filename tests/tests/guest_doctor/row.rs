@@ -106,7 +106,7 @@ pub(crate) fn case(
     let command = found["command"].as_str();
     let output = text_report(guest, who);
     if !output.contains(&format!("[{id}]")) || command.is_some_and(|command| !output.contains(command)) {
-        return Err(format!("{id}: people are not shown {command:?}: {output}"));
+        return Err(format!("{id}: the text output lacks {command:?}: {output}"));
     }
     // A user's command is run as the user, also if root runs doctor.
     let fixer = if found["run_as"] == "alice" { Who::Alice } else { who };
@@ -146,7 +146,7 @@ fn text_report(guest: &Guest, who: Who) -> String {
 
 /// Returns the first finding of this check.
 pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
-    let about = diagnosis["about"].as_array().expect("whom it is about");
+    let about = diagnosis["about"].as_array().expect("the users");
     about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
 }
 

@@ -99,7 +99,7 @@ fn process_with_an_old_token_is_named_with_its_restart() {
         found["command"].is_null() && found["remedy"].as_str().is_some_and(|what| what.contains(RESTART))
     );
     let restarted = || host.guest.run(&RESTART.replace("sudo ", ""));
-    restarted().expect_success("what the words say");
+    restarted().expect_success("the printed text");
     assert!(finding(&diagnosis(&host.guest, Who::Alice), "old-session").is_none());
     let (code, report) = sessions(&host, Who::Alice, "");
     assert_eq!(code, Some(0), "{report}");

@@ -80,7 +80,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     };
     case(&fixture.guest, "login-rejected", Who::Alice, broken, |command, _| sign_in(&fixture, command))
         .unwrap_or_else(|why| panic!("{why}"));
-    assert!(fixture.claude("alice").answered(), "she works again");
+    assert!(fixture.claude("alice").answered(), "the client works again");
 
     // A setup token that was created eleven and a half months ago, and the next one.
     let (old, new) = ("sk-ant-oat01-old-0123456789", "sk-ant-oat01-new-0123456789");

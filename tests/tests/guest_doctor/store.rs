@@ -66,7 +66,7 @@ impl StoreFixture {
         guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
         guest
             .run(&format!("cp {CONFIGURATION} /etc/claude-auth-sync/ca.pem /root/"))
-            .expect_success("copies");
+            .expect_success("copying the files");
         guest.install_program(&binary(), "/usr/local/bin/bao");
         Self { vault_guest, alice }
     }

@@ -113,7 +113,7 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
         .run("rm /etc/claude-auth-sync/config.toml; mkdir /etc/claude-auth-sync/config.toml")
         .expect_success("a folder");
     check_rows(&host, Unchanged::AllButOwnNotes, &rows, &without);
-    host.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("gone");
+    host.vault_guest.guest.run("rmdir /etc/claude-auth-sync/config.toml").expect_success("removed");
     host.vault_guest.guest.write("/etc/claude-auth-sync/config.toml", "root", "600", b"store = \"local\"\n");
     let provision = [("cas-sync provision", "root reads it")];
     let (rows, _): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.who == Who::Alice);

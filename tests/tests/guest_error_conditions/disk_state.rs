@@ -88,12 +88,12 @@ pub(crate) fn fault(output: &CommandResult, code: i32, says: &str) -> Option<Str
     let (out, error) = (output.text(), String::from_utf8_lossy(&output.stderr).into_owned());
     let why = match () {
         () if output.code != Some(code) => format!("ended with {:?}, not {code}", output.code),
-        () if !out.is_empty() => "says something on the standard output".to_owned(),
-        () if error.lines().count() != 1 => "says more, or less, than one line".to_owned(),
+        () if !out.is_empty() => "there is text on the standard output".to_owned(),
+        () if error.lines().count() != 1 => "the error is not exactly one line".to_owned(),
         () if !(error.starts_with("cas-sync: ") || error.starts_with("cas-session: ")) => {
-            "does not say who speaks".to_owned()
+            "the error does not name the program".to_owned()
         }
-        () if !error.contains(says) => format!("does not say {says:?}"),
+        () if !error.contains(says) => format!("the error lacks {says:?}"),
         () => return None,
     };
     Some(format!("{why}: {out}{error}"))

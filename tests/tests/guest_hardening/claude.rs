@@ -85,7 +85,7 @@ impl UnitUser<'_> {
         );
         self.guest
             .run_with_input(&format!("runuser -u '{}' -- sh -c '{script}'", self.user), text.as_bytes())
-            .expect_success("writing a file of theirs");
+            .expect_success("writing a file of the user");
     }
 
     fn put(&self, login: &Login, good_for_hours: i64) {

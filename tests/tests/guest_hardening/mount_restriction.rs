@@ -16,7 +16,7 @@ fn home_mounted_later_is_invisible_to_a_mount_restriction() {
         guest.enroll("dora");
         guest
             .run("install -d -m 700 -o dora -g dora /home/dora /home/dora/.claude")
-            .expect_success("her first session");
+            .expect_success("the first session");
         let process = guest.run("systemctl show --property=MainPID --value claude-auth-watch@dora").text();
         let sees =
             guest.run(&format!("nsenter --target={} --mount -- ls -d /home/dora/.claude", process.trim()));
@@ -62,7 +62,9 @@ fn mount_restriction_hides_a_client_in_another_home() {
             .run(&format!("install -d /home/linuxbrew/.linuxbrew/bin && install -m 755 /bin/true {client}"))
             .expect_success("a client");
         guest.configure(&format!("[claude]\nprogram = \"{client}\"\n"));
-        guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("it is to verify");
+        guest
+            .run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml")
+            .expect_success("enabling verification");
         guest.put_login("alice", &new_login("whole"));
         guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
         guest.run("systemctl start claude-auth-sync@alice.service");

@@ -26,7 +26,7 @@ fn user_units_have_fewer_rights_than_sessions() {
               chmod 700 /home/bob; chmod 755 /home/carol
               systemd-run --quiet --collect --unit=of-bob --uid=bob sleep 600
               systemctl show --property=MainPID --value of-bob >/run/of-bob")
-        .expect_success("things of hers, and of others");
+        .expect_success("files of alice and of others");
     for attempt in MACHINE_SERVICE {
         guest.ssh("alice", attempt).expect_success(attempt);
     }

@@ -114,7 +114,7 @@ fn hostile_spelling_gets_no_token() {
     ] {
         assert_eq!(reply(&guest, name.as_bytes()), nobody, "{name:?}");
     }
-    assert_eq!(traces(&guest), before, "nothing of theirs was touched, and nothing is in the journal");
+    assert_eq!(traces(&guest), before, "no file of these users was changed, and nothing is in the journal");
     for name in [
         &b"../alice"[..],
         b"./alice",

@@ -56,6 +56,9 @@ fn check_script_after_rollback(suite: Suite) {
     has_siblings(&alice, ALICE);
     has_siblings(&bob, BOB);
     assert_eq!(bob["setup_token"], SETUP_TOKEN);
-    assert_eq!(alice["backed_up_machine"], ours["backed_up_machine"], "what is ours is one more sibling");
+    assert_eq!(
+        alice["backed_up_machine"], ours["backed_up_machine"],
+        "the field of the product is one more sibling"
+    );
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
 }

@@ -46,7 +46,7 @@ fn check_state_taken_over(suite: Suite) {
     }
     guest
         .run("systemctl disable --now --quiet claude-auth-sync@carol.timer")
-        .expect_success("she has opted out");
+        .expect_success("carol has opted out");
     for user in [ALICE, BOB] {
         let output = guest.enroll(user);
         assert_eq!(
@@ -72,7 +72,7 @@ fn check_state_taken_over(suite: Suite) {
         serde_json::from_str(backup.as_str().expect("a backup")).ok(),
     );
     // Without the line that sourced a file of the user as shell code.
-    guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("the line goes");
+    guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("removing the line");
     guest.run("chsh -s /bin/zsh bob").expect_success("a zsh");
     assert_eq!(guest.variable_over_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");
     assert!(machine.fixture.claude(ALICE).answered());

@@ -99,7 +99,7 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     let host = site();
     let guest = &host.guest;
     let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
-    guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("people");
+    guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("the users");
     roster(guest, everybody);
     provision(&host, "").expect_success("provisioning");
     let before = token(guest, "carol");
@@ -122,7 +122,7 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
 
     let alone = provision_alone(guest);
     assert_eq!(alone.code, Some(77), "{}", text_and_errors(&alone));
-    assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "they stay enrolled meanwhile");
+    assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "the users stay enrolled meanwhile");
     for line in [
         "alice: waits for an admin: their token is expired, revoked",
         "bob: waits for an admin: the token there is not their own",
@@ -138,12 +138,12 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
         let found = token_lookup(&host, user).unwrap_or_else(|| panic!("{user} has no token"));
         assert_eq!(found["meta"]["user"], user);
     }
-    assert_eq!(token(guest, "carol"), before, "hers was never touched, nor revoked");
+    assert_eq!(token(guest, "carol"), before, "the token of carol was neither changed nor revoked");
     assert_eq!(guest.status_of(&token_file("bob")), "600 bob:bob regular file");
     assert_eq!(
         tokens(&host.bao),
         1 + 5,
-        "the admin has one, and everybody has one: all earlier ones are revoked"
+        "one for the administrator, and one for each user: all earlier ones are revoked"
     );
 }
 
@@ -151,7 +151,7 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
 fn server_sealed_during_a_run_is_completed_by_the_next_run() {
     let host = site();
     let guest = &host.guest;
-    guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");
+    guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty users");
     let names: Vec<_> = (100..160).map(|number| format!("p{number}")).collect();
     roster(
         guest,
@@ -182,5 +182,5 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
     assert_eq!(enrolled(guest).lines().count(), 60);
     let of_people = tokens(&host.bao);
     provision(&host, "").expect_success("and again");
-    assert_eq!(tokens(&host.bao), of_people, "nobody got a second token");
+    assert_eq!(tokens(&host.bao), of_people, "no user got a second token");
 }

@@ -35,7 +35,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
     let mut text = String::from("users:\n  alice:\n");
     for (user, done, _) in HOMES {
-        guest.run(&format!("useradd --create-home {user}")).expect_success("a person");
+        guest.run(&format!("useradd --create-home {user}")).expect_success("a user");
         let done = match done.strip_prefix("ROOT: ") {
             Some(as_root_user) => format!("cd ~{user} && {as_root_user}"),
             None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
@@ -54,14 +54,14 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
     for (user, _, expected) in HOMES {
         let line = done.text().lines().find(|line| line.starts_with(&format!("{user}: "))).map(str::to_owned);
-        let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", text_and_errors(&done)));
+        let line = line.unwrap_or_else(|| panic!("no line is about {user}:\n{}", text_and_errors(&done)));
         assert!(line.contains("left out: ") && line.contains(expected), "{line}");
         assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: left out: ")));
     }
     assert_eq!(enrolled(guest), "alice\n");
     assert!(token_lookup(&host, "alice").is_some());
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
-    assert_eq!(tokens(&host.bao), number + 1, "no token was made that nobody keeps");
+    assert_eq!(tokens(&host.bao), number + 1, "no token was minted that is not stored");
 
     // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
@@ -86,7 +86,7 @@ fn unresponsive_home_does_not_delay_other_users() {
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl")
-        .expect_success("a person who stops what becomes her");
+        .expect_success("a user who stops every process that takes her user id");
 
     let done = provision(&host, "");
 
@@ -98,7 +98,7 @@ fn unresponsive_home_does_not_delay_other_users() {
     );
     assert_eq!(enrolled(guest), "bob\n");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
-    guest.run("systemctl stop stopper").expect_success("her change of mind");
+    guest.run("systemctl stop stopper").expect_success("the end of the stops");
     provision(&host, "").expect_success("then");
     assert_eq!(enrolled(guest), "alice\nbob\n");
 }

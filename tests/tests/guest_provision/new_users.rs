@@ -21,7 +21,7 @@ fn check_three_new_users(suite: Suite) {
     delete_role(&bao);
     let guest = &host.guest;
     guest.resume();
-    guest.run("useradd --create-home dave").expect_success("a fourth person");
+    guest.run("useradd --create-home dave").expect_success("a fourth user");
     let before = snapshot(guest, "/home/dave");
     host.sign_in("alice");
     host.sign_in("bob");

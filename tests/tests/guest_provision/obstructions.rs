@@ -31,13 +31,13 @@ fn user_who_stops_the_child_process_causes_no_failed_unit() {
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl; while [ ! -e /home/alice/ready ]; do sleep 0.1; done")
-        .expect_success("a person who stops what becomes her");
+        .expect_success("a user who stops every process that takes her user id");
     let caught = "alice WARN provisioning: left out: the home does not answer within 10s";
     let is_caught = (0..60).any(|_| {
         guest.run(&format!("timeout 100 systemctl start {SERVICE}"));
         guest.product_journal().contains(caught)
     });
-    assert!(is_caught, "she was never quick enough: {}", guest.product_journal());
+    assert!(is_caught, "the stop was never in time: {}", guest.product_journal());
     let report = guest
         .run(&format!(
             "journalctl --sync; journalctl --quiet --no-pager --output=cat --unit={SERVICE} _PID=1"
@@ -82,7 +82,7 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
     );
     let killed = provision(&host, "");
     assert!(!killed.succeeded(), "{}", text_and_errors(&killed));
-    guest.run("rm /usr/sbin/systemctl").expect_success("the end of the trouble");
+    guest.run("rm /usr/sbin/systemctl").expect_success("the end of the fault");
     let again = provision(&host, "");
     assert!(again.succeeded(), "{}", text_and_errors(&again));
     assert_eq!(
@@ -98,7 +98,7 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
 fn replaced_program_still_provisions_all_users() {
     let host = site();
     let guest = &host.guest;
-    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("the users");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
     let done = guest.run(&format!(
@@ -132,7 +132,7 @@ fn store_changed_back_and_forth_keeps_all_tokens() {
 fn removal_waits_for_a_provisioning_in_progress() {
     let host = site();
     let guest = &host.guest;
-    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("the users");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
     guest

@@ -71,7 +71,7 @@ fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
     assert_eq!(others["data"]["keys"], json!(["alice"]), "and left nothing behind");
 
     let alone = provision_alone(guest);
-    assert_eq!(alone.code, Some(77), "it is looked at again until it is mended: {}", text_and_errors(&alone));
+    assert_eq!(alone.code, Some(77), "it is checked again until it is fixed: {}", text_and_errors(&alone));
     provision(&host, "--rewrite-policies").expect_success("replacing it");
     provision_alone(guest).expect_success("and then all is well");
 }
@@ -137,7 +137,7 @@ fn token_is_revoked_only_after_its_successor_works() {
     };
     assert_eq!(lookup(&old), 200, "the old one lives");
 
-    provision(&host, "--rewrite-policies").expect_success("as it was told");
+    provision(&host, "--rewrite-policies").expect_success("as it printed");
     assert!(token_lookup(&host, "alice").is_some());
     assert_eq!(lookup(&old), 403, "now it is of no use");
     assert_eq!(super::tokens(&host.bao), 2, "one for the admin, one for alice: none is forgotten");
@@ -149,7 +149,7 @@ fn token_is_revoked_only_after_its_successor_works() {
 fn token_with_the_policy_of_another_user_is_refused() {
     let host = site();
     let guest = &host.guest;
-    guest.run("useradd --badname --create-home Alice").expect_success("somebody of almost the same name");
+    guest.run("useradd --badname --create-home Alice").expect_success("a user of almost the same name");
     roster(guest, "users:\n  alice:\n");
     provision(&host, "").expect_success("the one");
     for (text, expected) in [

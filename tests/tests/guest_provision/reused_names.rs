@@ -81,7 +81,7 @@ fn account_that_reuses_an_enrolled_name_gets_nothing() {
     assert_eq!(guest.read(CREDENTIALS), None);
     let journal = guest.product_journal();
     assert!(journal.contains("user=dee FAIL cannot use the credentials of dee"), "{journal}");
-    guest.ssh("dee", "true").expect_success("a login goes on");
+    guest.ssh("dee", "true").expect_success("a login works");
     assert_eq!(guest.read(CREDENTIALS), None, "nothing was restored at a login");
     let status = guest.run("cas-sync status");
     assert_ne!(status.code, Some(0), "{}", status.text());
@@ -114,7 +114,7 @@ fn marked_document_is_not_used_on_any_machine() {
         text_and_errors(&done)
     );
     assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", text_and_errors(&done));
-    assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
+    assert_eq!(token(guest, "dee"), None, "no token is in the new home");
     assert_eq!(tokens(&host.bao), before, "the one that was made to look is revoked");
 
     let dee = host.enroll("dee");
@@ -187,6 +187,6 @@ fn reused_name_is_refused_without_a_server() {
     assert_eq!(
         guest.variable_over_ssh("dee").as_deref(),
         Some("sk-ant-oat01-of-the-first-dee"),
-        "as was said"
+        "as reported"
     );
 }

@@ -76,7 +76,7 @@ fn roster_user_without_an_account_is_named() {
 fn disabled_parked_or_removed_user_is_unenrolled() {
     let host = site();
     let guest = &host.guest;
-    guest.run("useradd --create-home dee").expect_success("a person");
+    guest.run("useradd --create-home dee").expect_success("a user");
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n  dee:\n");
     provision(&host, "").expect_success("provisioning");
     guest.run("cas-sync enroll alice").expect_success("again, by hand");

@@ -45,7 +45,7 @@ fn hourly_unit_does_all_work_that_needs_no_admin_token() {
     assert_eq!(enrolled(guest), "alice\nbob\n");
     guest
         .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-request.socket")
-        .expect_success("her units");
+        .expect_success("the units of the user");
 
     roster(guest, "users:\n  alice:\n    Parked: true\n");
     assert_eq!(run(guest), "exit-code\n78\nyes\n", "a wrong roster is a failed unit");

@@ -27,9 +27,11 @@ fn shell_without_token_or_notice_starts_no_process() {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
         guest.put_token(user, &token_of(user));
         let not_enrolled = started(&guest, user, shell, &unset);
-        guest.run(&format!("for f in {files}; do mv $f $f.away; done")).expect_success("without us");
+        guest.run(&format!("for f in {files}; do mv $f $f.away; done")).expect_success("without the product");
         let without_us = started(&guest, user, shell, &unset);
-        guest.run(&format!("for f in {files}; do mv $f.away $f; done")).expect_success("with us again");
+        guest
+            .run(&format!("for f in {files}; do mv $f.away $f; done"))
+            .expect_success("with the product again");
 
         for (case, count) in [
             ("with the variable", with_variable),

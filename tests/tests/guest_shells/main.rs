@@ -25,7 +25,7 @@ fn guest(suite: Suite) -> Guest {
             "useradd --create-home --shell /bin/dash dora && useradd --create-home --shell /usr/bin/fish frida
              echo '{ZSH_LINE}' >>/etc/zsh/zprofile"
         ))
-        .expect_success("more people");
+        .expect_success("more users");
     guest.disable_module();
     for user in ["alice", "bob", "carol", "dora", "frida"] {
         guest.enroll(user);

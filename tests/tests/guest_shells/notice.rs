@@ -43,7 +43,7 @@ fn shows_notice(guest: &Guest, user: &str) -> bool {
 fn notice_is_shown_sanitized_until_its_file_is_removed() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in USERS {
-        assert!(!shows_notice(&guest, user), "{shell}: nothing to say");
+        assert!(!shows_notice(&guest, user), "{shell}: no notice");
         put_notice(
             &guest,
             user,
@@ -60,9 +60,9 @@ fn notice_is_shown_sanitized_until_its_file_is_removed() {
             "{shell}: cut"
         );
         put_notice(&guest, user, &[SAID.as_bytes().to_vec(), b"x".repeat(100_000)].concat());
-        assert!(!shows_notice(&guest, user), "{shell}: nothing of that size is ours");
+        assert!(!shows_notice(&guest, user), "{shell}: too large for a notice");
         guest.run(&format!("rm {}/notice", folder_of(user))).expect_success("removed");
-        assert!(!shows_notice(&guest, user), "{shell}: gone");
+        assert!(!shows_notice(&guest, user), "{shell}: removed");
     }
 }
 
@@ -139,6 +139,6 @@ fn notice_is_not_shown_without_a_terminal() {
             "{shell}: without a terminal"
         );
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
-        assert!(!shows_notice(&guest, user), "{shell}: whoever is not looked after has nothing from us");
+        assert!(!shows_notice(&guest, user), "{shell}: a user who is not managed gets nothing");
     }
 }

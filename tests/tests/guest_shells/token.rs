@@ -20,12 +20,12 @@ fn check_token_in_login_shells(suite: Suite) {
         assert!(!set.contains("claude_auth_sync"), "{shell}: nothing is left behind: {set}");
     }
     // Debian's zsh reads nothing of the kind by itself.
-    guest.run("sed -i '$d' /etc/zsh/zprofile").expect_success("the admin's line is gone");
+    guest.run("sed -i '$d' /etc/zsh/zprofile").expect_success("removing the administrator's line");
     assert_eq!(variable(&guest, "carol"), "");
 
     for user in ["alice", "dora", "frida"] {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
-        assert_eq!(variable(&guest, user), "", "{user} is not looked after any more");
+        assert_eq!(variable(&guest, user), "", "{user} is not managed any longer");
     }
 }
 
@@ -45,7 +45,7 @@ fn existing_token_is_kept_and_an_empty_one_replaced() {
                 .to_owned()
         };
         assert_eq!(with(own), own, "{shell}");
-        assert_eq!(with(""), token_of(user), "{shell}: su sets it empty for whoever has none");
+        assert_eq!(with(""), token_of(user), "{shell}: su sets it empty for a user without a token");
     }
 }
 

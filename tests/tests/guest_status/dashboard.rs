@@ -54,7 +54,7 @@ fn queries_of_dashboard_and_rules_return_data() {
     let names = names(RULES);
     assert!(names.len() >= 5, "{names:?}");
     for name in &names {
-        assert!(figures.contains(&format!("# TYPE {name} gauge")), "{name} is no figure of ours");
+        assert!(figures.contains(&format!("# TYPE {name} gauge")), "{name} is not a metric of the product");
     }
     let invalid = server.ask("query", "claude_auth_status_code == 8");
     assert_eq!(users(&invalid), ["bob"]);

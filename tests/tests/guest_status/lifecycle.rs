@@ -63,8 +63,8 @@ fn reused_user_id_does_not_inherit_published_state() {
     run_service(&guest, "old");
     guest
         .run("systemctl stop 'claude-auth-*@old.*'; pkill -u old; userdel --force --remove old && useradd --create-home --uid 1800 new")
-        .expect_success("the number goes on");
-    guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
+        .expect_success("reusing the user id");
+    guest.run("useradd --create-home --uid 1801 old").expect_success("creating the name again");
     // The name was enrolled for a uid that another user has now, and neither of the two accounts is
     // used.
     guest.publish("old");
@@ -93,7 +93,7 @@ fn missing_home_is_published_with_the_known_state() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
-    guest.run("mv /home/alice /home/away").expect_success("the home is gone");
+    guest.run("mv /home/alice /home/away").expect_success("moving the home");
     run_service(&guest, "alice");
     let seen = status_of_all(&guest);
     let row = row(&seen, "alice");

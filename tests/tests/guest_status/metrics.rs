@@ -43,7 +43,7 @@ fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
         assert!(figures.lines().any(|found| found == line), "{line} is missing in\n{figures}");
     }
     let modes = guest.run(&format!("cd {FOLDER} && stat -c '%n %U %a' * .[a-z]* 2>/dev/null; true")).text();
-    assert_eq!(modes, "claude-auth.prom root 644\n", "whole, for everybody to read, and nothing beside it");
+    assert_eq!(modes, "claude-auth.prom root 644\n", "complete, readable by all, and the only file");
 
     assert_eq!(guest.run("runuser -u alice -- cas-sync metrics").code, Some(1));
     assert_eq!(guest.run("cas-sync metrics --output /nonexistent/x.prom").code, Some(1));
@@ -51,6 +51,6 @@ fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
     assert_eq!(
         guest.read(&format!("{FOLDER}/claude-auth.prom")),
         None,
-        "figures that nobody renews are no figures"
+        "metrics that are not renewed are removed"
     );
 }

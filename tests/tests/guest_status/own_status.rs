@@ -114,7 +114,7 @@ fn unresponsive_systemd_does_not_block_status() {
     guest.run("pkill -STOP -x dbus-daemon").expect_success("its bus hangs");
     let status = guest.run(&format!("{alice} cas-sync status"));
     let json = guest.run(&format!("{alice} cas-sync status --json"));
-    guest.run("pkill -CONT -x dbus-daemon").expect_success("its bus goes on");
+    guest.run("pkill -CONT -x dbus-daemon").expect_success("its bus continues");
     assert!(status.text().contains("unknown: systemd does not answer"), "{status:?}");
     assert_eq!(claude_login::parsed(&json.text())["next_unknown"], "systemd does not answer", "{json:?}");
 
@@ -123,7 +123,7 @@ fn unresponsive_systemd_does_not_block_status() {
     let report: Vec<_> = ["doctor alice --json", "sessions", "metrics", "status"]
         .map(|command| (command, guest.run(&format!("timeout 100 cas-sync {command}"))))
         .into();
-    kill(systemd, Signal::SIGCONT).expect("systemd goes on");
+    kill(systemd, Signal::SIGCONT).expect("systemd continues");
     for (command, output) in &report {
         assert!(output.code.is_some_and(|code| code != 124), "{command}: {output:?}");
     }

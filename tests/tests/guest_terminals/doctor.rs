@@ -24,7 +24,7 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
 fn commands(somebody: CommandUser<'_>) -> Vec<String> {
     let (_, output) = somebody.run(PIPE, &["doctor", "--json"]);
     let json: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
-    let about = json["about"].as_array().expect("whom it is about").iter();
+    let about = json["about"].as_array().expect("the users").iter();
     about
         .flat_map(|of| of["findings"].as_array().expect("findings"))
         .filter_map(|finding| {
@@ -65,7 +65,7 @@ fn doctor_output_equals_its_recordings() {
     take("healthy-for-root", &[NARROW], root, &[], 0);
 
     let cleared = cleared_login(&guest.login_of("alice"));
-    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
+    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("stopping the watcher");
     guest.forget_state("alice");
     guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");
     guest.put_login("alice", &cleared);

@@ -16,7 +16,9 @@ fn provision_output_equals_its_recordings() {
     let host = VaultGuest::start(Suite::Bookworm, "15min");
     let guest = &host.guest;
     host.bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
-    guest.run("useradd --create-home dave; useradd --create-home --badname Alice").expect_success("people");
+    guest
+        .run("useradd --create-home dave; useradd --create-home --badname Alice")
+        .expect_success("the users");
     let with_token = [("VAULT_TOKEN", host.bao.root_token())];
     let nobody = CommandUser::new(guest, "root");
     let admin = CommandUser { variables: &with_token, ..nobody };

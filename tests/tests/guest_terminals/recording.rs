@@ -35,7 +35,7 @@ impl Recordings {
     ///
     /// # Panics
     /// If recording is requested in CI, where recordings are not reviewed.
-    #[expect(clippy::disallowed_methods, reason = "whoever runs the suites says whether they record")]
+    #[expect(clippy::disallowed_methods, reason = "the environment of the suites requests recording")]
     pub(crate) fn open(name: &str) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_made_anew = is_set("RECORD");
@@ -92,14 +92,14 @@ impl Recordings {
             let path = self.folder.join(&name);
             match self.is_made_anew {
                 true => fs::remove_file(path).expect("removed"),
-                false => self.wrong.push(format!("{}: nobody records this any more", path.display())),
+                false => self.wrong.push(format!("{}: no test records this", path.display())),
             }
         }
         let wrong = self.wrong.join("\n");
         let count = self.taken.len();
         assert!(
             !self.is_made_anew,
-            "{count} RECORDINGS WERE MADE ANEW, AND NONE WAS COMPARED: see `git diff {}`, look at each, and run this \
+            "{count} RECORDINGS WERE WRITTEN, AND NONE WAS COMPARED: see `git diff {}`, look at each, and run this \
              again without RECORD.\n{wrong}",
             self.folder.display()
         );

@@ -86,7 +86,7 @@ fn own_status_output_equals_its_recordings() {
     assert_eq!(guest.sync("alice").code, Some(79));
     advance_hours(guest, "alice", 3);
     take("cleared", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
-    guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     take("not-enrolled", &[NARROW], alice, 79);
     recordings.end();
 }
@@ -154,7 +154,9 @@ fn status_of_all_users_equals_its_recordings() {
     let (code, output) = root.run(NARROW, &["status", "dora"]);
     assert_eq!(code, Some(1), "{output}");
     recordings.compare("unknown-user", NARROW, &output);
-    guest.run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*").expect_success("nobody");
+    guest
+        .run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*")
+        .expect_success("unenrolling all users");
     let (code, output) = root.run(NARROW, &["status"]);
     assert_eq!(code, Some(0), "{output}");
     recordings.compare("no-users", NARROW, &output);

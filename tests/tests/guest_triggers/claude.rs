@@ -83,9 +83,7 @@ fn removal_waits_for_a_refresh_and_names_the_user() {
     let spent = start_sync_during_refresh(&machine);
     let ended = thread::scope(|scope| {
         let removing = scope.spawn(|| machine.guest.remove_package());
-        wait_until("it is told to stop", || {
-            property(&machine.guest, SERVICE, "ActiveState") == "deactivating"
-        });
+        wait_until("the stop signal", || property(&machine.guest, SERVICE, "ActiveState") == "deactivating");
         thread::sleep(Duration::from_secs(3)); // for whatever does not wait to be done
         assert!(!removing.is_finished() && !is_new(&file(&machine, "alice"), &spent));
         machine.anthropic.hold_refreshes(false);
@@ -131,7 +129,7 @@ fn sync_leaves_a_refresh_in_progress_to_the_session() {
     // the refresh of another client, which is short on a busy machine.
     machine.guest.request_sync("root");
     let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
-    machine.guest.run(&signal("STOP")).expect_success("nobody looks for requests");
+    machine.guest.run(&signal("STOP")).expect_success("stopping the dispatcher");
     let output = thread::scope(|scope| {
         let held = machine.anthropic.has_held_refreshes();
         let session = scope.spawn(|| machine.claude("alice"));
@@ -169,7 +167,7 @@ fn sign_in_yesterday(machine: &ClaudeGuest, user: &str) -> Login {
     machine
         .guest
         .run(&format!("install -m 600 -o {user} ~bob/.claude/.credentials.json {into}"))
-        .expect_success("her login file");
+        .expect_success("the login file");
     login
 }
 

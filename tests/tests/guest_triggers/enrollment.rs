@@ -57,13 +57,13 @@ fn enrolling_and_unenrolling(suite: Suite) {
         .run(&format!("systemctl stop {timer} && systemctl disable --quiet {timer}"))
         .expect_success("by hand");
     guest.enroll("alice");
-    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "what was spoiled is mended");
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "the damaged enrollment is repaired");
     assert_eq!(failed(&guest), "");
 
     // In any state, including a running sync and failed units.
     guest
         .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; for i in $(seq 30); do systemctl start claude-auth-sync@alice.service; done; true")
-        .expect_success("trouble");
+        .expect_success("the fault");
     wait_until("systemd has enough", || {
         property(&guest, "claude-auth-sync@alice.service", "ActiveState") == "failed"
     });
@@ -119,7 +119,7 @@ fn unstoppable_unit_does_not_keep_others_running() {
 fn enroll_without_a_running_systemd_enables_the_units() {
     let guest = host(Suite::Bookworm, &[]);
     let target = "claude-auth-sync.target";
-    guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("nobody is enrolled yet");
+    guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("no user is enrolled yet");
     let elsewhere = |script: &str| {
         guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
     };
@@ -128,7 +128,11 @@ fn enroll_without_a_running_systemd_enables_the_units() {
     let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
     let expected = "claude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
-    assert_eq!(property(&guest, target, "UnitFileState"), "enabled", "or they would not start with it");
+    assert_eq!(
+        property(&guest, target, "UnitFileState"),
+        "enabled",
+        "otherwise the units would not start with it"
+    );
     let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
     assert!(again.contains("nothing was changed"), "{again}");
     elsewhere("cas-sync unenroll alice").expect_success("unenrolling");

@@ -52,7 +52,7 @@ fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     guest.configure("store = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:9\"\n");
     ends(&guest, 75, "success", "store unreachable");
     guest.configure("store = \"local\"\n");
-    guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("it is to verify");
+    guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("enabling verification");
     ends(&guest, 69, "success", "claude cannot be used");
     guest.disable_verification();
     guest.forget_state("alice");

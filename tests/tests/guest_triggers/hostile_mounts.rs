@@ -52,9 +52,9 @@ fn is_lookup_blocked(guest: &Guest, path: &str, culprit: &str) {
         .run(&format!("systemd-run --quiet --collect --unit=looks stat --dereference {path}"))
         .expect_success("a lookup");
     thread::sleep(Duration::from_secs(2));
-    guest.run("systemctl is-active looks").expect_success("the lookup has not come back");
+    guest.run("systemctl is-active looks").expect_success("the lookup has not returned");
     guest.run(&format!("systemctl stop {culprit}")).expect_success("the end of the mount");
-    wait_until("the lookup comes back", || !guest.run("systemctl is-active looks").succeeded());
+    wait_until("the lookup returns", || !guest.run("systemctl is-active looks").succeeded());
 }
 
 #[track_caller]

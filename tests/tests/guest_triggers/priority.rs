@@ -46,7 +46,7 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
     wait_until("the first sync", || is_inactive(guest, "alice"));
 
     guest.put_login("alice", &cleared_login(&new_login("lost")));
-    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
+    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that reports a lost login");
     assert_eq!(scores(guest, "told"), ["0"]);
 
     machine.sign_in_yesterday("alice");

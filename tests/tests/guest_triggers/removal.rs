@@ -11,10 +11,10 @@ fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
         .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-sync && exec sleep 600'")
-        .expect_success("a shell of somebody who is not even enrolled");
+        .expect_success("a shell of a user who is not enrolled");
     guest
         .run("for i in 1 2 3 4; do systemd-run --quiet --collect --unit=fills-$i --uid=alice sh -c \"cd /home/alice/.local/state/claude-auth-sync; mkdir -p d$i; cd d$i; while :; do mkdir -p a b c; touch a/x b/x c/x; done\"; done")
-        .expect_success("and of somebody who is");
+        .expect_success("and of an enrolled user");
 
     guest.remove_package().expect_success("removing everything");
 
@@ -40,7 +40,7 @@ fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
         output.contains("cannot remove /var/lib/claude-auth-sync/enrolled/alice: Device or resource busy"),
         "{output}"
     );
-    wait_until("everything else is gone", || {
+    wait_until("everything else is removed", || {
         guest.remaining_product_files() == "/var/lib/claude-auth-sync/enrolled\n"
     });
     assert_eq!(

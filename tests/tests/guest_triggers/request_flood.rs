@@ -58,7 +58,7 @@ fn delays(guest: &Guest) -> Vec<Duration> {
         let requests = guest
             .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
             .expect_success("a request");
-        wait_until("her sync starts", || started_at() != before);
+        wait_until("the sync starts", || started_at() != before);
         let started = guest.run(&format!(
             "date -d \"$(systemctl show --timestamp=us --property=ExecMainStartTimestamp --value {SERVICE})\" +%s%6N"
         ));

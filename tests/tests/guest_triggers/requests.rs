@@ -114,7 +114,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
     thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 2, "and is not started again and again");
     guest.release_lock();
-    wait_until("theirs is over", || runs(&guest, "alice") == 3);
+    wait_until("the other run ends", || runs(&guest, "alice") == 3);
     // It has requested itself again; the limit ends with the next dispatcher.
     guest.forget_request_limits();
     guest.request_sync("root");
@@ -149,7 +149,7 @@ fn rapid_logins_exhaust_no_limit() {
     }
     assert!((1..=2).contains(&runs(&guest, "alice")), "{}", guest.product_journal());
     assert!(guest.product_journal().contains("user=alice FAIL"), "{}", guest.product_journal());
-    assert_eq!(failed(&guest), "", "that somebody must sign in is no failure of the machine");
+    assert_eq!(failed(&guest), "", "a required sign-in is not a failure of the machine");
 }
 
 /// What a client sends is never read, and a client that cannot be looked up starts nothing.
@@ -158,7 +158,9 @@ fn request_content_or_unenrolled_user_starts_nothing() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let forge = "use Socket; for (1 .. 20) { socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un(\"/run/claude-auth-sync/request.sock\")) or die; \
                  syswrite(S, \"1000\\nalice\\n\" x 1000); close S }";
-    guest.run(&format!("runuser -u bob -- perl -e '{forge}'")).expect_success("in her name");
+    guest
+        .run(&format!("runuser -u bob -- perl -e '{forge}'"))
+        .expect_success("a request with the name of alice");
     guest.request_sync("nobody");
     thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 1);

@@ -113,7 +113,7 @@ fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     assert!(!guest.run(&format!("systemctl start {service}")).succeeded(), "it cannot keep its state");
     guest
         .run("printf '[Service]\\nReadWritePaths=/usr/people/dora\\n' >/tmp/edited && EDITOR='cp /tmp/edited' SYSTEMD_EDITOR='cp /tmp/edited' script -qec 'systemctl edit claude-auth-sync@.service' /dev/null")
-        .expect_success("as it says");
+        .expect_success("the printed remedy");
     guest.run(&format!("systemctl start {service}")).expect_success("with the remedy");
     assert_eq!(runs(&guest, "dora"), 1);
 }
@@ -176,7 +176,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
 
     guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
     assert_eq!(running().trim(), "3");
-    guest.ssh("alice", "true").expect_success("her next login");
+    guest.ssh("alice", "true").expect_success("the next login");
     wait_for_runs(&guest, "alice", 2);
     let output = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
     assert_eq!(output, "alice was enrolled already; nothing was changed.\n");

@@ -45,7 +45,7 @@ fn user_code_cannot_run_in_the_watcher() {
     // full.
     guest
         .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
-        .expect_success("a program of ours");
+        .expect_success("a program of alice");
     let process = || guest.run("pgrep -u bob -x cas-sync").text().trim().to_owned();
     wait_until("it runs", || !process().is_empty());
     // The kernel gives root what belongs to a process that must not be traced (proc(5)).
@@ -56,7 +56,9 @@ fn user_code_cannot_run_in_the_watcher() {
 #[test]
 fn watcher_starts_although_another_user_holds_its_lock_name() {
     let guest = host(Suite::Bookworm, &["bob"]);
-    guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
+    guest
+        .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
+        .expect_success("the directory of the login");
     let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
                 bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; listen($s, 9); push @held, $s } sleep 600";
     guest
@@ -77,9 +79,9 @@ fn home_mounted_later_is_watched_once_mounted() {
     let mount = "mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs";
     guest
         .run(&format!("{mount} /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude"))
-        .expect_success("her home");
+        .expect_success("the home");
 
-    guest.run("mount --bind /mnt /home/dora").expect_success("her first session");
+    guest.run("mount --bind /mnt /home/dora").expect_success("the first session");
 
     is_managed(&guest, "dora", "one");
     // Another home over that one, and back.
@@ -87,7 +89,7 @@ fn home_mounted_later_is_watched_once_mounted() {
         .run(&format!("{mount} /home/dora && runuser -u dora -- mkdir -m 700 /home/dora/.claude"))
         .expect_success("another");
     is_managed(&guest, "dora", "two");
-    guest.run("umount /home/dora").expect_success("the end of her session");
+    guest.run("umount /home/dora").expect_success("the end of the session");
     is_managed(&guest, "dora", "three");
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
@@ -104,14 +106,14 @@ fn mountpoint_stays_empty_until_the_home_is_mounted() {
     assert_eq!(guest.run("ls -A /home/dora").text(), "");
     guest
         .run("mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude")
-        .expect_success("her home");
+        .expect_success("the home");
     for session in ["first", "second"] {
         guest.run("mount --bind /mnt /home/dora").expect_success(session);
         wait_until("it is watched", || watches(&guest, "dora", "/home/dora/.claude"));
         is_managed(&guest, "dora", session);
         wait_until("no sync", || super::is_inactive(&guest, "dora"));
         // An encrypted home must be closed again.
-        guest.run("umount /home/dora").expect_success("the end of her session");
+        guest.run("umount /home/dora").expect_success("the end of the session");
         wait_until("it waits for the home", || watches(&guest, "dora", "/home/dora"));
         assert_eq!(guest.run("ls -A /home/dora").text(), "");
     }
@@ -135,11 +137,11 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
     guest
         .run("d=/run/systemd/system/claude-auth-watch@.service.d; mkdir $d && printf '[Service]\\nRestartSec=100ms\\n' >$d/soon.conf && systemctl daemon-reload")
         .expect_success("a drop-in");
-    guest.run("userdel --force dora 2>/dev/null; ! getent passwd dora").expect_success("she is gone");
+    guest.run("userdel --force dora 2>/dev/null; ! getent passwd dora").expect_success("deleting dora");
     guest.run(&format!("systemctl restart {watch}"));
     wait_until("it has given up", || property(&guest, watch, "ActiveState") == "failed");
 
-    guest.run("useradd --no-create-home --uid 1500 dora").expect_success("she is back");
+    guest.run("useradd --no-create-home --uid 1500 dora").expect_success("creating dora again");
     guest.run(&format!("systemctl reset-failed {watch}")).expect_success("a quarter of an hour later");
     guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
     wait_until("it watches", || property(&guest, watch, "ActiveState") == "active");

@@ -72,7 +72,7 @@ impl DiskState {
             let metadata = entry.metadata().expect("its metadata");
             let name = Path::new(below).join(entry.file_name()).display().to_string();
             assert_eq!(metadata.mode() & 0o077, 0, "{name} is open to others");
-            assert_eq!((metadata.uid(), metadata.gid()), (UID, UID), "{name} is somebody else's");
+            assert_eq!((metadata.uid(), metadata.gid()), (UID, UID), "{name} belongs to another user");
             if LOCKS.contains(&name.as_str()) {
                 self.locks.push(name);
             } else if metadata.is_dir() {
@@ -130,7 +130,7 @@ fn is_written_repeatedly(name: &str) -> bool {
 }
 
 fn meaning(name: &str, content: &[u8]) -> Value {
-    let text = || String::from_utf8(content.to_vec()).unwrap_or_else(|_| panic!("{name} is torn"));
+    let text = || String::from_utf8(content.to_vec()).unwrap_or_else(|_| panic!("{name} is truncated"));
     match name.rsplit('/').next().unwrap_or_default() {
         "ledger.json" => {
             let ledger: Ledger = parse_json(name, content);
@@ -157,7 +157,7 @@ fn meaning(name: &str, content: &[u8]) -> Value {
 }
 
 fn parse_json<T: serde::de::DeserializeOwned>(name: &str, content: &[u8]) -> T {
-    serde_json::from_slice(content).unwrap_or_else(|error| panic!("{name} is torn: {error}"))
+    serde_json::from_slice(content).unwrap_or_else(|error| panic!("{name} is truncated: {error}"))
 }
 
 /// Returns the value with all times made equal; a list of them keeps its length.

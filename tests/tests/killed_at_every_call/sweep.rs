@@ -62,7 +62,7 @@ fn finish(scenario: &Scenario, torn: &DiskState, final_state: &DiskState, place:
     scenario.age_locks();
     if scenario.consumes_restore(torn) {
         let output = scenario.test_user().sync();
-        assert_eq!(output.status.code(), Some(79), "{place}: a person must sign in: {output:?}");
+        assert_eq!(output.status.code(), Some(79), "{place}: the user must sign in: {output:?}");
         return None;
     }
     expect_success(scenario, place);

@@ -40,7 +40,7 @@ fn check_installation(suite: Suite) {
     assert_eq!(
         property(&guest, "claude-auth-provision.timer", "ActiveState"),
         "active",
-        "for a roster that may come"
+        "for a later roster"
     );
     assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
@@ -51,7 +51,7 @@ fn check_installation(suite: Suite) {
     guest.disable_verification();
     guest.put_login("alice", &new_login("first"));
     let untouched = guest.identity_of(&login_path("alice"));
-    check_logins(&guest, "with nobody enrolled");
+    check_logins(&guest, "without enrolled users");
     assert_eq!(guest.identity_of(&login_path("alice")), untouched);
     assert_eq!(guest.product_journal(), "");
 
@@ -64,7 +64,7 @@ fn check_installation(suite: Suite) {
     assert_eq!(
         property(&guest, "claude-auth-sync@alice.timer", "ActiveState"),
         "active",
-        "she stays enrolled"
+        "the user stays enrolled"
     );
     check_logins(&guest, "afterwards");
 }
@@ -79,11 +79,7 @@ fn legacy_script_name_runs_a_sync() {
     let output =
         guest.ssh("alice", "claude-auth-sync run --no-verify").expect_success("with arguments").text();
     assert!(output.starts_with("OK "), "{output}");
-    assert_eq!(
-        guest.ssh("alice", "cas-sync").code,
-        Some(2),
-        "by its own name it wants to be told what to do"
-    );
+    assert_eq!(guest.ssh("alice", "cas-sync").code, Some(2), "under its own name it requires a command");
 }
 
 /// pam-auth-update does not change such files, and exits with 0.
@@ -121,9 +117,9 @@ fn edited_pam_stack_is_reported_with_remedies() {
         .expect_success("the line by hand");
     guest.put_login("alice", &cas_tests::claude_login::cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "a login mends");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "a login restores it");
     let again = guest.install_package(&package());
-    assert!(!again.contains("***"), "with the line there, there is nothing to say: {again}");
+    assert!(!again.contains("***"), "with the line there is no message: {again}");
 
     // Removing it cannot take that line away.
     let output = guest.remove_package().expect_success("removing").text();
@@ -149,7 +145,7 @@ fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
         .expect_success("an admin's line within the marks");
     let output = guest.install_package(&package());
     assert!(output.contains("pam-auth-update --force"), "{output}");
-    guest.run("pam-auth-update --force").expect_success("as it says");
+    guest.run("pam-auth-update --force").expect_success("the printed remedy");
     assert_eq!(package_lines(&guest), 1);
     guest.remove_package().expect_success("removing");
     assert_eq!(package_lines(&guest), 0);
@@ -167,6 +163,6 @@ fn disabled_module_stays_disabled_with_a_short_note() {
 
     assert!(output.contains("the module is not enabled here") && !output.contains("***"), "{output}");
     assert_eq!(package_lines(&guest), 0);
-    guest.run("pam-auth-update --enable claude-auth-sync").expect_success("as it says");
+    guest.run("pam-auth-update --enable claude-auth-sync").expect_success("the printed remedy");
     assert_eq!(package_lines(&guest), 1);
 }

@@ -68,7 +68,7 @@ fn interrupted_installation_is_completed(suite: Suite) {
             );
             guest
                 .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
-                .expect_success("as it says; and the copies it makes");
+                .expect_success("the printed remedy, and its backup files");
         }
         assert_eq!(guest.remaining_product_files(), "", "{point:?}");
     }

@@ -71,6 +71,6 @@ fn failed(guest: &Guest) -> String {
 #[track_caller]
 fn check_logins(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));
-    guest.ssh("bob", "true").expect_success(&format!("ssh of somebody who is not enrolled {when}"));
+    guest.ssh("bob", "true").expect_success(&format!("ssh of a user who is not enrolled {when}"));
     guest.unit("su - alice -c true").expect_success(&format!("su {when}"));
 }

@@ -32,7 +32,7 @@ fn many_users() -> Guest {
              printf '#!/bin/sh\\necho \"$1\" >>/run/systemctl-calls\\nexec systemctl.real \"$@\"\\n' >/usr/bin/systemctl
              chmod 755 /usr/bin/systemctl",
         )
-        .expect_success("somebody who counts");
+        .expect_success("a wrapper that counts");
     guest
 }
 
@@ -84,7 +84,7 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
 fn removal_time_grows_linearly_with_users() {
     let guest = many_users();
     let removed = guest.remove_package().expect_success("removing");
-    println!("{USERS} people: removed in {:?}", removed.took);
+    println!("{USERS} users: removed in {:?}", removed.took);
     assert_eq!(removed.text().matches(" is no longer enrolled.").count(), USERS + 1);
     let calls = calls(&guest);
     // In addition to those of unenrolling, those of the package.

@@ -45,7 +45,7 @@ fn upgrade_publishes_and_removes_earlier_states() {
     // One user whose account is deleted.
     guest.run("useradd --create-home gone").expect_success("an account");
     with_directories(&guest, &["alice", "carol", "gone"]);
-    guest.run("userdel --remove gone").expect_success("gone");
+    guest.run("userdel --remove gone").expect_success("removed");
 
     guest.install_package(&next.file());
 

@@ -48,7 +48,7 @@ fn check_remove_and_purge(suite: Suite) {
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
     terminal.at_prompt("cd /run/claude-auth-sync");
-    wait_until("what her login asked for", || property(&guest, UNITS[1], "ActiveState") == "inactive");
+    wait_until("the requested sync", || property(&guest, UNITS[1], "ActiveState") == "inactive");
     let before = homes(&guest);
 
     let output = guest.remove_package().expect_success("removing").text();
@@ -135,7 +135,7 @@ fn user_enrolled_again_finds_the_backups() {
     guest.purge_package().expect_success("purging");
     let broken = guest.identity_of(&login_path("alice"));
     check_logins(&guest, "without it");
-    assert_eq!(guest.identity_of(&login_path("alice")), broken, "nobody mends it now");
+    assert_eq!(guest.identity_of(&login_path("alice")), broken, "no program restores it now");
 
     guest.install_product();
     guest.enroll("alice");

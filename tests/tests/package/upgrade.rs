@@ -61,7 +61,7 @@ fn check_upgrade_during_sessions(suite: Suite) {
     let again = guest.enroll("alice");
     assert!(again.contains("nothing was changed"), "{again}");
 
-    assert!(claude.ask("after", TIMEOUT).expect("it answers").answered(), "the session goes on");
+    assert!(claude.ask("after", TIMEOUT).expect("it answers").answered(), "the session continues");
     assert_eq!(claude.leave(TIMEOUT).expect("it ends"), Some(0));
     assert!(terminal.at_prompt("echo still $((40 + 2))").contains("still 42"));
     terminal.leave();
@@ -142,7 +142,7 @@ fn upgrade_from_path_units_removes_them() {
     let runs = || guest.run("cat /home/alice/.local/state/claude-auth-sync/sync.log").text().lines().count();
     let before = runs();
     guest.request_sync("alice");
-    wait_until("her request starts a sync", || runs() > before);
+    wait_until("the request starts a sync", || runs() > before);
     guest.remove_package().expect_success("removing");
     assert_eq!(guest.remaining_product_files(), "");
 }
@@ -182,7 +182,9 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
     assert_ne!(status.code, Some(0));
     assert_eq!(status.text().matches("\"gone\"").count(), 3, "{}", status.text());
     assert_ne!(guest.run("cas-sync doctor").code, Some(0));
-    guest.run("for user in dee eve fay; do cas-sync unenroll $user; done").expect_success("as it says");
+    guest
+        .run("for user in dee eve fay; do cas-sync unenroll $user; done")
+        .expect_success("the printed remedy");
     let again = guest.install_package(&package());
     assert!(!again.contains("is enrolled, but"), "{again}");
 }
@@ -204,9 +206,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
 
     let output = thread::scope(|scope| {
         let upgrade = scope.spawn(|| machine.guest.install_package(&next.file()));
-        wait_until("it is told to stop", || {
-            property(&machine.guest, SERVICE, "ActiveState") == "deactivating"
-        });
+        wait_until("the stop signal", || property(&machine.guest, SERVICE, "ActiveState") == "deactivating");
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
         assert!(!upgrade.is_finished());
         assert_eq!(token(), *spent.refresh_token, "the server has not answered");

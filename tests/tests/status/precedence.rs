@@ -165,7 +165,7 @@ fn status_names_the_credential_that_the_client_sends() {
     }
     let mut differences = Vec::new();
     for (index, combination) in combinations().into_iter().enumerate() {
-        let user = fixture.create_user(&format!("person{index}")).expect("a person");
+        let user = fixture.create_user(&format!("person{index}")).expect("a user");
         let login = user.sign_in().expect("signed in");
         write_combination(&fixture, &user, &combination);
         let sent = sent_credential(&fixture, &user, &combination, &login.access_token);
@@ -186,7 +186,7 @@ fn write_combination(fixture: &ClaudeFixture, person: &ClaudeUser<'_>, combinati
         fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
         for path in [folder.parent().expect("a folder"), folder, &path] {
             if path.starts_with(person.home()) {
-                chown(path, Some(person.uid()), Some(person.uid())).expect("theirs");
+                chown(path, Some(person.uid()), Some(person.uid())).expect("owned by the user");
             }
         }
     };
@@ -197,7 +197,8 @@ fn write_combination(fixture: &ClaudeFixture, person: &ClaudeUser<'_>, combinati
     write(".claude/settings.json", combination.user.to_string());
     write(".config/claude-auth-sync/claude-oauth.env", format!("{TOKEN}={}\n", secret("ours")));
     fixture.write_managed_settings(&combination.managed.to_string()).expect("managed settings");
-    let snippets = person.home().parent().expect("the bed").join("claude-code/managed-settings.d");
+    let snippets =
+        person.home().parent().expect("the fixture's directory").join("claude-code/managed-settings.d");
     drop(fs::remove_dir_all(&snippets));
     if let Some(snippet) = &combination.snippet {
         fs::create_dir(&snippets).expect("a folder");

@@ -127,9 +127,9 @@ fn race(policy: Policy) {
             .collect();
         let outcomes: Vec<_> = others.into_iter().map(|other| other.join()).collect();
         are_done.store(true, Ordering::Release);
-        let conflicts = outcomes.into_iter().map(|outcome| outcome.expect("they got their fields in"));
+        let conflicts = outcomes.into_iter().map(|outcome| outcome.expect("the other writers succeed"));
         let conflicts: usize = conflicts.sum();
-        let (last, runs) = ours.join().expect("every run of ours came to an end");
+        let (last, runs) = ours.join().expect("every run of the product ended");
         (last, runs, conflicts)
     });
     let document = vault_user.fields();

@@ -65,7 +65,7 @@ fn race(policy: Policy) {
         for outcome in outcomes {
             outcome.expect("every other tool got its fields in");
         }
-        ours.join().expect("we only ever succeed or conflict")
+        ours.join().expect("the product only succeeds or conflicts")
     });
     let document = alice.document().body["data"]["data"].clone();
     let lost: Vec<String> = (0..WRITERS)

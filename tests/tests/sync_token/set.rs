@@ -72,7 +72,7 @@ fn setup_token_without_vault_is_stored_locally() {
     assert_eq!(
         ledger["withdrawn_tokens"],
         json!([fingerprint(OLD)]),
-        "so that sessions that have it can be told"
+        "so that sessions with it can be recognized"
     );
     // The next sync repairs the env file.
     test_user.remove(ENV_FILE);

@@ -21,7 +21,7 @@ fn sign_in_expiring_in(fixture: &ClaudeFixture, user: &ClaudeUser<'_>, hours: i6
 fn write_account_email(user: &ClaudeUser<'_>, account: &Value) {
     let file = user.home().join(".claude.json");
     fs::write(&file, json!({ "numStartups": 3, "oauthAccount": account }).to_string()).expect("a file");
-    chown(&file, Some(user.uid().into()), Some(user.uid().into())).expect("the person's own");
+    chown(&file, Some(user.uid().into()), Some(user.uid().into())).expect("owned by the user");
 }
 
 fn notice(user: &ClaudeUser<'_>) -> Option<String> {
@@ -59,7 +59,7 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     sign_in_expiring_in(&fixture, &alice, 30 * 24, 8);
     let login = alice.login().run(LIMIT).expect("an end");
     assert_eq!(login.exit_code, OK_MESSAGE);
-    assert_eq!(notice(&alice), None, "gone with the next login");
+    assert_eq!(notice(&alice), None, "removed with the next login");
     let output = sync(&alice);
     assert!(output.stdout.starts_with("OK ") && notice(&alice).is_none(), "{}", output.stdout);
 }

@@ -18,7 +18,7 @@ impl Trace {
     fn trace_clients(fixture: &ClaudeFixture) -> Self {
         let path = fixture.client().with_file_name("started");
         fs::write(&path, "").expect("a file");
-        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("everybody's");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("writable by all");
         let script = format!("echo started >>{}\nexec \"$claude\" \"$@\"", path.display());
         fixture.wrap_client(&script).expect("a wrapper");
         Self(path)

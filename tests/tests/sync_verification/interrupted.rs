@@ -46,7 +46,7 @@ fn killed_verification_leaves_no_files() {
     running.kill();
     send(client, Signal::SIGKILL);
     wait_for_exit(client);
-    fs::remove_dir_all(scratch).expect("what nobody was left to remove");
+    fs::remove_dir_all(scratch).expect("the leftover directory");
     assert_eq!(on_disk(&alice), before);
     fixture.anthropic().answer_messages(&login.access_token, None);
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
@@ -57,7 +57,7 @@ fn killed_verification_leaves_no_files() {
 fn wait_for_exit(pid: u32) {
     let deadline = Deadline::after(LIMIT);
     while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-        assert!(!deadline.is_expired(), "process {pid} goes on and on");
+        assert!(!deadline.is_expired(), "process {pid} does not end");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -87,7 +87,7 @@ fn terminated_sync_completes_its_refresh_first() {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             send(running.pid(), signal);
         }
-        thread::sleep(Duration::from_millis(300)); // whoever would die of them has died
+        thread::sleep(Duration::from_millis(300)); // a process that they end has ended
         fixture.anthropic().hold_refreshes(false);
         let output = running.end(LIMIT).expect("an end");
 
@@ -122,5 +122,5 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
     assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
     assert_eq!(refreshes(&fixture), 1);
     wait_for_exit(client);
-    fs::remove_dir_all(scratch).expect("what nobody was left to remove");
+    fs::remove_dir_all(scratch).expect("the leftover directory");
 }

@@ -35,7 +35,7 @@ pub(super) fn client_of(pid: u32) -> u32 {
 /// Returns the scratch directory of a client.
 pub(super) fn scratch_of(client: u32) -> PathBuf {
     let temporary = PathBuf::from(&environment(client)["TMPDIR"]);
-    temporary.parent().expect("it lies in the scratch directory").to_owned()
+    temporary.parent().expect("it is in the scratch directory").to_owned()
 }
 
 fn command_line(pid: u32) -> String {

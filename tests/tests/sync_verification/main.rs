@@ -46,7 +46,7 @@ fn fixture_with(version: &str) -> ClaudeFixture {
 /// Returns a user who has just signed in, with a login that a first sync has verified and backed
 /// up.
 fn signed_in<'fixture>(fixture: &'fixture ClaudeFixture, name: &str) -> (ClaudeUser<'fixture>, Login) {
-    let user = fixture.create_user(name).expect("a person");
+    let user = fixture.create_user(name).expect("a user");
     let login = sign_in(fixture, &user, 8);
     let output = sync(&user);
     assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);

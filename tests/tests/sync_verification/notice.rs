@@ -39,7 +39,7 @@ fn rejected_login_shows_a_notice_until_the_next_sign_in() {
     log_in(&alice);
     assert_eq!(notice(&alice), None, "before any verification: what was asked for is done");
     assert_eq!(sync(&alice).exit_code, TRY_LATER);
-    assert_eq!(notice(&alice), None, "nor does it come back");
+    assert_eq!(notice(&alice), None, "and it does not appear again");
 }
 
 #[test]
@@ -51,13 +51,13 @@ fn lost_login_shows_a_notice_until_it_is_replaced() {
         fs::remove_file(alice.state_file(file)).expect("forgotten");
     }
     let cleared = serde_json::from_str(&cleared_login(&whole)).expect("JSON");
-    alice.write_credentials(&cleared).expect("emptied");
+    alice.write_credentials(&cleared).expect("cleared");
     log_in(&alice);
     let output = notice(&alice).expect("shown");
     assert!(output.contains("no backup to restore"), "{output}");
     assert_eq!(sync(&alice).exit_code, SIGN_IN);
     assert_eq!(notice(&alice), Some(output));
-    alice.write_credentials(&document(&login, 8)).expect("put back by hand");
+    alice.write_credentials(&document(&login, 8)).expect("restored by hand");
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     assert_eq!(notice(&alice), None);
 }

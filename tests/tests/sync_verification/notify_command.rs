@@ -54,7 +54,7 @@ fn notify_runs_once_per_change_as_the_user_without_secrets() {
     let next = sign_in(&fixture, &alice, 8);
     fixture.anthropic().answer_messages(&next.access_token, Some(Overloaded));
     assert_eq!(alice.login().run(LIMIT).expect("an end").exit_code, OK_MESSAGE);
-    assert_eq!(take(&alice, "told"), "", "a login tells nobody");
+    assert_eq!(take(&alice, "told"), "", "a login does not notify");
     assert_eq!(sync(&alice).exit_code, TRY_LATER);
     let report = take(&alice, "told");
     assert!(report.starts_with("an argument: action-required, none, , alice, "), "{report}");

@@ -10,7 +10,7 @@ use super::*;
 #[track_caller]
 fn assert_nothing_lost(alice: &ClaudeUser<'_>, login: &Login, history: &[String]) {
     assert!(has_sibling(alice));
-    assert_ne!(oauth(alice)["refreshToken"], "", "it was not emptied");
+    assert_ne!(oauth(alice)["refreshToken"], "", "it was not cleared");
     for token in history {
         assert!(backed_up(alice).contains(token), "{token}");
     }
@@ -85,7 +85,7 @@ fn rejected_older_login_is_replaced_by_the_newest() {
     assert_eq!(
         (&oauth(&alice)["refreshToken"], refreshes(&fixture)),
         (&newest, 0),
-        "nothing spent is presented"
+        "no consumed token is presented"
     );
     assert_ne!(newest, login.refresh_token);
     assert!(has_sibling(&alice));

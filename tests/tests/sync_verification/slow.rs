@@ -50,7 +50,7 @@ fn untrusted(version: &str) {
 
 #[test]
 fn unreachable_network_changes_nothing() {
-    unreachable(NEWEST, "127.0.0.2"); // refused: nobody listens there
+    unreachable(NEWEST, "127.0.0.2"); // refused: no server listens there
 }
 
 #[test]

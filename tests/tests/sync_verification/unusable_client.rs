@@ -82,7 +82,7 @@ fn answer_with_another_credential_is_not_a_verification() {
     ] {
         fixture.write_managed_settings(&settings.to_string()).expect("settings");
         assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
-        assert_eq!(fixture.anthropic().essential_requests(), [], "nobody was asked");
+        assert_eq!(fixture.anthropic().essential_requests(), [], "no request was sent");
     }
     fixture.write_managed_settings("{").expect("settings");
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "are not valid JSON; correct them");
@@ -108,7 +108,7 @@ fn settings_with(key: &str) -> [Value; 3] {
 fn keep_settings(user: &ClaudeUser<'_>, settings: &Value) {
     let path = user.home().join(".claude/remote-settings.json");
     fs::write(&path, settings.to_string()).expect("written");
-    std::os::unix::fs::chown(&path, Some(user.uid()), Some(user.uid())).expect("the person's own");
+    std::os::unix::fs::chown(&path, Some(user.uid()), Some(user.uid())).expect("owned by the user");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn refresh_beside_another_credential_is_verified_by_value() {
     let output = sync(&alice);
 
     assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
-    assert_eq!((asked_with(&fixture, key), refreshes(&fixture)), (1, 1), "that is what the home says");
+    assert_eq!((asked_with(&fixture, key), refreshes(&fixture)), (1, 1), "that is the setting of the home");
     let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
-    assert_eq!(asked_with(&fixture, &new), 1, "and this is what says something about the login");
+    assert_eq!(asked_with(&fixture, &new), 1, "and this verifies the login");
 }

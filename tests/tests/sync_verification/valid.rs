@@ -31,7 +31,7 @@ fn valid_login_is_verified_and_backed_up_once() {
     assert_eq!(second.exit_code, OK_MESSAGE);
     assert!(!second.stdout.contains("backed up"), "{}", second.stdout);
     assert_eq!(on_disk(&alice), before, "nothing new is nothing to write");
-    assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value touches no file of hers");
+    assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value changes no file");
     // The client's files are elsewhere: the home has only the user's files and those of the
     // product.
     assert_eq!(alice.list_directory(".claude").expect("a directory"), [".credentials.json"]);
@@ -93,7 +93,7 @@ fn setup_token_is_verified_and_the_login_not_changed() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
-    sign_in(&fixture, &alice, -1); // stale: whoever looked at it would refresh it
+    sign_in(&fixture, &alice, -1); // expired: a client that used it would refresh it
     keep_setup_token(&alice, TOKEN);
     fixture.anthropic().accept_setup_token(TOKEN);
     let before = on_disk(&alice);
@@ -116,7 +116,7 @@ pub(super) fn keep_setup_token(user: &ClaudeUser<'_>, token: &str) {
     let file = directory.join("claude-oauth.env");
     cas_tests::write_private(&file, &format!("CLAUDE_CODE_OAUTH_TOKEN={token}"));
     for path in [&user.home().join(".config"), &directory, &file] {
-        chown(path, Some(user.uid()), Some(user.uid())).expect("the person's own");
+        chown(path, Some(user.uid()), Some(user.uid())).expect("owned by the user");
     }
 }
 

@@ -71,7 +71,7 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
     for Beside { what, runs, .. } in &beside {
         assert!(runs.load(Ordering::Relaxed) > 2, "{what} ran {runs:?} times");
     }
-    assert!(watcher.is_running().expect("it is ours to wait for"));
+    assert!(watcher.is_running().expect("the child can be waited for"));
 
     // All clients are still logged in, and the last login is backed up.
     fixture.anthropic().forget_requests();

@@ -46,7 +46,7 @@ fn new_login_is_pushed_once() {
     assert_eq!(version(&vault_user).as_u64(), Some(before + 1));
     assert_eq!(vault_user.fields()["tracker_token"], "of somebody else");
     watcher.process().wait_until_idle();
-    assert_eq!(watcher.process().account().threads, 3, "nobody waits for a push any more");
+    assert_eq!(watcher.process().account().threads, 3, "no thread waits for a push");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn push_waits_for_an_unreachable_store() {
     eventually("a push that finds it sealed", || log().contains(" WARN "));
     assert!(
         !test_user.journal().contains("WARN"),
-        "the sync tells of an outage, once: {}",
+        "the sync reports an outage once: {}",
         test_user.journal()
     );
     bao.unseal();

@@ -13,7 +13,7 @@ use crate::{good, wait_until_restored, watched};
 
 fn make_directory(path: &Path) {
     DirBuilder::new().mode(0o700).create(path).expect("made");
-    chown(path, Some(UID), Some(UID)).expect("theirs");
+    chown(path, Some(UID), Some(UID)).expect("owned by the user");
 }
 
 /// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
@@ -86,7 +86,7 @@ fn replaced_directory_is_watched_again() {
     let directory = test_user.path(".claude");
     fs::rename(&directory, test_user.path(".claude.old")).expect("moved away");
     watcher.process().wait_until_watching(&test_user.home());
-    assert!(!directory.exists(), "nobody makes it but Claude Code");
+    assert!(!directory.exists(), "only Claude Code creates it");
     make_directory(&directory);
     watcher.process().wait_until_watching(&directory);
     is_managed(&test_user, &watcher, 2);

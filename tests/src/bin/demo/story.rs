@@ -35,7 +35,7 @@ pub(crate) fn run(page: &Page) -> Result<()> {
     let began = Instant::now();
     let fixture = ClaudeGuest::start(Suite::Bookworm).context("there is no such guest")?;
     fixture.guest.install_product();
-    fixture.guest.resume(); // the bed installs it paused
+    fixture.guest.resume(); // the fixture installs it paused
     page.print(&format!(
         "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
          All of it is real but Anthropic's servers: a stand-in on its loopback, and no other\n\
@@ -82,7 +82,7 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
         .run(&format!(
             "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_BACKUP}'"
         ))
-        .expect_success("a copy of her login");
+        .expect_success("a copy of the login");
     page.show_command_with(
         ROOT,
         "cas-sync enroll --no-watch alice",
@@ -176,7 +176,7 @@ fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
             .run("journalctl --sync; journalctl --quiet -o cat -u claude-auth-watch@alice.service")
             .text()
     };
-    wait_until("the watch has said so", || by_the_watch().contains("RECOVERED"))?;
+    wait_until("the line of the watcher", || by_the_watch().contains("RECOVERED"))?;
     let fixed = parsed(&fixture.guest.login_of("alice"));
     page.print("\n    and a moment later:\n");
     show_login(page, &fixed);
@@ -199,7 +199,7 @@ fn log_in_bob_with_setup_token(page: &Page, fixture: &ClaudeGuest) -> Result<()>
     page.show_answer(&fixture.guest.enroll("bob"), Tone::Plain);
     let output = first_sync(fixture, "bob")?;
     page.show_answer(&output, Tone::Good);
-    at_rest(fixture, "alice")?; // her sync looks after every repair
+    at_rest(fixture, "alice")?; // the sync follows every repair
     fixture.anthropic.forget_requests();
     page.show_command(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
     let output = fixture.guest.ssh("bob", QUESTION).text();

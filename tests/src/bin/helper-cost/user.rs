@@ -51,7 +51,7 @@ impl HelperUser {
         known("group", &format!("cas-measured:x:{UID}:"));
         for directory in ["", ".claude", ".config", ".config/claude-auth-sync", ".local", ".local/state"] {
             fs::create_dir(home.join(directory)).expect("a directory");
-            chown(home.join(directory), Some(UID), Some(UID)).expect("theirs");
+            chown(home.join(directory), Some(UID), Some(UID)).expect("owned by the user");
         }
         let enrolled = user.lib().join("claude-auth-sync/enrolled");
         fs::create_dir_all(&enrolled).expect("a directory");
@@ -116,6 +116,6 @@ impl HelperUser {
         let path = self.home().join(name);
         fs::write(&path, content).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("0600");
-        chown(&path, Some(UID), Some(UID)).expect("theirs");
+        chown(&path, Some(UID), Some(UID)).expect("owned by the user");
     }
 }

@@ -100,7 +100,7 @@ fn serve(mut device: File, is_mountable: bool) -> ! {
         let length = device.read(&mut request).expect("a request");
         let number = |at: usize| u32::from_ne_bytes(request[at..at + 4].try_into().expect("four bytes"));
         let wide = |at: usize| u64::from_ne_bytes(request[at..at + 8].try_into().expect("eight bytes"));
-        assert!(length >= 40, "a whole header");
+        assert!(length >= 40, "a complete header");
         let (code, unique, node) = (number(4), wide(8), wide(16));
         let answer = match code {
             opcode::INIT => Ok(initialized()),

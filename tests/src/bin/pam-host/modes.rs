@@ -68,7 +68,7 @@ impl Modes {
         if let Some(child) = self.own_child {
             // SAFETY: this very child is waited for, and its status not wanted.
             let waited = unsafe { libc::waitpid(child, ptr::null_mut(), 0) };
-            assert_eq!(waited, child, "nobody took the host's child");
+            assert_eq!(waited, child, "the host's child was not reaped");
         }
     }
 }
@@ -213,7 +213,7 @@ pub(crate) fn in_cancelled_thread(
         // Only the module is to be canceled, not the code of this program around the call.
         crate::shortage::cancel_state(1);
         let answer = work();
-        *ANSWER.lock().expect("nobody panicked") = Some(answer);
+        *ANSWER.lock().expect("no thread panicked") = Some(answer);
         ptr::null_mut()
     }
     unsafe extern "C" {
@@ -229,5 +229,5 @@ pub(crate) fn in_cancelled_thread(
         assert_eq!(pthread_cancel(thread), 0);
         libc::pthread_join(thread, ptr::null_mut());
     }
-    ANSWER.lock().expect("nobody panicked").take().unwrap_or_default()
+    ANSWER.lock().expect("no thread panicked").take().unwrap_or_default()
 }

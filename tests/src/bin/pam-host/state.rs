@@ -77,7 +77,7 @@ fn count_copies(pid: libc::pid_t, needle: &[u8]) -> i32 {
             Err(_) => 0,
         }
     });
-    i32::try_from(copies.sum::<usize>()).expect("few copies")
+    i32::try_from(copies.sum::<usize>()).expect("a small count")
 }
 
 fn descriptors() -> Value {

@@ -99,7 +99,7 @@ fn wait_for(child: libc::pid_t) -> c_int {
         match unsafe { libc::waitpid(child, &raw mut status, 0) } {
             -1 if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
             reaped => {
-                assert_eq!(reaped, child, "nobody took the status");
+                assert_eq!(reaped, child, "the status was not reaped");
                 return status;
             }
         }

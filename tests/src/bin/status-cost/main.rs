@@ -37,7 +37,7 @@ fn main() -> Result<()> {
             ensure!(said.is_empty(), "{name}: {said}");
         }
     }
-    println!("{USERS} people, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
+    println!("{USERS} users, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
     let base = median(&mut processor[0]);
     for (((name, ..), times), processor) in runs.iter().zip(&mut times).zip(&mut processor) {
         let (time, cpu) = (median(times), median(processor));

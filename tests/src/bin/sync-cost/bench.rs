@@ -168,7 +168,7 @@ impl Bench {
 const SYNC_LOG: &str = ".local/state/claude-auth-sync/sync.log";
 
 fn open_to_all(program: &PathBuf) {
-    fs::set_permissions(program, Permissions::from_mode(0o755)).expect("everybody may run it");
+    fs::set_permissions(program, Permissions::from_mode(0o755)).expect("executable by all users");
 }
 
 fn text(bytes: Vec<u8>) -> String {

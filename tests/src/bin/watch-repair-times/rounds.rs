@@ -56,7 +56,7 @@ impl<'a> Rounds<'a> {
         self.times.extend(&times);
         let how = if way == WriteMethod::Rename { "by rename" } else { "in place" };
         let writes = self.writes.get(already..).unwrap_or_default();
-        Distribution::new(format!("emptied {how} after {pause} ms"), &times, writes)
+        Distribution::new(format!("cleared {how} after {pause} ms"), &times, writes)
     }
 
     /// Returns the distribution over all rounds.
