@@ -1,32 +1,31 @@
 #!/bin/bash
-# Installs the Debian packages that are needed on this machine, when one is missing. When none is, it asks dpkg and ends at
-# once, without network.
+# Installs the required Debian packages if one is missing. Otherwise it only asks dpkg, without network.
 #
-#   host-packages.sh           what the build, our package and the suites need
-#   host-packages.sh package   what the build and our package need
-#   host-packages.sh picture   what the build and the picture of the dashboard need
+#   host-packages.sh           packages for the build, the Debian package and the suites
+#   host-packages.sh package   packages for the build and the Debian package
+#   host-packages.sh picture   packages for the build and the picture of the dashboard
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=cache.sh
 . "${0%/*}/cache.sh"
 
 packages=(
     gcc libc6-dev libpam0g-dev     # the module links libpam
-    debhelper scdoc lintian        # our package, its manual pages, what Debian thinks of it
+    debhelper scdoc lintian        # the Debian package, its manual pages, Debian's checks
 )
 for_suites=(
-    binutils man-db                                    # suites look into the programs and the manual pages
+    binutils man-db                                    # suites that examine the programs and the manual pages
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them
-    iproute2                                           # networks of their own
-    python3-pip curl openssl                           # the OpenBao server and its admin
+    iproute2                                           # isolated networks
+    python3-pip curl openssl                           # the OpenBao server and its administration
     scdoc man-db                                       # the manual pages
-    strace valgrind jq                                 # killing at every system call, counting, and the former script
+    strace valgrind jq                                 # killing at every system call, counting, and the legacy script
 )
 for_picture=(
-    chromium libfaketime util-linux  # a browser, the hours of a day within seconds, and mounts of its own
+    chromium libfaketime util-linux  # a browser, a simulated clock, and private mounts
 )
-# Whoever has node from elsewhere has npm with it, and Debian's would not go along.
+# A node from another source includes npm, and Debian's npm conflicts with it.
 command -v npm >/dev/null || for_picture+=(npm)
 case ${1:-} in
 package) ;;

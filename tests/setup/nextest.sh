@@ -1,6 +1,6 @@
 #!/bin/bash
 # Provides cargo-nextest: the one already installed, else this version, compiled from crates.io (about two minutes on two
-# cores). It is built fast rather than optimised, because it only starts our tests.
+# cores). It is built without optimization, because it only starts tests.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=cache.sh
 . "${0%/*}/cache.sh"
@@ -13,7 +13,7 @@ command -v cargo >/dev/null || { say "cargo is missing: see https://rustup.rs, o
 take_lock nextest
 if cargo nextest --version >/dev/null 2>&1; then exit 0; fi
 say "compiling cargo-nextest $version"
-# A folder of its own, so that neither this workspace's target folder nor its settings take part.
+# Its own directory, so that neither the target directory nor the settings of this workspace are used.
 cd "$cache"
 export CARGO_TARGET_DIR=$cache/nextest-build
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16

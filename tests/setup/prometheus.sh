@@ -1,6 +1,6 @@
 #!/bin/bash
-# Provides Prometheus, its promtool and the node exporter, out of Debian's own packages: unpacked into the cache, never installed,
-# so that nothing of them runs. Needs an apt that knows Debian's archive.
+# Provides Prometheus, its promtool and the node exporter from Debian's packages: unpacked into the cache, not installed,
+# so that no service of them runs. Needs an apt with Debian's archive.
 #
 #   prometheus.sh           provide them if they are missing; print the folder of the programs
 #   prometheus.sh --where   print it, or fail when they are missing
@@ -15,7 +15,7 @@ take_lock prometheus
 if [ ! -e "$home/complete" ]; then
     work=$(mktemp -d "$cache/prometheus.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    # apt downloads as a user of its own.
+    # apt downloads as its own user.
     chmod 755 "$work"
     mkdir -m 777 "$work/packages" "$work/tree"
     say "unpacking Prometheus, promtool and the node exporter into $home"

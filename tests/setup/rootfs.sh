@@ -1,13 +1,13 @@
 #!/bin/bash
-# Provides the root filesystem of a guest: a small Debian with systemd, sshd, login, su, sudo, cron, tmux, and the people
+# Provides the root filesystem of a guest: a small Debian with systemd, sshd, login, su, sudo, cron, tmux, and the users
 # of the scenarios.
 #
 #   rootfs.sh SUITE           make it if it is missing; print its folder
 #   rootfs.sh --where SUITE   print its folder, or fail when it is missing or out of date
 #
-# The folder holds root/ (the filesystem), key and key.pub (everybody's ssh key in this guest). Its name carries a hash of
-# all that shapes it, so a change of this script or of users.sh makes a new one. The packages come from the Debian mirror
-# this machine is configured with; neither the guest nor the cache remembers which one that was. Needs root.
+# The folder holds root/ (the filesystem), key and key.pub (the ssh key of all users in this guest). Its name contains a
+# hash of its inputs, so a change of this script or of users.sh makes a new one. The packages come from the Debian mirror
+# this machine is configured with; neither the guest nor the cache stores its name. Needs root.
 set -euo pipefail
 here=$(cd "${0%/*}" && pwd)
 # shellcheck source-path=SCRIPTDIR source=cache.sh
@@ -26,7 +26,7 @@ packages=(
     exim4-daemon-light bsd-mailx msmtp
 )
 
-download_recipe() { # all that decides what is downloaded
+download_recipe() { # the inputs of the download
     sed -n '/^packages=(/,/^)/p; /^bootstrap()/,/^}/p' "$here/rootfs.sh"
     echo "$suite $(dpkg --print-architecture)"
 }
@@ -38,8 +38,8 @@ folder=$cache/$suite-$({ download_recipe; cat "$here/users.sh"; } | short_hash)
 if [ -e "$folder/complete" ]; then echo "$folder"; exit 0; fi
 if $where; then exit 1; fi
 
-# The lines of a sources.list for the suite, from whatever form this machine's own is in, of Debian's own archives only.
-# shellcheck disable=SC2016 # the format's names are apt's own
+# The lines of a sources.list for the suite, from this machine's sources in any format, of Debian's archives only.
+# shellcheck disable=SC2016 # the names in the format are those of apt
 sources() {
     apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)' 'Created-By: Packages' |
         awk -F'|' -v suite="$suite" '
@@ -76,14 +76,14 @@ if [ ! -e "$folder/complete" ]; then
             apt-get -q update >&2
             sources >"$work/sources.list"
         fi
-        [ -s "$work/sources.list" ] || { say "this machine's apt knows no archive of Debian"; exit 1; }
+        [ -s "$work/sources.list" ] || { say "apt of this machine has no archive of Debian"; exit 1; }
         bootstrap "$work/sources.list" >&2
     fi
     mkdir -p "$work/new/root"
     tar -C "$work/new/root" --zstd -xf "$tarball"
     "$here/users.sh" "$work/new" >&2
     touch "$work/new/complete"
-    # What earlier recipes left goes once no guest can still be running on it.
+    # Directories of earlier inputs are removed once no guest can be running on them.
     find "$cache" -maxdepth 1 -name "$suite-*" -mtime +7 ! -path "$tarball" -exec rm -rf --one-file-system {} +
     rm -rf --one-file-system "$folder"
     mv "$work/new" "$folder"

@@ -1,11 +1,11 @@
 #!/bin/bash
-# users.sh FOLDER - puts the people of the scenarios into FOLDER/root, and their ssh key beside it. Needs root.
+# users.sh FOLDER - creates the users of the scenarios in FOLDER/root, and their ssh key in FOLDER. Needs root.
 #
-#   alice   bash; may run everything through sudo without a password
+#   alice   bash; may run every command by sudo without a password
 #   bob     bash; no sudo
 #   carol   zsh
 #
-# Each one's password is their name followed by -password. root logs in with the same key.
+# The password of a user is the name followed by -password. root logs in with the same key.
 set -euo pipefail
 folder=$1 root=$1/root
 
@@ -13,16 +13,16 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LAN
 
 ssh-keygen -q -t ed25519 -N '' -C guest -f "$folder/key"
 
-for person in alice:/bin/bash bob:/bin/bash carol:/usr/bin/zsh; do
-    name=${person%%:*}
-    inside useradd --create-home --shell "${person#*:}" "$name"
+for user in alice:/bin/bash bob:/bin/bash carol:/usr/bin/zsh; do
+    name=${user%%:*}
+    inside useradd --create-home --shell "${user#*:}" "$name"
     echo "$name:$name-password" | inside chpasswd
 done
 echo root:root-password | inside chpasswd
-# zsh asks a newcomer questions unless there is a start file.
+# zsh asks a new user questions unless there is a start file.
 inside install -m 644 -o carol -g carol /dev/null /home/carol/.zshrc
 
-# One list for all, outside of their homes: some scenarios have no home to look into.
+# One list for all users, outside of the homes: some scenarios have no readable home.
 install -m 644 "$folder/key.pub" "$root/etc/ssh/authorized_keys"
 
 # rsync, git and scp inside the guest use the same key.
@@ -39,10 +39,10 @@ printf '%s\n' 'MaxStartups 500:30:600' 'MaxSessions 200' 'UseDNS no' 'Authorized
 
 echo guest >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 guest\n::1 localhost\n' >"$root/etc/hosts"
-# An id from the start: this is not anybody's first boot, so systemd need not ask for presets and a locale.
+# An id from the start: it is not the first boot, so systemd does not apply presets or ask for a locale.
 tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
 
-# Nothing runs that a scenario did not start, and nothing waits for a console.
+# Only the scenarios start programs, and none waits for a console.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
     console-getty.service getty.target exim4.service exim4-base.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"

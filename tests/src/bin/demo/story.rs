@@ -33,43 +33,46 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) fn run(page: &Page) -> Result<()> {
     page.print("Booting a throw-away Debian 12 …");
     let began = Instant::now();
-    let fixture = ClaudeGuest::start(Suite::Bookworm).context("there is no such guest")?;
+    let fixture = ClaudeGuest::start(Suite::Bookworm).context("the guest did not start")?;
     fixture.guest.install_product();
     fixture.guest.resume(); // the fixture installs it paused
     page.print(&format!(
-        "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
-         All of it is real but Anthropic's servers: a stand-in on its loopback, and no other\n\
-         network. Alice signed in yesterday; a dotfiles tool has a copy of her login.",
+        "It runs after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
+         Everything is real except the Anthropic servers: they are simulated on its loopback,\n\
+         and there is no other network. Alice signed in yesterday; a dotfiles tool has a copy\n\
+         of the login.",
         seconds(began.elapsed())
     ));
 
-    page.heading("1. The admin lets claude-auth-sync look after alice");
+    page.heading("1. The administrator enrolls alice");
     let good = enroll_alice(page, &fixture)?;
 
-    page.heading("2. The old copy of her login comes back, and Claude Code loses it");
+    page.heading("2. The old copy of the login is restored, and Claude Code clears the login");
     lose_login_of_alice(page, &fixture)?;
 
-    page.heading("3. She logs in again. First without claude-auth-sync …");
+    page.heading("3. Alice logs in again, first without claude-auth-sync …");
     let without = log_in_without_product(page, &fixture)?;
 
     page.heading("4. … and then with it");
     let with = log_in_with_product(page, &fixture, &good)?;
     ensure!(with < without + DEADLINE, "the prompt took {with:?} instead of {without:?}");
     page.print("");
-    page.row("put back", "her login from before the old copy came, every key of it");
-    page.row("Claude Code", "asked the server with this access token, and needed no refresh");
+    page.row("restored", "the login that the old copy replaced, with every key");
+    page.row("Claude Code", "sent its request with this access token, without a refresh");
     page.row("to the prompt", &format!("{}; without claude-auth-sync {}", seconds(with), seconds(without)));
 
-    page.heading("5. Emptied again while she works: nobody logs in, and the watch puts it back");
+    page.heading("5. Cleared again during a session: no login happens, and the watcher restores it");
     restore_during_session(page, &fixture)?;
 
-    page.heading("6. Bob has no login at all, but a setup-token that lasts a year");
+    page.heading("6. Bob has no login, but a setup token, which is valid for a year");
     log_in_bob_with_setup_token(page, &fixture)?;
 
-    page.heading("What whoever is on call finds of all this");
+    page.heading("The journal of all this");
     page.show_command(ROOT, "journalctl -t claude-auth-sync");
     page.show_answer(&fixture.guest.product_journal(), Tone::Plain);
-    page.print("\nThe guest is gone, and nothing of it is left. To have this on a machine of yours: README.md, \"Install\".");
+    page.print(
+        "\nThe guest is removed completely. To install the product on your machine: README.md, \"Install\".",
+    );
     Ok(())
 }
 
@@ -83,20 +86,16 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
             "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_BACKUP}'"
         ))
         .expect_success("a copy of the login");
-    page.show_command_with(
-        ROOT,
-        "cas-sync enroll --no-watch alice",
-        "the watch comes later, so that there is something to see",
-    );
+    page.show_command_with(ROOT, "cas-sync enroll --no-watch alice", "the watcher is enabled later");
     page.show_answer(&fixture.guest.enroll("--no-watch alice"), Tone::Plain);
-    page.print("\n    From now on she is looked after at her logins and every six hours, and for the\n    first time at once:\n");
+    page.print("\n    From now on the login is checked at each login of alice and every six hours,\n    for the first time now:\n");
     let output = first_sync(fixture, "alice")?;
     page.show_answer(&output, Tone::Good);
     ensure!(
         output.contains("verified by inference") && output.contains("backed up"),
         "not verified and backed up"
     );
-    page.print("\n    Claude Code itself refreshed it and asked the model one short question. That is\n    how it is known to work, and why it was backed up (here on this machine; in a\n    fleet in Vault or OpenBao).");
+    page.print("\n    Claude Code itself refreshed it and sent one short question to the model. So the\n    login is verified, and it was backed up (here on this machine; on many machines\n    to Vault or OpenBao).");
     Ok(parsed(&fixture.guest.login_of("alice")))
 }
 
@@ -107,12 +106,12 @@ fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     type_and_show(page, &mut session, &format!("cp {OLD_BACKUP} .claude/"), "");
     let output = ask(page, &mut session, "");
     session.leave();
-    ensure!(output.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");
+    ensure!(output.contains(SESSION_EXPIRED), "expected from Claude Code: {SESSION_EXPIRED}");
 
     let left = parsed(&fixture.guest.login_of("alice"));
-    page.print("\n    A refresh token works once, and the copy's was used up. The server refused it,\n    and this is what Claude Code has left of her login:\n");
+    page.print("\n    A refresh token works once, and that of the copy was consumed. The server rejected\n    it, and Claude Code has cleared the login:\n");
     show_login(page, &left);
-    ensure!(is_cleared(&left), "Claude Code has not emptied the login");
+    ensure!(is_cleared(&left), "Claude Code has not cleared the login");
     Ok(())
 }
 
@@ -123,7 +122,7 @@ fn log_in_without_product(page: &Page, fixture: &ClaudeGuest) -> Result<Duration
     let (mut session, took) = log_in(page, fixture, "alice");
     let output = ask(page, &mut session, "");
     session.leave();
-    ensure!(output.contains(SESSION_EXPIRED), "the login works although nobody has mended it");
+    ensure!(output.contains(SESSION_EXPIRED), "the login works although it was not restored");
     Ok(took)
 }
 
@@ -134,16 +133,16 @@ fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Resu
     fixture.anthropic.forget_requests();
     let (mut session, took) = log_in(page, fixture, "alice");
     let fixed = parsed(&fixture.guest.login_of("alice"));
-    page.print("\n    and before her prompt appears:\n");
+    page.print("\n    and before the prompt appears:\n");
     show_login(page, &fixed);
     page.print("");
     let output = ask(page, &mut session, "");
     session.leave();
 
     ensure!(output == ANSWER, "Claude Code does not work after the login");
-    ensure!(fixed == *good, "what was put back is not what there was");
+    ensure!(fixed == *good, "the restored login is not the previous one");
     let status = fixture.guest.status_of(&login_path("alice"));
-    ensure!(status == "600 alice:alice regular file", "her login file is now: {status}");
+    ensure!(status == "600 alice:alice regular file", "the login file is now: {status}");
     ensure!(
         was_only_token_used(fixture, access_token(good)),
         "the server was asked with another token as well"
@@ -158,7 +157,7 @@ fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     page.show_command(ROOT, "cas-sync enroll alice");
     page.show_answer(&fixture.guest.enroll("alice"), Tone::Plain);
     let watch = fixture.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
-    ensure!(watch == "active\n", "the watch is {watch}");
+    ensure!(watch == "active\n", "the watcher is {watch}");
     // The sync that enrolling started would restore the file too.
     at_rest(fixture, "alice")?;
     page.print("");
@@ -169,7 +168,7 @@ fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
         "a script, an older client, a full disk",
     );
     let login = || fixture.guest.read(&login_path("alice")).unwrap_or_default();
-    wait_until("the watch has put it back", || !login().is_empty())?;
+    wait_until("the watcher has restored it", || !login().is_empty())?;
     let by_the_watch = || {
         fixture
             .guest
@@ -186,7 +185,7 @@ fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     // Claude Code adds members to a login when it uses it. The other members must be unchanged.
     for key in ["accessToken", "refreshToken"] {
         let (before, fixed) = (&before["claudeAiOauth"][key], &fixed["claudeAiOauth"][key]);
-        ensure!(before == fixed, "what was put back is not what there was");
+        ensure!(before == fixed, "the restored login is not the previous one");
     }
     ensure!(output == ANSWER, "Claude Code does not work");
     Ok(())
@@ -204,12 +203,15 @@ fn log_in_bob_with_setup_token(page: &Page, fixture: &ClaudeGuest) -> Result<()>
     page.show_command(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
     let output = fixture.guest.ssh("bob", QUESTION).text();
     page.show_answer(&output, tone_of(&output));
-    ensure!(output.trim() == ANSWER, "Claude Code does not work with the setup-token");
+    ensure!(output.trim() == ANSWER, "Claude Code does not work with the setup token");
     ensure!(was_only_token_used(fixture, BOBS_TOKEN), "the server was asked with another token as well");
     page.print("");
     page.row(
         "Claude Code",
-        &format!("asked with his setup-token, fingerprint {}", Fingerprint::from_bytes(BOBS_TOKEN)),
+        &format!(
+            "sent its request with the setup token, fingerprint {}",
+            Fingerprint::from_bytes(BOBS_TOKEN)
+        ),
     );
     Ok(())
 }
