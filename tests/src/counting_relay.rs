@@ -50,12 +50,12 @@ fn relay_one(client: &TcpStream, server: SocketAddr) {
     // Small responses must not wait for delayed acknowledgements.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     thread::scope(|scope| {
-        scope.spawn(|| pass_on(client, &server));
-        pass_on(&server, client);
+        scope.spawn(|| forward(client, &server));
+        forward(&server, client);
     });
 }
 
-fn pass_on(mut from: &TcpStream, mut to: &TcpStream) {
+fn forward(mut from: &TcpStream, mut to: &TcpStream) {
     // Whatever ended it, there is nothing more to pass on.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

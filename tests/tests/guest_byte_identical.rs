@@ -21,11 +21,11 @@ fn remote_commands_have_identical_output_with_the_module() {
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away; done"))
         .expect_success("no shell files");
-    let without = outputs_of_all_commands(&guest);
+    let without = all_outputs(&guest);
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
         .expect_success("shell files again");
-    let by_shell_files = outputs_of_all_commands(&guest);
+    let by_shell_files = all_outputs(&guest);
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
     assert_eq!(
         guest.variable_over_ssh("alice").as_deref(),
@@ -33,14 +33,14 @@ fn remote_commands_have_identical_output_with_the_module() {
         "the module is enabled"
     );
 
-    let with_token = outputs_of_all_commands(&guest);
+    let with_token = all_outputs(&guest);
     guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the token");
     guest.put_login("alice", &cleared_login(&login));
-    let repairing = outputs_of_all_commands(&guest);
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "it was repaired meanwhile");
+    let repairing = all_outputs(&guest);
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "it was repaired meanwhile");
     guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
     guest.put_login("alice", &cleared_login(&login));
-    let warning = outputs_of_all_commands(&guest);
+    let warning = all_outputs(&guest);
     let notice = guest.read("/home/alice/.local/state/claude-auth-sync/notice").expect("a notice");
     assert!(notice.starts_with(b"Claude Code: your login is lost"), "{}", notice.escape_ascii());
 
@@ -70,17 +70,16 @@ fn other_shells_have_identical_output_with_the_module() {
         guest.run("install -D -o alice -m 600 /dev/stdin ~alice/.local/state/claude-auth-sync/notice <<END\nlook\nEND")
             .expect_success("a notice");
         guest.disable_module();
-        let with = outputs_of_all_commands(&guest);
+        let with = all_outputs(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away && touch $file; done"))
             .expect_success("no shell files");
-        let without = outputs_of_all_commands(&guest);
+        let without = all_outputs(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
             .expect_success("again");
         guest.enable_module();
-        for ((with, without), with_module) in with.iter().zip(&without).zip(&outputs_of_all_commands(&guest))
-        {
+        for ((with, without), with_module) in with.iter().zip(&without).zip(&all_outputs(&guest)) {
             assert_eq!(with, without, "{shell}");
             assert_eq!(with_module, without, "{shell}, with the module");
         }
@@ -101,7 +100,7 @@ fn prepare(guest: &Guest) {
 
 /// Runs every program once. Returns its name, exit code, output, errors, and a digest of the
 /// transferred files.
-fn outputs_of_all_commands(guest: &Guest) -> Vec<String> {
+fn all_outputs(guest: &Guest) -> Vec<String> {
     guest.run("rm -rf /tmp/out && mkdir /tmp/out").expect_success("an empty folder");
     let inside = [
         "scp alice@127.0.0.1:data /tmp/out/scp",

@@ -27,15 +27,15 @@ fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
 
 #[test]
 fn ssh_login_restores_a_cleared_login_for_claude_on_bookworm() {
-    claude_works_after_an_ssh_login(Suite::Bookworm);
+    check_claude_after_an_ssh_login(Suite::Bookworm);
 }
 
 #[test]
 fn ssh_login_restores_a_cleared_login_for_claude_on_trixie() {
-    claude_works_after_an_ssh_login(Suite::Trixie);
+    check_claude_after_an_ssh_login(Suite::Trixie);
 }
 
-fn claude_works_after_an_ssh_login(suite: Suite) {
+fn check_claude_after_an_ssh_login(suite: Suite) {
     let machine = ClaudeGuest::with_product(suite, &["alice"]);
     let good = machine.lose_login("alice");
     machine.guest.disable_module();
@@ -47,14 +47,14 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
 
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
     assert_eq!(asked_with(&machine), [access_token(&good)], "with the restored token, and without a refresh");
-    assert_eq!(parsed(&machine.guest.login_of("alice")), good);
-    assert_eq!(machine.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(parsed(&machine.guest.read_login("alice")), good);
+    assert_eq!(machine.guest.file_status(&login_path("alice")), "600 alice:alice regular file");
 
     // The restored login is complete: after its expiry the client refreshes it.
     assert!(machine.anthropic.expire("alice-1"), "it is the first sign-in");
     let output = machine.claude("alice");
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
-    let next = parsed(&machine.guest.login_of("alice"));
+    let next = parsed(&machine.guest.read_login("alice"));
     assert_ne!(next["claudeAiOauth"]["refreshToken"], good["claudeAiOauth"]["refreshToken"]);
     assert_eq!(next["mcpOAuth"], good["mcpOAuth"]);
 }
@@ -70,7 +70,7 @@ fn console_login_restores_a_cleared_login_for_claude() {
 
     assert!(output.contains("AUTH_OK\n"), "{output:?}");
     assert_eq!(asked_with(&machine), [access_token(&good)]);
-    assert_eq!(parsed(&machine.guest.login_of("alice")), good);
+    assert_eq!(parsed(&machine.guest.read_login("alice")), good);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn logins_during_a_refresh_lose_no_login() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     machine.lose_login("alice"); // from here on there is an older backup that could be restored
     let spent = machine.sign_in_yesterday("alice");
-    let stale = machine.guest.login_of("alice");
+    let stale = machine.guest.read_login("alice");
 
     let answers = thread::scope(|scope| {
         let held = machine.anthropic.has_held_refreshes();
@@ -108,7 +108,7 @@ fn logins_during_a_refresh_lose_no_login() {
             login.join().expect("a login's thread").expect_success("a login in the middle of a refresh");
         }
         assert_eq!(
-            machine.guest.login_of("alice"),
+            machine.guest.read_login("alice"),
             stale,
             "the refresh is in progress, and the file is unchanged"
         );
@@ -123,7 +123,7 @@ fn logins_during_a_refresh_lose_no_login() {
     let refreshes: Vec<_> =
         machine.anthropic.requests().into_iter().filter(|request| request.is_refresh()).collect();
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
-    let login = parsed(&machine.guest.login_of("alice"));
+    let login = parsed(&machine.guest.read_login("alice"));
     assert!(!is_cleared(&login) && login["claudeAiOauth"]["refreshToken"] != spent.refresh_token, "{login}");
     let litter =
         machine.guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock$|cas-|credentials.json.tmp'").text();
@@ -134,20 +134,20 @@ fn logins_during_a_refresh_lose_no_login() {
 fn claude_uses_the_setup_token_of_the_env_file() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     machine.sign_in("alice");
-    keep_setup_token_of_alice(&machine);
-    let before = machine.guest.identity_of(&login_path("alice"));
+    store_setup_token_of_alice(&machine);
+    let before = machine.guest.file_identity(&login_path("alice"));
 
     let output = machine.claude("alice");
 
     assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
     assert_eq!(asked_with(&machine), [fingerprint(ALICES_TOKEN)]);
-    assert_eq!(machine.guest.identity_of(&login_path("alice")), before, "the login is not changed");
+    assert_eq!(machine.guest.file_identity(&login_path("alice")), before, "the login is not changed");
 }
 
 #[test]
 fn job_without_a_login_gets_the_setup_token_by_exec() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
-    keep_setup_token_of_alice(&machine);
+    store_setup_token_of_alice(&machine);
     let job =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --property=EnvironmentFile=/etc/environment";
 
@@ -163,7 +163,7 @@ fn job_without_a_login_gets_the_setup_token_by_exec() {
 #[test]
 fn empty_variable_after_su_counts_as_no_token() {
     let machine = ClaudeGuest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    keep_setup_token_of_alice(&machine);
+    store_setup_token_of_alice(&machine);
     let bobs = machine.sign_in("bob");
     // Without a dash, su passes the environment of alice on, including the token.
     let as_bob = |command: &str| {
@@ -178,7 +178,7 @@ fn empty_variable_after_su_counts_as_no_token() {
     assert_eq!(asked_with(&machine), [fingerprint(&bobs.access_token)], "bob's own login");
 }
 
-fn keep_setup_token_of_alice(machine: &ClaudeGuest) {
+fn store_setup_token_of_alice(machine: &ClaudeGuest) {
     machine.anthropic.accept_setup_token(ALICES_TOKEN);
     machine.guest.put_token("alice", ALICES_TOKEN);
 }

@@ -203,7 +203,7 @@ fn removal_leaves_no_pam_line_and_logins_work() {
     let mut open = guest.ssh_terminal("alice");
     open.wait_for("$ ");
     guest.put_login("alice", &cleared_login(&login));
-    let broken = guest.identity_of(&login_path("alice"));
+    let broken = guest.file_identity(&login_path("alice"));
 
     guest.remove_package().expect_success("removing everything");
     assert_eq!(guest.remaining_product_files(), "");
@@ -212,6 +212,6 @@ fn removal_leaves_no_pam_line_and_logins_work() {
     guest.unit("su - alice -c true").expect_success("su");
     guest.console("alice").leave();
     open.leave();
-    assert_eq!(guest.identity_of(&login_path("alice")), broken);
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&cleared_login(&login)));
+    assert_eq!(guest.file_identity(&login_path("alice")), broken);
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&cleared_login(&login)));
 }

@@ -40,11 +40,11 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
                  OWNER=alice; MODE=600; {row}; chown -h $OWNER $e; [ -L $e ] || chmod $MODE $e"
             ))
             .expect_success(row);
-        let before = said_about(&guest, "alice");
+        let before = log_lines_about(&guest, "alice");
         let command = format!("echo in; printenv {VARIABLE} || true");
         let (seen, logins) = guest.ssh_within(Duration::from_millis(1500), "alice", &command);
         assert_eq!(seen.text(), "in\n", "{row}");
-        let output = said_about(&guest, "alice").split_off(before.len());
+        let output = log_lines_about(&guest, "alice").split_off(before.len());
         assert_eq!(output.len(), logins, "{row}: {output:#?}");
         let line = output.concat();
         assert!(line.contains("WARN") && line.contains("env file not used"), "{row}: {line}");
@@ -60,7 +60,7 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
 }
 
 /// Returns what the module and the helper logged about a user.
-fn said_about(guest: &Guest, user: &str) -> Vec<String> {
+fn log_lines_about(guest: &Guest, user: &str) -> Vec<String> {
     let output = guest
         .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))
         .text();

@@ -21,7 +21,7 @@ fn show() -> String {
 
 /// Returns the output of this line in a session of alice.
 #[track_caller]
-fn alice_runs(guest: &Guest, line: &str) -> String {
+fn output_for_alice(guest: &Guest, line: &str) -> String {
     guest.ssh("alice", line).expect_success(line).text()
 }
 
@@ -31,9 +31,9 @@ fn exec_passes_the_token_only_to_its_command() {
     guest.put_token("alice", ALICE);
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
-    assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
+    assert_eq!(output_for_alice(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
     // The token is not on any command line, which every user can read.
-    let seen = alice_runs(
+    let seen = output_for_alice(
         &guest,
         "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",
     );
@@ -44,9 +44,9 @@ fn exec_passes_the_token_only_to_its_command() {
     let line = format!(
         "sh -c '{env}' >plain; cas-session exec -- sh -c '{env}' >launched; diff plain launched && echo same"
     );
-    assert_eq!(alice_runs(&guest, &line), "same\n");
+    assert_eq!(output_for_alice(&guest, &line), "same\n");
     let line = "echo text | cas-session exec -- sh -c 'cat; echo \"$@\"; echo wrong >&2' name --wait=9 -- '' 'a b' 2>errors; cat errors";
-    assert_eq!(alice_runs(&guest, line), "text\n--wait=9 --  a b\nwrong\n");
+    assert_eq!(output_for_alice(&guest, line), "text\n--wait=9 --  a b\nwrong\n");
 
     guest.put_token("bob", "sk-ant-oat01-bob");
     let bobs = guest.ssh("bob", &format!("cas-session exec -- {show}")).expect_success("exec").text();
@@ -126,12 +126,13 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     let alice = host.enroll("alice");
     guest.put_login("alice", &new_login("whole"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let start =
-        |name: &str| alice_runs(guest, &format!("tmux -L {name} new-session -d -s work && echo started"));
+    let start = |name: &str| {
+        output_for_alice(guest, &format!("tmux -L {name} new-session -d -s work && echo started"))
+    };
     // Types a line into the older session, and waits for its output.
     let in_tmux = |name: &str, line: &str| {
         let typed = format!("{line} >answer.new; mv answer.new answer").replace('\'', "'\\''");
-        alice_runs(
+        output_for_alice(
             guest,
             &format!(
                 "rm -f answer; tmux -L {name} send-keys -l '{typed}'; tmux -L {name} send-keys Enter; for i in $(seq 200); do [ -e answer ] && break; sleep 0.05; done; cat answer"

@@ -16,19 +16,19 @@ const SESSION: &str = "user.slice/user-1000.slice/session-";
 
 #[test]
 fn user_logs_in_by_ssh_console_su_and_sudo_on_bookworm() {
-    users_log_in_by_every_method(Suite::Bookworm);
+    check_every_login_method(Suite::Bookworm);
 }
 
 #[test]
 fn user_logs_in_by_ssh_console_su_and_sudo_on_trixie() {
-    users_log_in_by_every_method(Suite::Trixie);
+    check_every_login_method(Suite::Trixie);
 }
 
-fn users_log_in_by_every_method(suite: Suite) {
+fn check_every_login_method(suite: Suite) {
     let guest = Guest::boot(suite);
 
-    let by_ssh = guest.ssh("alice", "id -un; cat /proc/self/cgroup").expect_success("ssh").text();
-    assert!(by_ssh.starts_with("alice\n") && by_ssh.contains(SESSION), "{by_ssh}");
+    let status_over_ssh = guest.ssh("alice", "id -un; cat /proc/self/cgroup").expect_success("ssh").text();
+    assert!(status_over_ssh.starts_with("alice\n") && status_over_ssh.contains(SESSION), "{status_over_ssh}");
 
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
@@ -55,15 +55,15 @@ fn users_log_in_by_every_method(suite: Suite) {
 /// Without the answer of the bus a login waits for 25 seconds, and has no session.
 #[test]
 fn scenario_starts_only_when_the_bus_answers_on_bookworm() {
-    scenario_waits_for_the_bus(Suite::Bookworm);
+    check_bus_before_scenario(Suite::Bookworm);
 }
 
 #[test]
 fn scenario_starts_only_when_the_bus_answers_on_trixie() {
-    scenario_waits_for_the_bus(Suite::Trixie);
+    check_bus_before_scenario(Suite::Trixie);
 }
 
-fn scenario_waits_for_the_bus(suite: Suite) {
+fn check_bus_before_scenario(suite: Suite) {
     let guest = Guest::boot(suite);
     let state = || guest.run("ps -o state= -p $(pgrep -xo dbus-daemon)").text();
     guest
@@ -72,8 +72,8 @@ fn scenario_waits_for_the_bus(suite: Suite) {
     assert_eq!(state(), "T\n");
     guest.wait_for_bus();
     assert_ne!(state(), "T\n");
-    let by_ssh = guest.ssh("alice", "cat /proc/self/cgroup").expect_success("ssh").text();
-    assert!(by_ssh.contains(SESSION), "{by_ssh}");
+    let status_over_ssh = guest.ssh("alice", "cat /proc/self/cgroup").expect_success("ssh").text();
+    assert!(status_over_ssh.contains(SESSION), "{status_over_ssh}");
 }
 
 #[test]
@@ -109,22 +109,22 @@ fn guest_ends_when_its_test_is_killed() {
         .expect("it booted a guest");
     let leader = PathBuf::from("/proc").join(leader);
     assert!(leader.exists());
-    let folders = guests_of(orphaned.id());
+    let folders = booted_guests(orphaned.id());
     assert_eq!(folders.len(), 1, "{folders:?}");
 
     orphaned.kill().unwrap(); // SIGKILL, as after a time-out
     orphaned.wait().unwrap();
 
     let deadline = Instant::now() + Duration::from_secs(30);
-    while leader.exists() || !guests_of(orphaned.id()).is_empty() {
-        assert!(Instant::now() < deadline, "the guest is still there: {:?}", guests_of(orphaned.id()));
+    while leader.exists() || !booted_guests(orphaned.id()).is_empty() {
+        assert!(Instant::now() < deadline, "the guest is still there: {:?}", booted_guests(orphaned.id()));
         thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// Returns the directories of the guests that this process has booted, and their control groups
 /// once the directories are removed.
-fn guests_of(process: u32) -> Vec<PathBuf> {
+fn booted_guests(process: u32) -> Vec<PathBuf> {
     let name = format!("cas-{process}-");
     let places = ["/var/tmp/claude-auth-sync-guests", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
     places

@@ -63,10 +63,10 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
     // restore.
     guest.hold_lock(&format!("/home/bob/{STATE}/repair.lock"), 60);
 
-    let mut by_ssh = guest.ssh_terminal("bob");
+    let mut status_over_ssh = guest.ssh_terminal("bob");
     is_nobody_but(&guest, "bob", &start_helper(&guest, "bob"));
-    by_ssh.wait_for("$ ");
-    by_ssh.leave();
+    status_over_ssh.wait_for("$ ");
+    status_over_ssh.leave();
 
     // su keeps the caller's real user id and limits.
     let mut alices = guest.ssh_terminal("alice");
@@ -99,7 +99,7 @@ fn helper_files_are_private_to_the_user() {
 
     guest.record_requests();
     guest.unit("umask 0; su alice -c true").expect_success("su under a careless umask");
-    assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
+    assert_eq!(parsed(&guest.read_login("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
     assert_eq!(guest.recorded_requests("alice"), 1);
     assert_eq!(guest.accessible_to_others("alice", "/home/alice"), "");
 
@@ -131,7 +131,7 @@ fn caller_limits_of_su_damage_no_file() {
     ];
     for limit in limits {
         guest.back_up_and_clear("alice", &login);
-        let broken = guest.login_of("alice");
+        let broken = guest.read_login("alice");
         let su = format!("ulimit {limit}; su alice -c 'echo in'");
         let with_us = guest.unit(&su);
         guest.disable_module();
@@ -148,7 +148,7 @@ fn caller_limits_of_su_damage_no_file() {
             "ulimit {limit}: {:?}",
             with_us.took
         );
-        let left = parsed(&guest.login_of("alice"));
+        let left = parsed(&guest.read_login("alice"));
         assert!(left == parsed(&login) || left == parsed(&broken), "ulimit {limit}: {left}");
         // Any process can raise a soft limit again.
         if limit.starts_with("-S") {
@@ -160,7 +160,7 @@ fn caller_limits_of_su_damage_no_file() {
         assert_eq!(litter, "", "ulimit {limit}");
         guest.ssh("alice", "true").expect_success("ssh");
         assert_eq!(
-            parsed(&guest.login_of("alice")),
+            parsed(&guest.read_login("alice")),
             parsed(&login),
             "ulimit {limit}: the next login restores it"
         );

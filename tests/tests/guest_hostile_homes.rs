@@ -53,30 +53,30 @@ fn login_works_with_a_home_on_a_full_disk() {
         .expect_success("a small file system");
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
-    let broken = guest.login_of("alice");
+    let broken = guest.read_login("alice");
     guest
         .run("dd if=/dev/zero of=/home/alice/full bs=4k status=none; sync; df /home/alice | grep 100%")
         .expect_success("filling it");
 
     login_succeeds_with_one_log_line(&guest, "a full disk");
-    assert_eq!(guest.login_of("alice"), broken, "neither cleared nor truncated");
+    assert_eq!(guest.read_login("alice"), broken, "neither cleared nor truncated");
     assert_eq!(guest.run("ls -A /home/alice/.claude").text(), ".credentials.json\n");
 
     guest.run("rm /home/alice/full").expect_success("making room");
     check_login(&guest, "room again");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "and the next login repairs it");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "and the next login repairs it");
 }
 
 #[test]
 fn login_works_with_a_read_only_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_clear("alice", &new_login("first"));
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     guest
         .run("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice")
         .expect_success("read-only");
     login_succeeds_with_one_log_line(&guest, "a read-only home");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn login_works_with_a_symlinked_home() {
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     check_login(&guest, "a linked home");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
-    assert_eq!(guest.status_of("/home/alice"), "777 root:root symbolic link");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
+    assert_eq!(guest.file_status("/home/alice"), "777 root:root symbolic link");
 }
 
 #[test]
@@ -95,13 +95,13 @@ fn symlinked_login_file_stays_a_symlink() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
-    let broken = guest.login_of("alice");
+    let broken = guest.read_login("alice");
     guest
         .run("cd /home/alice && mkdir dotfiles && mv .claude/.credentials.json dotfiles/ && ln -s ../dotfiles/.credentials.json .claude/ && chown -hR alice:alice dotfiles .claude")
         .expect_success("linking the file");
     check_login(&guest, "a linked login file");
-    assert_eq!(guest.status_of(&login_path("alice")), "777 alice:alice symbolic link");
-    let target = parsed(&guest.login_of("alice"));
+    assert_eq!(guest.file_status(&login_path("alice")), "777 alice:alice symbolic link");
+    let target = parsed(&guest.read_login("alice"));
     assert!(target == parsed(&login) || target == parsed(&broken), "valid or unchanged: {target}");
 }
 
@@ -122,11 +122,11 @@ fn symlinks_to_foreign_files_are_not_followed() {
              && chmod 644 .claude/.credentials.json .config/claude-auth-sync/claude-oauth.env",
         )
         .expect_success("links to bob's files, which bob has made readable");
-    let before = guest.identity_of(&login_path("bob"));
+    let before = guest.file_identity(&login_path("bob"));
     check_login(&guest, "links to bob's files");
     assert_eq!(guest.variable_over_ssh("alice"), None, "bob's token is bob's");
-    assert_eq!(guest.identity_of(&login_path("bob")), before);
-    assert_eq!(guest.login_of("bob"), bobs);
+    assert_eq!(guest.file_identity(&login_path("bob")), before);
+    assert_eq!(guest.read_login("bob"), bobs);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn login_works_with_special_files_in_place_of_files() {
             let output = log_lines_about_alice(&guest).split_off(lines);
             assert!((1..=logins).contains(&output.len()), "{with}: {output:#?}");
             if *path != login_path("alice") {
-                parsed(&guest.login_of("alice")); // restored or unchanged, never truncated
+                parsed(&guest.read_login("alice")); // restored or unchanged, never truncated
             }
             guest.run(&format!("rm -rf '{path}' {state} /home/alice/.claude")).expect_success("clearing up");
         }
@@ -164,7 +164,7 @@ fn login_works_with_special_files_in_place_of_files() {
 
 /// Returns the owner and the type; the mode may become stricter.
 fn file_type(guest: &Guest, path: &str) -> String {
-    let status = guest.status_of(path);
+    let status = guest.file_status(path);
     status.split_once(' ').map_or_else(String::new, |(_mode, rest)| rest.to_owned())
 }
 
@@ -175,9 +175,9 @@ fn login_works_with_directories_of_another_user() {
     guest
         .run("chown -R root:root /home/alice/.claude && chmod 700 /home/alice/.claude")
         .expect_success("chown");
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     login_succeeds_with_one_log_line(&guest, "a .claude of root's");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
 }
 
 #[test]

@@ -11,15 +11,15 @@ const LISTENER: &str = "perl -MIO::Socket::INET -e \"my \\$s = IO::Socket::INET-
 
 #[test]
 fn token_is_kept_from_another_user_by_the_unit_on_bookworm() {
-    token_is_kept_from_another_user_by_the_unit(Suite::Bookworm);
+    check_token_not_sent_to_another_user(Suite::Bookworm);
 }
 
 #[test]
 fn token_is_kept_from_another_user_by_the_unit_on_trixie() {
-    token_is_kept_from_another_user_by_the_unit(Suite::Trixie);
+    check_token_not_sent_to_another_user(Suite::Trixie);
 }
 
-fn token_is_kept_from_another_user_by_the_unit(suite: Suite) {
+fn check_token_not_sent_to_another_user(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.stop_watch("alice");
     guest.configure("verify = false\nstore = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:8200\"\n");

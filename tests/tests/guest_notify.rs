@@ -36,7 +36,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
         "{second}"
     );
     assert!(guest.read("/home/bob/told").is_none(), "no other user is notified");
-    let status = guest.status_of("/home/alice/told");
+    let status = guest.file_status("/home/alice/told");
     assert!(status.ends_with("alice:alice regular file"), "{status}");
 }
 

@@ -81,7 +81,7 @@ fn replace_every_file(obstacles: &[&str]) {
     guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
     guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }
 
 #[test]

@@ -19,11 +19,11 @@ fn users_below_the_minimum_uid_are_left_alone() {
     guest.put_token("alice", ALICE);
     guest.put_token("bob", "sk-ant-oat01-bob");
     guest.put_login("alice", &cleared_login(&new_login("lost")));
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     guest.module_arguments("minimum_uid=1001");
     assert_eq!(guest.variable_over_ssh("alice"), None, "the user id of alice is 1000");
     assert_eq!(guest.variable_over_ssh("bob").as_deref(), Some("sk-ant-oat01-bob"), "his is 1001");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     assert_eq!(guest.product_journal(), "");
 }
 
@@ -166,7 +166,7 @@ fn sshd_killed_during_a_login_does_not_break_the_next() {
             "sshd died in the middle of the login: {}",
             killed.text()
         );
-        let left = parsed(&guest.login_of("alice"));
+        let left = parsed(&guest.read_login("alice"));
         assert!(
             left == parsed(&login) || left == parsed(&cleared_login(&login)),
             "valid or unchanged: {left}"

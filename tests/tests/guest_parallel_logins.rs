@@ -37,10 +37,10 @@ fn parallel_logins_succeed_with_one_restore_per_user() {
     }
     let journal = guest.product_journal();
     for user in &users {
-        let login = parsed(&guest.login_of(user));
+        let login = parsed(&guest.read_login(user));
         assert_eq!(login["claudeAiOauth"]["refreshToken"], format!("sk-ant-ort01-refresh-of-{user}"));
         assert_eq!(
-            guest.status_of(&format!("/home/{user}/.claude/.credentials.json")),
+            guest.file_status(&format!("/home/{user}/.claude/.credentials.json")),
             format!("600 {user}:{user} regular file")
         );
         assert_eq!(journal.matches(&format!("user={user} RECOVERED")).count(), 1, "{journal}");

@@ -26,8 +26,8 @@ fn check_login_restored_at_the_prompt(suite: Suite) {
     let seen = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh").text();
 
     assert_eq!(parsed(&seen), parsed(&login), "every key, including those of other tools, is unchanged");
-    assert_eq!(guest.login_of("alice"), seen);
-    assert_eq!(guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(guest.read_login("alice"), seen);
+    assert_eq!(guest.file_status(&login_path("alice")), "600 alice:alice regular file");
     let litter = guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock|tmp'").text();
     assert_eq!(litter, "", "no lock and no temporary file stays behind");
     let journal = guest.product_journal();
@@ -43,7 +43,7 @@ fn keys_of_other_tools_added_after_the_backup_are_kept() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
-    let mut broken = parsed(&guest.login_of("alice"));
+    let mut broken = parsed(&guest.read_login("alice"));
     broken["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
     guest.put_login("alice", &broken.to_string());
 
@@ -51,7 +51,7 @@ fn keys_of_other_tools_added_after_the_backup_are_kept() {
 
     let mut expected = parsed(&login);
     expected["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
-    assert_eq!(parsed(&guest.login_of("alice")), expected);
+    assert_eq!(parsed(&guest.read_login("alice")), expected);
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn missing_or_truncated_login_file_is_restored() {
         guest.ssh("alice", "true").expect_success("ssh");
 
         let oauth = |text: &str| parsed(text)["claudeAiOauth"].clone();
-        assert_eq!(oauth(&guest.login_of("alice")), oauth(&login), "after {damage}");
-        assert_eq!(guest.status_of(&login_path("alice")), "600 alice:alice regular file", "after {damage}");
+        assert_eq!(oauth(&guest.read_login("alice")), oauth(&login), "after {damage}");
+        assert_eq!(guest.file_status(&login_path("alice")), "600 alice:alice regular file", "after {damage}");
     }
 }
 
@@ -76,11 +76,11 @@ fn valid_login_is_not_written_by_repeated_logins() {
     guest.put_login("alice", &new_login("kept"));
     guest.sync("alice").expect_success("the first backup");
     guest.put_login("alice", &new_login("in-use"));
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     for _ in 0..3 {
         guest.ssh("alice", "true").expect_success("ssh");
     }
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn expired_login_is_left_to_claude_code() {
     guest.put_login("alice", &new_login("kept"));
     guest.sync("alice").expect_success("the first backup");
     guest.put_login("alice", &valid_login("refreshable", now_ms() - HOUR_MS));
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
 }
 
 #[test]
@@ -104,12 +104,12 @@ fn newest_generation_is_restored_and_never_an_older_one() {
     guest.back_up_and_clear("alice", &newer);
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&newer));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&newer));
 
     // The older login is written by hand, as a copied home would do: it is valid and not changed.
     guest.put_login("alice", &older);
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&older));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&older));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn login_without_a_backup_is_logged_and_not_changed() {
     guest.put_login("alice", &broken);
     let seen = guest.ssh("alice", "echo here").expect_success("ssh");
     assert_eq!((seen.text().as_str(), seen.stderr.as_slice()), ("here\n", &b""[..]));
-    assert_eq!(guest.login_of("alice"), broken);
+    assert_eq!(guest.read_login("alice"), broken);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN") || journal.contains("user=alice FAIL"), "{journal}");
 }
@@ -131,7 +131,7 @@ fn login_after_a_reboot_is_repaired() {
     guest.back_up_and_clear("alice", &login);
     guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn unenrolled_user_is_not_affected() {
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     assert!(guest.read("/var/lib/claude-auth-sync/enrolled/alice").is_none());
 }

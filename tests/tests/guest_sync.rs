@@ -33,7 +33,7 @@ fn login_without_a_backup_requests_one_sync() {
     assert_eq!(requests(), 2, "not requested again");
     guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "the backup is good");
     assert_eq!(requests(), 3, "the restored login must be verified");
 }
 
@@ -152,7 +152,7 @@ fn invalid_configuration_is_named_and_logins_work() {
             "{journal}"
         );
         guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "what this machine knows still helps");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
     // Wrong modes and owners of the files themselves. The backup is still restored.
@@ -177,7 +177,7 @@ fn invalid_configuration_is_named_and_logins_work() {
         assert_eq!(seen.code, Some(78), "{spoiled}: {}{}", seen.text(), errors(&seen));
         assert!(errors(&seen).contains("/etc/claude-auth-sync"), "{spoiled}: {}", errors(&seen));
         guest.ssh_within(Duration::from_millis(1500), "alice", "true");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "{spoiled}");
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "{spoiled}");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
 }
@@ -210,7 +210,7 @@ fn unconfigured_store_is_reported_by_syncs_and_logins() {
         let journal = guest.product_journal();
         let line = journal.lines().last().unwrap_or_default();
         assert!(line.contains("store not configured: ") && line.contains(output), "{journal}");
-        assert_eq!(guest.login_of("alice"), login);
+        assert_eq!(guest.read_login("alice"), login);
     }
 }
 
@@ -264,11 +264,11 @@ fn sync_as_root_names_the_command_for_a_user() {
     assert_eq!(refused.code, Some(1));
     assert!(errors(&refused).contains("runuser -u NAME -- cas-sync run"), "{}", errors(&refused));
     assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
     guest.run("runuser -u alice -- cas-sync run").expect_success("the printed remedy");
     guest
         .run("cd /root && HOME=/root XDG_STATE_HOME=/root sudo -u alice cas-sync run")
         .expect_success("or with sudo");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
 }

@@ -11,12 +11,12 @@ fn users_who_are_not_enrolled_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("bob", &cleared_login(&new_login("lost")));
     guest.put_token("bob", "sk-ant-oat01-bob");
-    let before = guest.identity_of(&login_path("bob"));
+    let before = guest.file_identity(&login_path("bob"));
 
     assert_eq!(guest.variable_over_ssh("bob"), None);
     assert_eq!(guest.variable_over_ssh("root"), None);
 
-    assert_eq!(guest.identity_of(&login_path("bob")), before);
+    assert_eq!(guest.file_identity(&login_path("bob")), before);
     assert_eq!(guest.product_journal(), "");
     assert_eq!(guest.run("ls -A ~bob/.local ~root/.local ~root/.config 2>/dev/null").text(), "");
     let modules_lines = guest.run("journalctl --quiet --output=cat --grep=pam_cas_session").text();

@@ -71,7 +71,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     assert_eq!(alice.fields()["setup_token"], json!(TOKEN));
     assert_eq!(alice.fields()["vaultwarden_email"], json!("alice@example.org"));
     assert_eq!(files_with(&host, TOKEN), format!("{}\n", env_file_path("alice")));
-    assert_eq!(host.guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
+    assert_eq!(host.guest.file_status(&env_file_path("alice")), "600 alice:alice regular file");
     assert_eq!(host.guest.variable_over_ssh("alice").as_deref(), Some(TOKEN));
     let output =
         terminal.at_prompt("cas-sync token show; cas-sync token show --json; tail -n 3 ~/.bash_history");
@@ -98,7 +98,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     screen += &terminal.wait_for("$ ");
     assert!(screen.contains("Signed in as person@example.com"), "{screen}");
     assert!(!screen.contains(CODE) && !screen.contains("sk-ant-"), "{screen}");
-    let file = parsed(&host.guest.login_of("alice"));
+    let file = parsed(&host.guest.read_login("alice"));
     assert!(!is_cleared(&file) && file["mcpOAuth"] == json!({"k": 1}), "{file}");
     assert_eq!(file["claudeAiOauth"]["refreshToken"], json!(NEW_REFRESH_TOKEN));
     let history = "/home/alice/.local/state/claude-auth-sync/history.json";
@@ -125,7 +125,7 @@ fn broken_connection_during_sign_in_keeps_the_login() {
     let (host, _bao, _people) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
     host.sign_in("alice");
     host.guest.sync("alice").expect_success("the first backup");
-    let before = host.guest.login_of("alice");
+    let before = host.guest.read_login("alice");
     let mut terminal = shell(&host);
     terminal.type_line("cas-sync login --email alice@example.org");
     terminal.wait_for("Code (input is hidden): ");
@@ -133,6 +133,6 @@ fn broken_connection_during_sign_in_keeps_the_login() {
     let waited = "for i in $(seq 100); do pgrep -u alice cas-sync >/dev/null || break; sleep 0.1; done; \
                   pgrep -u alice -a 'cas-sync|claude'; ls -A /tmp | grep '^claude-auth-sync'";
     assert_eq!(host.guest.run(waited).text(), "", "it has ended, and the client with it");
-    assert_eq!(host.guest.login_of("alice"), before);
+    assert_eq!(host.guest.read_login("alice"), before);
     assert!(host.guest.sync("alice").text().starts_with("OK login complete"), "its lock is free");
 }

@@ -27,7 +27,7 @@ fn backup_only_in_vault_is_restored() {
     let seen = host.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
 
     assert_eq!(parsed(&seen.text()), parsed(&login));
-    assert_eq!(host.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(host.guest.file_status(&login_path("alice")), "600 alice:alice regular file");
     assert_eq!(alice.fields(), document_with(&login), "a login writes nothing into the store");
     let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice RECOVERED"), "{journal}");
@@ -47,7 +47,7 @@ fn backup_in_vault_survives_the_loss_of_the_machine() {
     host.guest.forget_state("alice");
     host.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
     host.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&host.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
+    assert_eq!(parsed(&host.guest.read_login("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
 /// As in the runbook: a home was moved, and it needs the backup of the previous machine.
@@ -69,7 +69,7 @@ fn new_machine_takes_over_a_backup_on_request() {
     guest.put_login("alice", &cleared_login(&login));
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&cleared_login(&login)), "the other may be in use");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&cleared_login(&login)), "the other may be in use");
     let journal = guest.product_journal();
     assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
 
@@ -90,7 +90,7 @@ fn new_machine_takes_over_a_backup_on_request() {
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
         .expect_success("the administrator's setting");
     guest.sync("alice").expect_success("a sync");
-    assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
+    assert_eq!(parsed(&guest.read_login("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
 }
 
 #[test]
@@ -103,13 +103,13 @@ fn unreachable_store_delays_only_one_login() {
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
     host.configure_address("https://10.99.0.2:8200", "0s");
     guest.put_login("alice", &cleared_login(&new_login("lost")));
-    let before = guest.identity_of(&login_path("alice"));
+    let before = guest.file_identity(&login_path("alice"));
 
     let first = login_duration_with_store_request(guest);
     assert!(first < DEADLINE + SSHD_OVERHEAD, "{first:?}");
     assert!(first > DEADLINE / 2, "it really asked: {first:?}");
     guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN"), "{journal}");
 }
@@ -158,16 +158,16 @@ fn sealed_vault_changes_nothing_and_is_logged() {
     );
     host.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
     host.guest.forget_state("alice");
-    let before = host.guest.identity_of(&login_path("alice"));
+    let before = host.guest.file_identity(&login_path("alice"));
     host.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(host.guest.identity_of(&login_path("alice")), before);
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before);
     let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice WARN") && journal.contains("sealed"), "{journal}");
 
     host.bao.unseal();
     host.guest.forget_state("alice"); // a minute has passed
     host.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&host.guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&host.guest.read_login("alice")), parsed(&login));
 }
 
 #[test]
@@ -178,11 +178,11 @@ fn vault_token_of_another_user_is_refused() {
     bob.put_document(&document_with(&new_login("bobs")));
     host.guest.put_vault_token("alice", &bob.token());
     host.guest.put_login("alice", &cleared_login(&new_login("alices")));
-    let before = host.guest.identity_of(&login_path("alice"));
+    let before = host.guest.file_identity(&login_path("alice"));
 
     host.guest.ssh("alice", "true").expect_success("ssh");
 
-    assert_eq!(host.guest.identity_of(&login_path("alice")), before);
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before);
     let journal = host.guest.product_journal();
     let line = journal.lines().find(|line| line.contains("user=alice")).unwrap_or_default();
     assert!(line.contains("bob") && !line.contains(&bob.token()), "{journal}");
@@ -193,7 +193,7 @@ fn valid_login_is_never_overwritten_from_the_store() {
     let host = VaultGuest::start(Suite::Bookworm, "0s");
     let alice = host.enroll("alice");
     host.guest.put_login("alice", &new_login("in-use"));
-    let before = host.guest.identity_of(&login_path("alice"));
+    let before = host.guest.file_identity(&login_path("alice"));
     let documents = [
         document_with(&valid_login("older", now_ms() + HOUR_MS)),
         document_with(&valid_login("later", now_ms() + 20 * HOUR_MS)),
@@ -205,12 +205,12 @@ fn valid_login_is_never_overwritten_from_the_store() {
     for document in documents {
         alice.put_document(&document);
         host.guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(host.guest.identity_of(&login_path("alice")), before, "{document}");
+        assert_eq!(host.guest.file_identity(&login_path("alice")), before, "{document}");
         assert_eq!(alice.fields(), document, "a login writes nothing into the store");
     }
     alice.delete_document();
     host.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(host.guest.identity_of(&login_path("alice")), before, "a deleted document");
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before, "a deleted document");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn older_generation_in_the_store_is_not_restored() {
     alice.put_document(&document_with(&older));
     host.guest.put_login("alice", &cleared_login(&newer));
     host.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&host.guest.login_of("alice")), parsed(&newer));
+    assert_eq!(parsed(&host.guest.read_login("alice")), parsed(&newer));
 }
 
 /// A guest's own files contain nothing of the store except what belongs to the user.

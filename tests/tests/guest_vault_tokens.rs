@@ -28,7 +28,7 @@ fn check_setup_token_follows_document(suite: Suite) {
 
     let environment = guest.ssh("alice", "env").expect_success("ssh").text();
     assert!(environment.lines().any(|line| line == format!("{VARIABLE}={TOKEN}")), "{environment}");
-    assert_eq!(guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
+    assert_eq!(guest.file_status(&env_file_path("alice")), "600 alice:alice regular file");
     assert_eq!(guest.read(&env_file_path("alice")), Some(format!("{VARIABLE}={TOKEN}\n").into_bytes()));
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");

@@ -36,7 +36,7 @@ impl Fixture {
     }
 
     fn file(&self) -> Value {
-        parsed(&self.host.guest.login_of("alice"))
+        parsed(&self.host.guest.read_login("alice"))
     }
 
     fn version(&self) -> u64 {
@@ -94,11 +94,11 @@ fn valid_login_is_verified_and_backed_up_once() {
     assert_eq!(fixture.alice.fields()["vaultwarden_email"], "alice@example.org");
     assert!(fixture.alice.fields()["backed_up_machine"].is_string());
 
-    let identity = fixture.host.guest.identity_of(&login_path("alice"));
+    let identity = fixture.host.guest.file_identity(&login_path("alice"));
     let (again, line) = fixture.sync();
     assert_eq!((again.code, fixture.version()), (Some(0), before + 1), "{line}");
     assert!(line.ends_with(", verified by inference\n"), "nothing had to be backed up: {line}");
-    assert_eq!(fixture.host.guest.identity_of(&login_path("alice")), identity, "the file was not touched");
+    assert_eq!(fixture.host.guest.file_identity(&login_path("alice")), identity, "the file was not touched");
     let state = fixture.state();
     assert_eq!(
         (&state["schema"], &state["status"], &state["verdict"]),
@@ -172,12 +172,12 @@ fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
             "tried more than once: {messages} messages, {exchanges} exchanges"
         );
 
-        let identity = fixture.host.guest.identity_of(&login_path("alice"));
+        let identity = fixture.host.guest.file_identity(&login_path("alice"));
         let (again, line) = fixture.sync();
         assert_eq!((again.code, fixture.request_counts()), (Some(79), (0, 0)), "{line}");
         fixture.host.guest.ssh("alice", "true").expect_success("ssh");
         assert_eq!(
-            fixture.host.guest.identity_of(&login_path("alice")),
+            fixture.host.guest.file_identity(&login_path("alice")),
             identity,
             "no login tries it either"
         );
@@ -202,7 +202,7 @@ fn login_rejected_early_is_refreshed() {
 fn setup_token_is_verified_instead_of_the_login() {
     let fixture = fixture();
     fixture.host.sign_in("alice");
-    let identity = fixture.host.guest.identity_of(&login_path("alice"));
+    let identity = fixture.host.guest.file_identity(&login_path("alice"));
     fixture.host.anthropic.accept_setup_token(ALICES_TOKEN);
     fixture.alice.put_document(&json!({ "setup_token": ALICES_TOKEN }));
 
@@ -221,7 +221,7 @@ fn setup_token_is_verified_instead_of_the_login() {
         Some(fingerprint(ALICES_TOKEN))
     );
     assert_eq!(
-        fixture.host.guest.identity_of(&login_path("alice")),
+        fixture.host.guest.file_identity(&login_path("alice")),
         identity,
         "the login file is left alone"
     );

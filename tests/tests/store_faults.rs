@@ -22,12 +22,12 @@ fn assert_in_time(started: Instant, what: &str) {
     assert!(took < SPAN + Duration::from_millis(150).mul_f64(slowdown()), "{what}: took {took:?}");
 }
 
-struct Bed {
+struct Fixture {
     fake: VaultFake,
     folder: TempDir,
 }
 
-impl Bed {
+impl Fixture {
     fn new() -> Self {
         let fixture = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
         fixture.fake.replace("alice", &json!({ "theirs": "x" }));
@@ -130,7 +130,7 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
 #[test]
 fn failed_read_is_an_error_and_not_an_empty_document() {
     for (fault, expected, words) in faults() {
-        let fixture = Bed::new();
+        let fixture = Fixture::new();
         fixture.fake.fail("GET /v1/secret/data/", fault.clone());
         let started = Instant::now();
         let failure =
@@ -144,7 +144,7 @@ fn failed_read_is_an_error_and_not_an_empty_document() {
 #[test]
 fn failed_lookup_prevents_access_to_the_document() {
     for (fault, _, _) in faults() {
-        let fixture = Bed::new();
+        let fixture = Fixture::new();
         fixture.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
         let failure = fixture.store().read(&Deadline::after(SPAN)).expect_err("the token has no known owner");
@@ -159,7 +159,7 @@ fn failed_lookup_prevents_access_to_the_document() {
 fn failed_write_is_an_error_and_loses_nothing() {
     for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
         for (fault, expected, words) in faults() {
-            let fixture = Bed::new();
+            let fixture = Fixture::new();
             fixture.fake.set_policy(may_patch, !may_patch);
             let mut store = fixture.store();
             let version = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
@@ -204,7 +204,7 @@ fn expected_write_error<'kind>(fault: &Fault, expected: &'kind str) -> &'kind st
 
 #[test]
 fn retry_after_of_a_busy_server_is_returned() {
-    let fixture = Bed::new();
+    let fixture = Fixture::new();
     fixture.fake.fail(
         "GET /v1/secret",
         Fault::Answer(Answer::new(503, r#"{"errors":["x"]}"#).with("Retry-After", "17")),
@@ -217,7 +217,7 @@ fn retry_after_of_a_busy_server_is_returned() {
 
 #[test]
 fn version_that_lost_a_race_is_never_read_as_the_newest() {
-    let fixture = Bed::new();
+    let fixture = Fixture::new();
     let mut store = fixture.store();
     let stale = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
     let old = fixture.fake.document("alice").1.to_string();
@@ -246,7 +246,7 @@ fn version_that_lost_a_race_is_never_read_as_the_newest() {
 
 #[test]
 fn expired_deadline_sends_no_request() {
-    let fixture = Bed::new();
+    let fixture = Fixture::new();
     let failure = fixture.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
     assert!(failure.to_string().contains("no time is left"), "{failure}");
     assert_eq!((fixture.fake.requests().len(), fixture.fake.connections()), (0, 0));
@@ -254,7 +254,7 @@ fn expired_deadline_sends_no_request() {
 
 #[test]
 fn unused_store_accesses_neither_file_nor_network() {
-    let fixture = Bed::new();
+    let fixture = Fixture::new();
     let mut config = fixture.fake.config("alice", fixture.folder.path());
     config.token_file = "/nonexistent".into();
     config.ca_cert = Some("/nonexistent".into());

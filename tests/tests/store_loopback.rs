@@ -21,7 +21,7 @@ const READS: usize = 40;
 
 /// A user of every Debian, and one of none.
 const DAEMON: &str = "daemon";
-const STRANGER: u32 = 54_321;
+const OTHER_UID: u32 = 54_321;
 
 /// Listens at `address` and accepts one connection as this user, after a while. Returns the port,
 /// and everything that was sent.
@@ -77,7 +77,7 @@ const WAYS: [(&str, &str); 7] = [
 fn token_is_not_sent_to_another_user() {
     for (host, listening) in WAYS {
         for agent in [None, Some(DAEMON)] {
-            let (port, output) = listen_as(STRANGER, listening, Duration::ZERO);
+            let (port, output) = listen_as(OTHER_UID, listening, Duration::ZERO);
             let refused = read(&format!("http://{host}:{port}"), agent);
             assert!(matches!(refused, StoreError::Refused { .. }), "{host} {listening}: {refused}");
             let text = refused.to_string();
@@ -106,12 +106,12 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
 /// Until a process accepts a connection, its socket has no user.
 #[test]
 fn token_is_not_sent_before_the_connection_is_accepted() {
-    let (port, output) = listen_as(STRANGER, "127.0.0.1", Duration::from_millis(500));
+    let (port, output) = listen_as(OTHER_UID, "127.0.0.1", Duration::from_millis(500));
     let refused = read(&format!("http://127.0.0.1:{port}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");
     assert_eq!(output.recv().expect("it was connected to"), b"");
 
-    let (port, output) = listen_as(STRANGER, "127.0.0.1", Duration::from_secs(3));
+    let (port, output) = listen_as(OTHER_UID, "127.0.0.1", Duration::from_secs(3));
     let never = read(&format!("http://127.0.0.1:{port}"), None);
     assert!(matches!(never, StoreError::Unreachable { .. }), "{never}");
     assert_eq!(output.recv().expect("it was connected to"), b"");
@@ -121,14 +121,14 @@ fn token_is_not_sent_before_the_connection_is_accepted() {
 #[test]
 fn listener_of_root_does_not_authorize_another_connection() {
     let stranger = thread::spawn(|| {
-        nix::unistd::setfsuid(Uid::from_raw(STRANGER));
+        nix::unistd::setfsuid(Uid::from_raw(OTHER_UID));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         (listener, address)
     });
     let (listener, address) = stranger.join().expect("it listens");
     let accepting = thread::spawn(move || {
-        nix::unistd::setfsuid(Uid::from_raw(STRANGER));
+        nix::unistd::setfsuid(Uid::from_raw(OTHER_UID));
         let (mut stream, _): (TcpStream, _) = listener.accept().expect("a connection");
         drop(listener);
         nix::unistd::setfsuid(Uid::from_raw(0));

@@ -88,12 +88,12 @@ fn main() {
             std::thread::sleep(Duration::from_millis(20));
         },
         "leaves-a-child" => {
-            start_beside(&beside, "hangs");
+            start_orphan(&beside, "hangs");
             write_stdout(REPLY);
         }
-        "leaves-a-child-in-silence" => start_beside(&beside, "hangs"),
+        "leaves-a-child-in-silence" => start_orphan(&beside, "hangs"),
         "leaves-a-child-elsewhere" => {
-            start_beside(&beside, "leaves-the-group");
+            start_orphan(&beside, "leaves-the-group");
             write_stdout(REPLY);
         }
         "leaves-the-group" => {
@@ -146,7 +146,7 @@ fn signal_self(signal: i32) {
 }
 
 /// Starts this program under another name, with the same standard output, and waits until it runs.
-fn start_beside(beside: &Path, mode: &str) {
+fn start_orphan(beside: &Path, mode: &str) {
     let known = || fs::read_to_string(beside.join("pids")).unwrap_or_default().lines().count();
     let before = known();
     let child = Command::new(beside.join(mode)).spawn().expect("the child starts");

@@ -3,7 +3,7 @@
 use super::Case;
 use super::login_cases::{VALUES, file, login};
 
-pub(super) fn members_of_the_file() -> Vec<Case> {
+pub(super) fn file_members() -> Vec<Case> {
     let whole = login(&[]);
     let mut cases = Vec::new();
     for (kind, value) in VALUES {
@@ -28,7 +28,7 @@ pub(super) fn members_of_the_file() -> Vec<Case> {
     cases
 }
 
-pub(super) fn texts_around_the_json() -> Vec<Case> {
+pub(super) fn surrounding_text() -> Vec<Case> {
     let whole = file(&login(&[]));
     let after = [
         ("a line end", "\n"),
@@ -60,7 +60,7 @@ pub(super) fn texts_around_the_json() -> Vec<Case> {
     cases
 }
 
-pub(super) fn texts_that_are_not_json() -> Vec<Case> {
+pub(super) fn invalid_json() -> Vec<Case> {
     let whole = file(&login(&[]));
     let half = &whole[..whole.len() / 2];
     vec![

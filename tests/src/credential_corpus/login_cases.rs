@@ -58,7 +58,7 @@ pub(super) const VALUES: [(&str, &str); 17] = [
     ("object", "{\"text\":\"text\"}"),
 ];
 
-pub(super) fn each_member_with_each_value() -> Vec<Case> {
+pub(super) fn member_values() -> Vec<Case> {
     let optional = ["refreshTokenExpiresAt", "accountUuid", "organizationUuid", "clientId"];
     let names = MEMBERS.iter().map(|(name, _)| *name).chain(optional);
     let mut cases = vec![Case::new("a login", file(&login(&[])))];
@@ -151,7 +151,7 @@ pub(super) fn scopes() -> Vec<Case> {
     cases
 }
 
-pub(super) fn times_and_scopes_together() -> Vec<Case> {
+pub(super) fn time_and_scope_combinations() -> Vec<Case> {
     let mut cases = Vec::new();
     for (time, expires_at) in [("zero", "0"), ("null", "null"), ("future in seconds", "@future-seconds@")] {
         for (scope, scopes) in [("text", "\"user:inference\""), ("empty list", "[]")] {
@@ -162,7 +162,7 @@ pub(super) fn times_and_scopes_together() -> Vec<Case> {
     cases
 }
 
-pub(super) fn each_value_in_an_expired_login() -> Vec<Case> {
+pub(super) fn expired_login_values() -> Vec<Case> {
     let past = ("expiresAt", Some("@past@"));
     let mut cases = Vec::new();
     for name in ["accessToken", "refreshToken", "scopes"] {

@@ -77,16 +77,16 @@ fn replace(content: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
 /// # Panics
 /// If two cases have one name: the corpus is wrong.
 pub fn cases() -> Vec<Case> {
-    let mut cases = login_cases::each_member_with_each_value();
+    let mut cases = login_cases::member_values();
     cases.extend(login_cases::times());
     cases.extend(login_cases::scopes());
-    cases.extend(login_cases::times_and_scopes_together());
-    cases.extend(login_cases::each_value_in_an_expired_login());
+    cases.extend(login_cases::time_and_scope_combinations());
+    cases.extend(login_cases::expired_login_values());
     cases.extend(login_cases::missing_pairs());
     cases.extend(login_cases::cleared());
-    cases.extend(file_cases::members_of_the_file());
-    cases.extend(file_cases::texts_around_the_json());
-    cases.extend(file_cases::texts_that_are_not_json());
+    cases.extend(file_cases::file_members());
+    cases.extend(file_cases::surrounding_text());
+    cases.extend(file_cases::invalid_json());
     cases.extend(file_cases::names_and_duplicates());
     cases.extend(file_cases::bytes_and_sizes());
     let mut names = BTreeSet::new();

@@ -194,11 +194,11 @@ impl ClaudeGuest {
     #[track_caller]
     pub fn lose_login_with(&self, user: &str, mut ask: impl FnMut() -> ClientOutput) -> Value {
         self.sign_in_yesterday(user);
-        let yesterday = self.guest.login_of(user);
+        let yesterday = self.guest.read_login(user);
         let output = ask();
         assert!(output.answered(), "{output:?}");
         self.guest.sync(user).expect_success("the first backup");
-        let good = parsed(&self.guest.login_of(user));
+        let good = parsed(&self.guest.read_login(user));
 
         // The product would replace the superseded file before the client can see it.
         let marker = format!("/var/lib/claude-auth-sync/enrolled/{user}");
@@ -209,7 +209,7 @@ impl ClaudeGuest {
             self.guest.run(&format!("mv /root/enrolled-{user} {marker}")).expect_success("enrolled again");
         }
         assert!(output.text().starts_with(SESSION_EXPIRED), "{output:?}");
-        assert!(is_cleared(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
+        assert!(is_cleared(&parsed(&self.guest.read_login(user))), "the client did not empty the login");
         self.anthropic.forget_requests();
         good
     }

@@ -29,7 +29,7 @@ impl Guest {
     /// # Panics
     /// If it does not exist.
     #[track_caller]
-    pub fn login_of(&self, user: &str) -> String {
+    pub fn read_login(&self, user: &str) -> String {
         let bytes = self.read(&login_path(user)).unwrap_or_else(|| panic!("{user} has no login file"));
         String::from_utf8(bytes).expect("a login file is UTF-8")
     }
@@ -85,13 +85,13 @@ impl Guest {
     }
 
     /// Returns `mode owner:group kind` of a path, without following symlinks.
-    pub fn status_of(&self, path: &str) -> String {
+    pub fn file_status(&self, path: &str) -> String {
         self.run(&format!("stat -c '%a %U:%G %F' '{path}'")).text().trim_end().to_owned()
     }
 
     /// Returns the properties that change when a file is written again, even with the same bytes.
     #[track_caller]
-    pub fn identity_of(&self, path: &str) -> String {
+    pub fn file_identity(&self, path: &str) -> String {
         self.run(&format!("stat -c '%i %y %z %s' '{path}'; sha256sum '{path}'")).expect_success("stat").text()
     }
 

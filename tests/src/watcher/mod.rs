@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 pub use self::account::Account;
 pub use self::process::Process;
-pub use self::writer::{Act, WriteMethod, Writer};
+pub use self::writer::{WriteMethod, WriteStep, Writer};
 use crate::test_user::{LOGIN, STATE, TestUser, UID};
 
 /// A timeout far above every expected duration, so that a slow machine does not fail.

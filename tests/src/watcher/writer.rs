@@ -26,7 +26,7 @@ pub enum WriteMethod {
 
 /// One step of a writer.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub enum WriteStep {
     /// Writes the complete file.
     Write(WriteMethod, String),
     /// Nothing is done for so long.
@@ -35,7 +35,7 @@ pub enum Act {
 
 /// Writes as the user, in its own thread, so that the user owns the files.
 pub struct Writer {
-    acts: Sender<Vec<Act>>,
+    acts: Sender<Vec<WriteStep>>,
     done: Receiver<io::Result<Instant>>,
 }
 
@@ -43,7 +43,7 @@ impl Writer {
     /// Returns a writer of the user's login file.
     pub fn new(test_user: &TestUser) -> Self {
         let file = test_user.path(LOGIN);
-        let (acts, inbox) = channel::<Vec<Act>>();
+        let (acts, inbox) = channel::<Vec<WriteStep>>();
         let (reply, done) = channel();
         thread::spawn(move || {
             share_processor();
@@ -63,7 +63,7 @@ impl Writer {
     /// # Panics
     /// If something cannot be written.
     #[track_caller]
-    pub fn perform(&self, acts: Vec<Act>) -> Instant {
+    pub fn perform(&self, acts: Vec<WriteStep>) -> Instant {
         self.acts.send(acts).expect("the thread lives");
         self.done.recv().expect("the thread lives").expect("all of it can be written")
     }
@@ -74,7 +74,7 @@ impl Writer {
     /// If it cannot be written.
     #[track_caller]
     pub fn write(&self, way: WriteMethod, text: &str) -> Instant {
-        self.perform(vec![Act::Write(way, text.to_owned())])
+        self.perform(vec![WriteStep::Write(way, text.to_owned())])
     }
 }
 
@@ -85,12 +85,12 @@ fn share_processor() {
     pinned.expect("it may use that processor");
 }
 
-fn perform(acts: &[Act], file: &Path, count: usize) -> io::Result<Instant> {
+fn perform(acts: &[WriteStep], file: &Path, count: usize) -> io::Result<Instant> {
     let mut done = Instant::now();
     for (index, act) in acts.iter().enumerate() {
         match act {
-            Act::Wait(span) => thread::sleep(*span),
-            Act::Write(way, text) => write(*way, text, file, count * 100 + index)?,
+            WriteStep::Wait(span) => thread::sleep(*span),
+            WriteStep::Write(way, text) => write(*way, text, file, count * 100 + index)?,
         }
         done = Instant::now();
     }

@@ -28,11 +28,11 @@ const MODULES: [(&str, &str); 6] = [
 fn documentation_names_exactly_the_existing_tests() {
     let quoted = DOCUMENTATION.split('`').skip(1).step_by(2);
     let named: BTreeSet<String> = quoted.filter(|text| text.contains("::")).map(str::to_owned).collect();
-    let (facts, verdicts) = (tests_of(&MODULES), tests_of(&VERIFICATION_AND_SIGN_IN));
+    let (facts, verdicts) = (test_names(&MODULES), test_names(&VERIFICATION_AND_SIGN_IN));
     assert_eq!(named.difference(&verdicts).cloned().collect::<BTreeSet<_>>(), facts);
 }
 
-fn tests_of(modules: &[(&str, &str)]) -> BTreeSet<String> {
+fn test_names(modules: &[(&str, &str)]) -> BTreeSet<String> {
     let mut there = BTreeSet::new();
     for (module, source) in modules {
         for test in source.split("#[test]\nfn ").skip(1) {

@@ -33,7 +33,7 @@ fn clients<'fixture>(user: &ClaudeUser<'fixture>) -> Vec<(Invocation<'fixture>, 
 
 /// Waits until the output has the sign-in URL, in a line of its own.
 #[track_caller]
-fn address_of(started: &BackgroundRun) -> String {
+fn sign_in_url(started: &BackgroundRun) -> String {
     let deadline = Deadline::after(LIMIT);
     loop {
         let output = started.stdout();
@@ -56,7 +56,7 @@ fn state_in(address: &str) -> &str {
 fn signed_in(fixture: &ClaudeFixture, client: &Invocation<'_>) -> String {
     fixture.anthropic().show_code(CODE, Account::personal());
     let mut started = client.start_with_input().expect("started");
-    let address = address_of(&started);
+    let address = sign_in_url(&started);
     started.write_line(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
     let output = started.end(LIMIT).expect("an end");
     assert_eq!(output.exit_code, Some(0), "{}{}", output.stdout, output.stderr);
@@ -104,7 +104,7 @@ fn refused_code_leaves_no_login() {
     let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
         let mut started = client.start_with_input().expect("started");
-        let address = address_of(&started);
+        let address = sign_in_url(&started);
         started.write_line(&format!("nonsense#{}", state_in(&address))).expect("it listens");
         let output = started.end(LIMIT).expect("an end");
         assert_eq!(output.exit_code, Some(1), "{}", output.stdout);
@@ -119,7 +119,7 @@ fn sign_in_that_is_interrupted_exits_with_success() {
     let alice = fixture.create_user("alice").expect("alice");
     for (client, _) in clients(&alice) {
         let mut started = client.start_with_input().expect("started");
-        address_of(&started);
+        sign_in_url(&started);
         thread::sleep(Duration::from_secs(1));
         assert!(started.is_running().expect("a child"));
         kill(Pid::from_raw(i32::try_from(started.pid()).expect("a pid")), Signal::SIGINT).expect("sent");

@@ -48,7 +48,7 @@ fn clients_answer_as_recorded() {
     let full = cas_tests::size::full_size();
     let mut wrong = Vec::new();
     for version in if full { &[OLDER, NEWEST][..] } else { &[NEWEST][..] } {
-        let chosen = if full { cases() } else { sample_of_the_day() };
+        let chosen = if full { cases() } else { daily_sample() };
         for (case, answer) in chosen.iter().zip(client::answers(version, &chosen)) {
             let recorded = recording.answer(&case.name, version);
             if answer != recorded {
@@ -74,7 +74,7 @@ fn record() {
 }
 
 /// Returns other files each day, so that all of them are tested within two weeks.
-fn sample_of_the_day() -> Vec<Case> {
+fn daily_sample() -> Vec<Case> {
     let mut chosen = cases();
     let first = usize::try_from(now_in_milliseconds() / DAY).unwrap_or(0) * SAMPLE % chosen.len();
     chosen.rotate_left(first);

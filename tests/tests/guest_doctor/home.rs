@@ -95,7 +95,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
 
     let dry = run_as(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains(&format!("Would set the mode of /home/alice/{STATE} to 0700.\n")), "{dry}");
-    assert_eq!(guest.status_of(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
+    assert_eq!(guest.file_status(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
 
     let output = run_as(&guest, Who::Alice, "cas-sync doctor --fix").text();
     assert!(
@@ -107,7 +107,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
         assert!(finding(&after, id).is_none(), "{id}: {after}");
     }
     assert_eq!(
-        guest.status_of("/home/alice/.claude.lock"),
+        guest.file_status("/home/alice/.claude.lock"),
         "755 alice:alice directory",
         "another process may hold it"
     );
@@ -118,7 +118,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     assert!(finding(&after, "state-mode").is_none(), "{output:?} {after}");
     assert!(finding(&after, "login-cleared").is_none(), "by the user's own service: {output:?} {after}");
     assert_eq!(
-        guest.login_of("alice"),
+        guest.read_login("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
             .to_string()
     );
@@ -142,7 +142,7 @@ fn client_state_file_is_changed_under_the_client_lock() {
     let after = guest.read("/home/alice/.claude.json").expect("there");
     let after = claude_login::parsed(&String::from_utf8(after).expect("text"));
     assert_eq!(after, serde_json::json!({"hasCompletedOnboarding": true, "numStartups": {"a": 1}}));
-    assert_eq!(guest.status_of("/home/alice/.claude.json"), "600 alice:alice regular file");
+    assert_eq!(guest.file_status("/home/alice/.claude.json"), "600 alice:alice regular file");
 }
 
 #[test]

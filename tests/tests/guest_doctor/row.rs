@@ -66,13 +66,13 @@ fn check_row(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> 
         || drop(script(row.broken).expect_success(row.id)),
         |command, who| match row.fixed {
             Fixed::Otherwise(instead) => Ok(script(instead)),
-            Fixed::ByRemedy => by_remedy(guest, who, command, environment),
+            Fixed::ByRemedy => apply_remedy(guest, who, command, environment),
         },
     )
 }
 
 /// Executes the printed remedy.
-pub(crate) fn by_remedy(
+pub(crate) fn apply_remedy(
     guest: &Guest,
     who: Who,
     command: Option<&str>,

@@ -76,7 +76,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
         let output = run_as(&fixture.guest, Who::Alice, "cas-sync run");
         assert_eq!(output.code, Some(79), "{output:?}");
         // Claude Code has tried to refresh it and cleared the file; the old one is written again.
-        fixture.guest.put_login("alice", &file_of(&login));
+        fixture.guest.put_login("alice", &login_file_of(&login));
     };
     case(&fixture.guest, "login-rejected", Who::Alice, broken, |command, _| sign_in(&fixture, command))
         .unwrap_or_else(|why| panic!("{why}"));
@@ -90,14 +90,14 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
         run_as(&fixture.guest, Who::Alice, &set).expect_success("the token of last year");
     };
     let fixed = |command: Option<&str>, who| {
-        row::by_remedy(&fixture.guest, who, command, &format!("printf %s {new} |"))
+        row::apply_remedy(&fixture.guest, who, command, &format!("printf %s {new} |"))
     };
     case(&fixture.guest, "setup-token-expires", Who::Alice, broken, fixed)
         .unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(fixture.guest.variable_over_ssh("alice").as_deref(), Some(new));
 }
 
-fn file_of(login: &Login) -> String {
+fn login_file_of(login: &Login) -> String {
     json!({ "claudeAiOauth": login.oauth_object(in_hours(8)) }).to_string()
 }
 
@@ -128,7 +128,7 @@ fn setting_that_overrides_the_login_is_named_with_a_remedy() {
     let fixture = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
     fixture.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     let login = fixture.sign_in("alice");
-    let access = parsed(&fixture.guest.login_of("alice"))["claudeAiOauth"]["accessToken"]
+    let access = parsed(&fixture.guest.read_login("alice"))["claudeAiOauth"]["accessToken"]
         .as_str()
         .expect("a token")
         .to_owned();
@@ -151,7 +151,7 @@ fn setting_that_overrides_the_login_is_named_with_a_remedy() {
             let output = run_as(&fixture.guest, Who::Alice, "cas-sync doctor; cas-sync doctor --json");
             assert!(!output.text().contains("secret"), "no value is shown: {output:?}");
         };
-        let fixed = |command: Option<&str>, who| row::by_remedy(&fixture.guest, who, command, "");
+        let fixed = |command: Option<&str>, who| row::apply_remedy(&fixture.guest, who, command, "");
         case(&fixture.guest, id, Who::Alice, broken, fixed).unwrap_or_else(|why| panic!("{why}"));
         fixture.anthropic.forget_requests();
         assert!(answers(&fixture), "{id}: after the remedy");

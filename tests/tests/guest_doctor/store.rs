@@ -5,7 +5,7 @@ use cas_tests::guest::{CommandResult, Suite, VaultGuest};
 use cas_tests::openbao::{Policy, VaultUser, binary};
 use serde_json::{Value, json};
 
-use super::row::{self, Row, Who, by_remedy, case, row};
+use super::row::{self, Row, Who, apply_remedy, case, row};
 
 const CONFIGURATION: &str = "/etc/claude-auth-sync/config.toml";
 
@@ -83,7 +83,7 @@ impl StoreFixture {
     #[track_caller]
     fn check_problem(&self, id: &str, broken: impl FnOnce()) {
         let remedy = |command: Option<&str>, who| {
-            by_remedy(&self.vault_guest.guest, who, command, &self.environment())
+            apply_remedy(&self.vault_guest.guest, who, command, &self.environment())
         };
         case(&self.vault_guest.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
     }

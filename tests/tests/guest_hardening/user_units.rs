@@ -35,10 +35,10 @@ fn user_units_have_fewer_rights_than_sessions() {
     }
     for unit in ["claude-auth-sync@alice.service", "claude-auth-watch@alice.service"] {
         for attempt in MACHINE_SERVICE.iter().chain(&OTHER_UNITS) {
-            assert!(!in_the_unit(&guest, unit, attempt), "{unit}: {attempt}");
+            assert!(!run_in_unit(&guest, unit, attempt), "{unit}: {attempt}");
         }
         assert!(
-            in_the_unit(&guest, unit, "touch /home/alice/.claude.lock /tmp/x && ls /home/alice"),
+            run_in_unit(&guest, unit, "touch /home/alice/.claude.lock /tmp/x && ls /home/alice"),
             "{unit}"
         );
     }
@@ -46,7 +46,7 @@ fn user_units_have_fewer_rights_than_sessions() {
 
 /// Returns true if a command succeeds with all of the unit's directives.
 #[track_caller]
-fn in_the_unit(guest: &Guest, unit: &str, command: &str) -> bool {
+fn run_in_unit(guest: &Guest, unit: &str, command: &str) -> bool {
     guest.run("rm -f /home/alice/result").expect_success("nothing known yet");
     let script =
         format!("#!/bin/sh\n{command} && echo yes >/home/alice/result || echo no >/home/alice/result\n");

@@ -42,7 +42,7 @@ pub(crate) struct Machine {
 
 /// Everything of a user that the migration must keep.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Belongings {
+pub(crate) struct ScriptState {
     vault_token: String,
     env_file: Option<String>,
     login: Option<String>,
@@ -122,11 +122,11 @@ impl Machine {
         guest.configure(&text);
     }
 
-    pub(crate) fn belongings(&self, user: &str) -> Belongings {
+    pub(crate) fn script_state(&self, user: &str) -> ScriptState {
         let guest = self.guest();
-        let file = |path: String| guest.read(&path).map(|_| guest.identity_of(&path));
-        Belongings {
-            vault_token: guest.identity_of(&format!("/home/{user}/.config/claude-auth-sync/vault-token")),
+        let file = |path: String| guest.read(&path).map(|_| guest.file_identity(&path));
+        ScriptState {
+            vault_token: guest.file_identity(&format!("/home/{user}/.config/claude-auth-sync/vault-token")),
             env_file: file(env_file_path(user)),
             login: file(login_path(user)),
         }

@@ -16,7 +16,7 @@ fn migration_takes_over_all_users_without_new_tokens() {
     let machine = Machine::install_script(Suite::Bookworm);
     let guest = machine.guest();
     guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");
-    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    let script_state = [ALICE, BOB].map(|user| machine.script_state(user));
     guest.install_product();
     guest.resume();
     machine.configure_product();
@@ -40,7 +40,7 @@ fn migration_takes_over_all_users_without_new_tokens() {
         machine.wait_until_verified(user, log);
     }
     machine.is_taken_over();
-    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings, "not even written again");
+    assert_eq!([ALICE, BOB].map(|user| machine.script_state(user)), script_state, "not even written again");
     has_siblings(&machine.alice.fields(), ALICE);
     has_siblings(&machine.bob.fields(), BOB);
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");

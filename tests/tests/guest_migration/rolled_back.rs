@@ -34,7 +34,7 @@ fn check_script_after_rollback(suite: Suite) {
     machine.wait_for_backup_after(&first);
     // A session, after which the client has added its members to the file.
     assert!(machine.fixture.claude(ALICE).answered());
-    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    let script_state = [ALICE, BOB].map(|user| machine.script_state(user));
     let ours = machine.alice.fields();
     assert!(ours["backed_up_machine"].is_string(), "{ours}");
 
@@ -43,7 +43,7 @@ fn check_script_after_rollback(suite: Suite) {
     }
     machine.enable_script();
 
-    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings);
+    assert_eq!([ALICE, BOB].map(|user| machine.script_state(user)), script_state);
     for (user, log) in [ALICE, BOB].iter().zip(&before) {
         assert!(machine.log(user).starts_with(log), "one log of all");
     }

@@ -18,7 +18,7 @@ fn state_of_the_script_is_taken_over_on_trixie() {
 fn check_state_taken_over(suite: Suite) {
     let machine = Machine::install_script(suite);
     let guest = machine.guest();
-    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    let script_state = [ALICE, BOB].map(|user| machine.script_state(user));
     let backup = machine.alice.fields()["claude_ai_oauth_json"].clone();
 
     guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");
@@ -61,7 +61,7 @@ fn check_state_taken_over(suite: Suite) {
     }
     machine.is_taken_over();
 
-    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings, "not even written again");
+    assert_eq!([ALICE, BOB].map(|user| machine.script_state(user)), script_state, "not even written again");
     let (alice, bob) = (machine.alice.fields(), machine.bob.fields());
     has_siblings(&alice, ALICE);
     has_siblings(&bob, BOB);

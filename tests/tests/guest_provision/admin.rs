@@ -139,7 +139,7 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
         assert_eq!(found["meta"]["user"], user);
     }
     assert_eq!(token(guest, "carol"), before, "the token of carol was neither changed nor revoked");
-    assert_eq!(guest.status_of(&token_file("bob")), "600 bob:bob regular file");
+    assert_eq!(guest.file_status(&token_file("bob")), "600 bob:bob regular file");
     assert_eq!(
         tokens(&host.bao),
         1 + 5,

@@ -35,7 +35,7 @@ fn check_three_new_users(suite: Suite) {
     );
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\n");
     for user in ["alice", "bob", "carol"] {
-        assert_eq!(guest.status_of(&token_file(user)), format!("600 {user}:{user} regular file"));
+        assert_eq!(guest.file_status(&token_file(user)), format!("600 {user}:{user} regular file"));
         let timer = guest.run(&format!("systemctl is-active claude-auth-sync@{user}.timer")).text();
         assert_eq!(timer, "active\n");
     }

@@ -73,7 +73,7 @@ fn notice_is_shown_once_a_day_on_all_terminals() {
         let record = format!("{}/notice.json", folder_of(user));
         put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
         assert!(shows_notice(&guest, user), "{shell}");
-        assert_eq!(guest.status_of(&record), format!("600 {user}:{user} regular file"));
+        assert_eq!(guest.file_status(&record), format!("600 {user}:{user} regular file"));
         assert!(
             !shows_notice(&guest, user) && !screen(&guest, user).contains(SAID),
             "{shell}: an hour later"

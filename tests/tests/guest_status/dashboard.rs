@@ -26,7 +26,7 @@ fn queries_of_dashboard_and_rules_return_data() {
         guest.run(&format!("useradd --create-home {name}")).expect_success(name);
         guest.enroll(name);
     }
-    people(&guest);
+    test_users(&guest);
     guest
         .run(&format!("install -d {FOLDER} && systemctl start claude-auth-metrics.service"))
         .expect_success("figures");
@@ -66,7 +66,7 @@ fn queries_of_dashboard_and_rules_return_data() {
 }
 
 /// Returns one user of each kind.
-fn people(guest: &Guest) {
+fn test_users(guest: &Guest) {
     let login = new_login("first");
     for user in ["alice", "bob", "mallory"] {
         guest.put_login(user, &login);

@@ -28,7 +28,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     for user in ["alice", "mallory"] {
         guest.put_login(user, &new_login(user));
         run_service(&guest, user);
-        assert_eq!(guest.status_of(&published(user)), "600 root:root regular file");
+        assert_eq!(guest.file_status(&published(user)), "600 root:root regular file");
     }
     // Some guests may not set the limit; root, whom it does not bind, creates the second name
     // below.

@@ -26,7 +26,7 @@ fn check_published_state_follows_enrollment(suite: Suite) {
         assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
         let path = published(name);
-        assert_eq!(guest.status_of(&path), "600 root:root regular file");
+        assert_eq!(guest.file_status(&path), "600 root:root regular file");
         assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
         // By hand without the request socket: the next service publishes, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");

@@ -10,15 +10,15 @@ const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 #[test]
 fn metrics_are_written_if_there_is_an_exporter_on_bookworm() {
-    metrics_are_written_if_there_is_an_exporter(Suite::Bookworm);
+    check_metrics_with_an_exporter(Suite::Bookworm);
 }
 
 #[test]
 fn metrics_are_written_if_there_is_an_exporter_on_trixie() {
-    metrics_are_written_if_there_is_an_exporter(Suite::Trixie);
+    check_metrics_with_an_exporter(Suite::Trixie);
 }
 
-fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
+fn check_metrics_with_an_exporter(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice", "bob"]);
     guest.run("systemctl is-active claude-auth-metrics.timer").expect_success("the timer");
     guest.put_login("alice", &new_login("first"));

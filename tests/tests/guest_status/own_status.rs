@@ -10,7 +10,7 @@ use super::run_service;
 
 /// Returns what `cas-sync status` shows to a user at a terminal, without control sequences.
 #[track_caller]
-fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
+fn status_over_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
     let output = guest.ssh(user, command);
     (output.code, output.text())
 }
@@ -31,7 +31,7 @@ fn check_user_status(suite: Suite) {
     let login = new_login("first");
     guest.put_login("alice", &login);
     run_service(&guest, "alice");
-    let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
+    let (code, screen) = status_over_ssh(&guest, "alice", "cas-sync status");
     assert_eq!(code, Some(0), "{screen}");
     for part in [
         "Claude login of alice on ",
@@ -48,7 +48,7 @@ fn check_user_status(suite: Suite) {
     }
     assert!(!screen.contains('\x1b') && !screen.contains("sk-ant"), "{screen}");
 
-    let (code, json) = by_ssh(&guest, "alice", "cas-sync status --json");
+    let (code, json) = status_over_ssh(&guest, "alice", "cas-sync status --json");
     let own: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(
         (code, &own["exit_code"], &own["uses"]["kind"]),
@@ -63,7 +63,7 @@ fn check_user_status(suite: Suite) {
     assert_eq!((&own["watched"], &own["enrolled"]), (&true.into(), &true.into()), "{json}");
 
     // Something else is in the way.
-    let (code, screen) = by_ssh(&guest, "alice", "ANTHROPIC_API_KEY=sk-secret-key cas-sync status");
+    let (code, screen) = status_over_ssh(&guest, "alice", "ANTHROPIC_API_KEY=sk-secret-key cas-sync status");
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("uses        an API key (ANTHROPIC_API_KEY in the environment)"), "{screen}");
     assert!(screen.contains("not used: the login (/home/alice/.claude/.credentials.json)"), "{screen}");
@@ -74,7 +74,7 @@ fn check_user_status(suite: Suite) {
     guest.forget_state("alice");
     guest.put_login("alice", &cleared_login(&login));
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
-    let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
+    let (code, screen) = status_over_ssh(&guest, "alice", "cas-sync status");
     assert_eq!(code, Some(79), "{screen}");
     assert!(
         screen.contains(": FAIL\n") && screen.contains("Claude Code is not logged in: the login was cleared"),

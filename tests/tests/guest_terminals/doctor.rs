@@ -64,7 +64,7 @@ fn doctor_output_equals_its_recordings() {
     take("healthy-verbose", &[NARROW, WIDE], alice, &["--verbose"], 0);
     take("healthy-for-root", &[NARROW], root, &[], 0);
 
-    let cleared = cleared_login(&guest.login_of("alice"));
+    let cleared = cleared_login(&guest.read_login("alice"));
     guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("stopping the watcher");
     guest.forget_state("alice");
     guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");

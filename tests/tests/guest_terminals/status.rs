@@ -79,7 +79,7 @@ fn own_status_output_equals_its_recordings() {
     take("expires-soon", &[NARROW, WIDE, C], alice, 0);
 
     // The login is cleared, here and in the store.
-    let cleared = cleared_login(&guest.login_of("alice"));
+    let cleared = cleared_login(&guest.read_login("alice"));
     guest.forget_state("alice");
     users[0].put_document(&json!({}));
     guest.put_login("alice", &cleared);

@@ -36,7 +36,7 @@ const COMMAND_TIMEOUT: u32 = 60;
 
 /// Returns everything of the product below `/run` and `/var/lib` that a user can write or put a
 /// file into.
-fn writable_by(guest: &Guest, user: &str) -> String {
+fn writable_paths(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
             "runuser -u {user} -- find /run/claude-auth-sync {STATE} -writable ! -type s 2>/dev/null"
@@ -65,15 +65,15 @@ fn does_pid_1_answer(guest: &Guest, when: &str) {
 
 #[test]
 fn hostile_mounts_stop_neither_pid_1_nor_root_on_bookworm() {
-    hostile_mounts_stop_nothing(Suite::Bookworm);
+    check_hostile_mounts(Suite::Bookworm);
 }
 
 #[test]
 fn hostile_mounts_stop_neither_pid_1_nor_root_on_trixie() {
-    hostile_mounts_stop_nothing(Suite::Trixie);
+    check_hostile_mounts(Suite::Trixie);
 }
 
-fn hostile_mounts_stop_nothing(suite: Suite) {
+fn check_hostile_mounts(suite: Suite) {
     let guest = host(suite, &["alice", "carol"]);
     let login = new_login("good");
     guest.put_login("alice", &login);
@@ -87,7 +87,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
             .expect_success("enrolling");
         wait_until("the first sync", || runs(&guest, user) > 0 && super::is_inactive(&guest, user));
         let attacked = format!("{STATE}/people/{user}");
-        let writable = writable_by(&guest, user);
+        let writable = writable_paths(&guest, user);
         assert!(
             writable.lines().all(|path| path.starts_with(&attacked)),
             "attacked is all that can be: {writable}"
@@ -103,7 +103,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     assert!(attacked <= quiet * SLOWDOWN, "{attacked:?} instead of {quiet:?}");
     guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("a login that is restored");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
     commands_finish(&guest);
     guest
         .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")

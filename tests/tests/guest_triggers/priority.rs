@@ -15,15 +15,15 @@ const NOTE: &str =
 
 #[test]
 fn memory_priority_is_for_a_refresh_alone_on_bookworm() {
-    memory_priority_is_for_a_refresh_alone(Suite::Bookworm);
+    check_memory_priority(Suite::Bookworm);
 }
 
 #[test]
 fn memory_priority_is_for_a_refresh_alone_on_trixie() {
-    memory_priority_is_for_a_refresh_alone(Suite::Trixie);
+    check_memory_priority(Suite::Trixie);
 }
 
-fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
+fn check_memory_priority(suite: Suite) {
     let machine = ClaudeGuest::with_product(suite, &[]);
     let guest = &machine.guest;
     let program = |name: &str, rest: &str| {

@@ -116,7 +116,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
 fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);
     let guest = host(Suite::Bookworm, &[]);
-    let before = watches_of(&guest, "1");
+    let before = inotify_instances(&guest, "1");
     guest
         .run(&format!(
             "for i in $(seq {number}); do n=u$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >&3; echo \"$n:x:$u:\" >&4; \
@@ -133,7 +133,7 @@ fn each_of_many_users_gets_the_requested_sync() {
             .text()
             .is_empty()
     });
-    let first = runs_of_all(&guest);
+    let first = run_counts(&guest);
 
     guest
         .run(&format!("for i in $(seq {number}); do runuser -u u$i -- cas-session request & done; wait"))
@@ -142,7 +142,7 @@ fn each_of_many_users_gets_the_requested_sync() {
     let requested = Instant::now();
     let count = |user: &str| first.get(user).copied().unwrap_or(0);
     loop {
-        let now = runs_of_all(&guest);
+        let now = run_counts(&guest);
         if now.len() == number && now.iter().all(|(user, runs)| *runs > count(user)) {
             break;
         }
@@ -152,7 +152,7 @@ fn each_of_many_users_gets_the_requested_sync() {
         assert!(requested.elapsed() < limit, "{served} of {number} got a sync within {limit:?}");
         thread::sleep(Duration::from_millis(200));
     }
-    for (user, runs) in runs_of_all(&guest) {
+    for (user, runs) in run_counts(&guest) {
         // A start that systemd does not confirm within five seconds is repeated.
         assert!((1..=2).contains(&(runs - count(&user))), "{user}: {runs} runs");
     }
@@ -160,9 +160,9 @@ fn each_of_many_users_gets_the_requested_sync() {
 
     let units = guest.run("systemctl list-unit-files --no-legend 'claude-auth-*@*'; systemctl list-units --all --plain --no-legend 'claude-auth-*@u1.*'").text();
     let of_one = units.lines().filter(|line| line.contains("@u1.")).count();
-    let watched = watches_of(&guest, "1");
+    let watched = inotify_instances(&guest, "1");
     let watch = property(&guest, "claude-auth-watch@u1.service", "MainPID");
-    let of_watch = watches_of(&guest, &watch);
+    let of_watch = inotify_instances(&guest, &watch);
     println!(
         "{number} users: {of_one} units and {of_watch} inotify instance of their own each; PID 1 had {before} inotify instances and has {watched}"
     );
@@ -174,7 +174,7 @@ fn each_of_many_users_gets_the_requested_sync() {
 }
 
 /// Returns the number of logged runs of each user.
-fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
+fn run_counts(guest: &Guest) -> HashMap<String, usize> {
     let counted = guest.run("cd /home && wc -l u*/.local/state/claude-auth-sync/sync.log 2>/dev/null").text();
     let line = |line: &str| {
         let (count, path) = line.trim().split_once(' ')?;
@@ -185,7 +185,7 @@ fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
 }
 
 /// Returns the number of inotify instances of a process.
-fn watches_of(guest: &Guest, process: &str) -> usize {
+fn inotify_instances(guest: &Guest, process: &str) -> usize {
     let descriptors =
         guest.run(&format!("ls -l /proc/{process}/fd")).expect_success("its descriptors").text();
     descriptors.matches("anon_inode:inotify").count()

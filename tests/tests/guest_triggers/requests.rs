@@ -44,7 +44,7 @@ fn check_request_starts_a_sync(suite: Suite) {
     assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 3);
-    assert_eq!(guest.status_of("/run/claude-auth-sync/request.sock"), "666 root:root socket");
+    assert_eq!(guest.file_status("/run/claude-auth-sync/request.sock"), "666 root:root socket");
 }
 
 /// The lock holds a run after its examination of the file, and a session of Claude Code writes a
@@ -131,7 +131,7 @@ fn rapid_logins_exhaust_no_limit() {
     for _ in 0..6 {
         guest.put_login("alice", &cleared_login(&login));
         guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
     }
     wait_until("the first is answered", || runs(&guest, "alice") == 3);
     wait_until("none at work", || super::is_inactive(&guest, "alice"));

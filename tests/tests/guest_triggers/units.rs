@@ -14,15 +14,15 @@ const UNITS: [&str; 3] =
 
 #[test]
 fn systemd_reports_no_problem_with_the_units_on_bookworm() {
-    systemd_has_nothing_to_say(Suite::Bookworm);
+    check_unit_files(Suite::Bookworm);
 }
 
 #[test]
 fn systemd_reports_no_problem_with_the_units_on_trixie() {
-    systemd_has_nothing_to_say(Suite::Trixie);
+    check_unit_files(Suite::Trixie);
 }
 
-fn systemd_has_nothing_to_say(suite: Suite) {
+fn check_unit_files(suite: Suite) {
     let guest = host(suite, &["alice"]);
     for unit in UNITS.iter().chain(&[
         "claude-auth-sync.target",
@@ -94,7 +94,7 @@ fn check_units_for_unusual_users(suite: Suite) {
         let whose =
             guest.run(&format!("id -un '{user}'; id -gn '{user}'")).text().trim_end().replace('\n', ":");
         let log = format!("{}/.local/state/claude-auth-sync/sync.log", home(&guest, user));
-        assert_eq!(guest.status_of(&log), format!("600 {whose} regular file"));
+        assert_eq!(guest.file_status(&log), format!("600 {whose} regular file"));
     }
     assert_eq!(failed(&guest), "");
 }

@@ -17,7 +17,7 @@ pub(crate) const LOCKS: [&str; 3] =
     [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
 
 /// Members that contain the time of a run.
-const MOMENTS: [&str; 9] = [
+const TIME_MEMBERS: [&str; 9] = [
     "first_seen",
     "restored_at",
     "at",
@@ -171,10 +171,10 @@ fn blank(value: &mut Value) {
         Value::Object(members) => {
             for (name, member) in members {
                 match member {
-                    Value::Number(_) | Value::String(_) if MOMENTS.contains(&name.as_str()) => {
+                    Value::Number(_) | Value::String(_) if TIME_MEMBERS.contains(&name.as_str()) => {
                         *member = json!("a moment");
                     }
-                    Value::Array(moments) if MOMENTS.contains(&name.as_str()) => {
+                    Value::Array(moments) if TIME_MEMBERS.contains(&name.as_str()) => {
                         moments.fill(json!("a moment"));
                     }
                     member => blank(member),

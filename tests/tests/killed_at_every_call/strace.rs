@@ -19,7 +19,7 @@ const CHANGES: &str = "\
     splice symlink symlinkat tgkill truncate unlink unlinkat utime utimensat utimes vfork wait4 waitid \
     write writev";
 /// Calls of which only some change anything, and the arguments by which those are recognized.
-const SOMETIMES: &[(&str, &[&str])] = &[
+const CONDITIONAL_CALLS: &[(&str, &[&str])] = &[
     ("open", &["O_CREAT", "O_TRUNC"]),
     ("openat", &["O_CREAT", "O_TRUNC"]),
     ("openat2", &["O_CREAT", "O_TRUNC"]),
@@ -79,7 +79,7 @@ impl Calls {
 /// Returns true for a call that changes something. A call that strace could not print in one line
 /// counts as a change.
 fn changes(name: &str, arguments: &str) -> bool {
-    let sometimes = SOMETIMES.iter().find(|(sometimes, _)| *sometimes == name);
+    let sometimes = CONDITIONAL_CALLS.iter().find(|(sometimes, _)| *sometimes == name);
     let is_one = |flags: &[&str]| flags.iter().any(|flag| arguments.contains(flag));
     CHANGES.split_whitespace().any(|changing| changing == name)
         || sometimes.is_some_and(|(_, flags)| is_one(flags) || arguments.contains("<unfinished"))

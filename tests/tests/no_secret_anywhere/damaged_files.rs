@@ -14,8 +14,8 @@ const STATE_FILES: [&str; 6] =
 
 #[test]
 fn error_about_a_login_file_does_not_quote_it() {
-    let mut watched = ObservedUser::new(TestUser::create);
-    let (login, whole) = (watched.canaries.text(Secret::Login).to_owned(), watched.login_file());
+    let mut observed = ObservedUser::new(TestUser::create);
+    let (login, whole) = (observed.canaries.text(Secret::Login).to_owned(), observed.login_file());
     let later = now_ms() + HOUR_MS;
     let oauth = |object: serde_json::Value| json!({ "claudeAiOauth": object }).to_string();
     for text in [
@@ -38,22 +38,22 @@ fn error_about_a_login_file_does_not_quote_it() {
         format!("{{\"claudeAiOauth\":{{\"{login}\":}}}}"),
         format!("{{\"claudeAiOauth\":{{\"accessToken\":\"{login}\\u12\"}}}}"),
     ] {
-        watched.test_user.put(LOGIN, &text);
-        let what = text.replace(watched.canaries.core(Secret::Login), "…");
-        watched.sync(&what);
-        watched.login(&what);
+        observed.test_user.put(LOGIN, &text);
+        let what = text.replace(observed.canaries.core(Secret::Login), "…");
+        observed.sync(&what);
+        observed.login(&what);
     }
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 #[test]
 fn error_about_an_env_or_token_file_does_not_quote_it() {
-    let mut watched = ObservedUser::new(TestUser::create);
-    let login = watched.login_file();
-    watched.test_user.put(LOGIN, &login);
-    watched.test_user.set_store_url("http://127.0.0.1:9");
-    let setup = watched.canaries.text(Secret::SetupToken).to_owned();
-    let vault = watched.canaries.text(Secret::VaultToken).to_owned();
+    let mut observed = ObservedUser::new(TestUser::create);
+    let login = observed.login_file();
+    observed.test_user.put(LOGIN, &login);
+    observed.test_user.set_store_url("http://127.0.0.1:9");
+    let setup = observed.canaries.text(Secret::SetupToken).to_owned();
+    let vault = observed.canaries.text(Secret::VaultToken).to_owned();
     for line in [
         "export CLAUDE_CODE_OAUTH_TOKEN=@",
         "CLAUDE_CODE_OAUTH_TOKEN='@'",
@@ -61,30 +61,31 @@ fn error_about_an_env_or_token_file_does_not_quote_it() {
         "CLAUDE_CODE_OAUTH_TOKEN=@\n@=@",
         "@",
     ] {
-        watched.test_user.put(ENV_FILE, &format!("{}\n", line.replace('@', &setup)));
-        watched.sync(line);
-        watched.login(line);
-        watched.exec(line);
+        observed.test_user.put(ENV_FILE, &format!("{}\n", line.replace('@', &setup)));
+        observed.sync(line);
+        observed.login(line);
+        observed.exec(line);
     }
-    watched.test_user.remove(ENV_FILE);
+    observed.test_user.remove(ENV_FILE);
     for content in [format!("{vault}\n{vault}\n"), format!("token: {vault}"), format!("{vault}\u{e9}")] {
-        watched.test_user.put(VAULT_TOKEN, &content);
-        watched.sync("a token file of another form");
-        watched.login("a token file of another form");
+        observed.test_user.put(VAULT_TOKEN, &content);
+        observed.sync("a token file of another form");
+        observed.login("a token file of another form");
     }
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 /// All kinds of damage: half of the content of another file, or a format of an earlier or later
 /// version.
 #[test]
 fn error_about_a_state_file_does_not_quote_it() {
-    let mut watched = ObservedUser::new(TestUser::create);
-    watched.test_user.put(LOGIN, &watched.login_file());
-    watched.sync("a first backup");
-    let secret = watched.canaries.text(Secret::Login).to_owned();
-    let history = String::from_utf8(watched.test_user.read(&format!("{STATE}/history.json")).expect("there"))
-        .expect("text");
+    let mut observed = ObservedUser::new(TestUser::create);
+    observed.test_user.put(LOGIN, &observed.login_file());
+    observed.sync("a first backup");
+    let secret = observed.canaries.text(Secret::Login).to_owned();
+    let history =
+        String::from_utf8(observed.test_user.read(&format!("{STATE}/history.json")).expect("there"))
+            .expect("text");
     let history_of = |fields: serde_json::Value| {
         json!({ "versions": [{ "version": 1, "written_at": 1, "fields": fields }] }).to_string()
     };
@@ -105,20 +106,20 @@ fn error_about_a_state_file_does_not_quote_it() {
     contents.push(format!("{{\"{secret}"));
     for name in STATE_FILES {
         let file = format!("{STATE}/{name}");
-        let before = watched.test_user.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
+        let before = observed.test_user.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
         for content in &contents {
             // The test itself wrote this file, so it is excluded from the search.
-            watched.planted_secrets(Some(&file));
-            watched.test_user.put(&file, content);
-            let what = format!("{name}: {}", content.replace(watched.canaries.core(Secret::Login), "…"));
-            watched.sync(&what);
-            watched.login(&what);
+            observed.planted_secrets(Some(&file));
+            observed.test_user.put(&file, content);
+            let what = format!("{name}: {}", content.replace(observed.canaries.core(Secret::Login), "…"));
+            observed.sync(&what);
+            observed.login(&what);
         }
         match before {
-            Some(text) => watched.test_user.put(&file, &text),
-            None => watched.test_user.remove(&file),
+            Some(text) => observed.test_user.put(&file, &text),
+            None => observed.test_user.remove(&file),
         }
-        watched.planted_secrets(None);
+        observed.planted_secrets(None);
     }
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }

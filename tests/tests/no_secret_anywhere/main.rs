@@ -37,15 +37,15 @@ fn leak_is_found_in_every_place() {
             "the journal",
         ),
     ] {
-        let mut watched = ObservedUser::new(TestUser::create);
-        watched.test_user.put("secret", "");
-        let secret = watched.canaries.text(Secret::Login).to_owned();
-        std::fs::write(watched.test_user.folder().join("etc/secret"), secret).expect("written");
-        watched.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
-        let leaks = watched.leaks();
+        let mut observed = ObservedUser::new(TestUser::create);
+        observed.test_user.put("secret", "");
+        let secret = observed.canaries.text(Secret::Login).to_owned();
+        std::fs::write(observed.test_user.folder().join("etc/secret"), secret).expect("written");
+        observed.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
+        let leaks = observed.leaks();
         assert!(leaks.iter().any(|leak| leak.contains(where_it_is)), "{script}: {leaks:?}");
     }
-    let mut watched = ObservedUser::new(TestUser::create);
-    watched.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
-    assert_eq!(watched.leaks(), Vec::<String>::new(), "and nothing else is");
+    let mut observed = ObservedUser::new(TestUser::create);
+    observed.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
+    assert_eq!(observed.leaks(), Vec::<String>::new(), "and nothing else is");
 }

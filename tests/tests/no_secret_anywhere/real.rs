@@ -11,79 +11,79 @@ use crate::observed_user::ObservedUser;
 
 #[test]
 fn login_secrets_are_never_visible() {
-    let mut watched = ObservedUser::new(TestUser::create_with_claude);
-    let bao = watched.test_user.bao();
-    let vault_user = watched.test_user.use_store(&bao, Policy::Update);
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
+    let bao = observed.test_user.bao();
+    let vault_user = observed.test_user.use_store(&bao, Policy::Update);
     let (prefix, core) =
         vault_user.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
-    watched.canaries.add(Secret::VaultToken, &prefix, &core);
-    let sibling = watched.canaries.text(Secret::Sibling).to_owned();
+    observed.canaries.add(Secret::VaultToken, &prefix, &core);
+    let sibling = observed.canaries.text(Secret::Sibling).to_owned();
     vault_user.put_document(&json!({ "vaultwarden_master_password": sibling }));
 
-    watched.sign_in(-1);
+    observed.sign_in(-1);
     expect(
-        &watched.sync("a login that claude has to refresh"),
+        &observed.sync("a login that claude has to refresh"),
         "OK login complete",
         "backed up to the store",
     );
-    let login = String::from_utf8(watched.test_user.read(LOGIN).expect("a login")).expect("text");
-    expect(&watched.sync("nothing to do"), "OK login complete", "verified by inference");
-    watched.login("a healthy login");
+    let login = String::from_utf8(observed.test_user.read(LOGIN).expect("a login")).expect("text");
+    expect(&observed.sync("nothing to do"), "OK login complete", "verified by inference");
+    observed.login("a healthy login");
     for answer in [
         MessageAnswer::RateLimited { retry_after: 9 },
         MessageAnswer::Html { status: 403 },
         MessageAnswer::InternalError,
         MessageAnswer::Disconnect,
     ] {
-        watched.test_user.anthropic().answer_messages(&watched.access_token(), Some(answer.clone()));
-        watched.sync(&format!("{answer:?}"));
+        observed.test_user.anthropic().answer_messages(&observed.access_token(), Some(answer.clone()));
+        observed.sync(&format!("{answer:?}"));
     }
-    watched.test_user.anthropic().answer_messages(&watched.access_token(), None);
+    observed.test_user.anthropic().answer_messages(&observed.access_token(), None);
 
-    watched.test_user.put(LOGIN, &cleared_login(&login));
-    expect(&watched.sync("an emptied login"), "RECOVERED", "");
-    watched.test_user.put(LOGIN, &cleared_login(&login));
-    watched.login("an emptied login at a login");
-    watched.test_user.remove(&format!("{STATE}/history.json"));
-    watched.test_user.put(LOGIN, &cleared_login(&login));
-    expect(&watched.sync("an emptied login, mended from the store"), "RECOVERED", "");
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    expect(&observed.sync("an emptied login"), "RECOVERED", "");
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    observed.login("an emptied login at a login");
+    observed.test_user.remove(&format!("{STATE}/history.json"));
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    expect(&observed.sync("an emptied login, mended from the store"), "RECOVERED", "");
 
-    watched.test_user.anthropic().answer_messages(&watched.access_token(), Some(MessageAnswer::Revoked));
-    watched.sync("a login that was revoked");
+    observed.test_user.anthropic().answer_messages(&observed.access_token(), Some(MessageAnswer::Revoked));
+    observed.sync("a login that was revoked");
 
-    let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.test_user.anthropic().accept_setup_token(&token);
+    let token = observed.canaries.text(Secret::SetupToken).to_owned();
+    observed.test_user.anthropic().accept_setup_token(&token);
     let document = json!({ "setup_token": token, "vaultwarden_master_password": sibling });
     vault_user.put_document(&document);
-    expect(&watched.sync("a new setup-token"), "OK setup-token", "");
+    expect(&observed.sync("a new setup-token"), "OK setup-token", "");
     assert_eq!(
-        watched.test_user.read(ENV_FILE),
+        observed.test_user.read(ENV_FILE),
         Some(format!("CLAUDE_CODE_OAUTH_TOKEN={token}\n").into_bytes())
     );
-    let reply = watched.login("a login with a setup-token");
+    let reply = observed.login("a login with a setup-token");
     assert_eq!(reply.stdout, format!("CAS1 {token}\n").into_bytes());
-    watched.exec("a program with a setup-token");
-    watched.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
-    expect(&watched.sync("a revoked setup-token"), "FAIL", "");
+    observed.exec("a program with a setup-token");
+    observed.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
+    expect(&observed.sync("a revoked setup-token"), "FAIL", "");
     vault_user.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
-    watched.sync("a withdrawn setup-token");
-    watched.exec("a program without a setup-token");
+    observed.sync("a withdrawn setup-token");
+    observed.exec("a program without a setup-token");
 
     vault_user.delete_document();
-    watched.sync("a deleted document");
+    observed.sync("a deleted document");
     bao.seal();
-    watched.sync("a sealed server");
+    observed.sync("a sealed server");
     drop(bao);
-    watched.sync("no server");
-    watched.login("no server at a login");
+    observed.sync("no server");
+    observed.login("no server at a login");
     drop(vault_user);
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 /// The client gets the token. Its output is not passed on.
 #[test]
 fn token_in_client_output_is_not_logged() {
-    let mut watched = ObservedUser::new(TestUser::create_with_claude);
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
     for says in [
         "echo \"error: $token\" >&2; exit 1",
         "echo $token; exit 0",
@@ -91,18 +91,18 @@ fn token_in_client_output_is_not_logged() {
         "printf '{\"type\":\"system\",\"subtype\":\"init\",\"apiKeySource\":\"%s\",\"claude_code_version\":\"%s\"}\\n' $token $token; exit 0",
         "echo $token >~/kept; echo $token >/tmp/kept-by-claude-$$; exit 3",
     ] {
-        let client = watched.test_user.program("talkative");
+        let client = observed.test_user.program("talkative");
         let read = "[ -n \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && read -r token <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR";
         std::fs::write(&client, format!("#!/bin/sh\n{read}\n{says}\n")).expect("written");
         std::fs::set_permissions(&client, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("0755");
-        watched.test_user.configure(&format!("[claude]\nprogram = {client:?}\n"));
-        watched.sign_in(8);
-        let output = watched.sync(says);
+        observed.test_user.configure(&format!("[claude]\nprogram = {client:?}\n"));
+        observed.sign_in(8);
+        let output = observed.sync(says);
         assert!(!output.stdout.starts_with(b"OK verified"), "{output:?}");
     }
     // Shows that the client had it: the copy that it wrote deliberately, where it may write, is
     // found.
-    let leaks = watched.leaks();
+    let leaks = observed.leaks();
     let (kept, passed_on): (Vec<String>, Vec<String>) =
         leaks.into_iter().partition(|leak| leak.contains("in kept-by-claude-"));
     assert!(!kept.is_empty(), "the client never read its token");
@@ -112,32 +112,32 @@ fn token_in_client_output_is_not_logged() {
 #[test]
 fn setup_token_secrets_are_never_visible() {
     const PLANTED: &str = "given";
-    let mut watched = ObservedUser::new(TestUser::create_with_claude);
-    let bao = watched.test_user.bao();
-    let vault_user = watched.test_user.use_store(&bao, Policy::Update);
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
+    let bao = observed.test_user.bao();
+    let vault_user = observed.test_user.use_store(&bao, Policy::Update);
     vault_user.put_document(&json!({}));
-    watched.sign_in(8);
-    let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.test_user.put(PLANTED, &token);
-    watched.planted_secrets(Some(PLANTED));
-    let program = watched.test_user.program("cas-sync").display().to_string();
+    observed.sign_in(8);
+    let token = observed.canaries.text(Secret::SetupToken).to_owned();
+    observed.test_user.put(PLANTED, &token);
+    observed.planted_secrets(Some(PLANTED));
+    let program = observed.test_user.program("cas-sync").display().to_string();
     let set = format!("{program} token set <~/{PLANTED}");
 
-    assert_eq!(watched.shell(&set).status.code(), Some(79), "the server does not know it");
-    watched.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
-    assert_eq!(watched.shell(&set).status.code(), Some(75));
-    watched.test_user.anthropic().answer_messages(&token, None);
-    watched.test_user.anthropic().accept_setup_token(&token);
-    let output = watched.shell(&set);
+    assert_eq!(observed.shell(&set).status.code(), Some(79), "the server does not know it");
+    observed.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
+    assert_eq!(observed.shell(&set).status.code(), Some(75));
+    observed.test_user.anthropic().answer_messages(&token, None);
+    observed.test_user.anthropic().accept_setup_token(&token);
+    let output = observed.shell(&set);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(vault_user.fields()["setup_token"], json!(token));
-    assert_eq!(watched.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
-    watched.shell(&format!("{program} token show; {program} token show --json"));
-    let output = watched.shell(&format!("{program} token import"));
+    assert_eq!(observed.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
+    observed.shell(&format!("{program} token show; {program} token show --json"));
+    let output = observed.shell(&format!("{program} token import"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let output = watched.shell(&format!("{program} token clear --yes"));
-    assert_eq!((output.status.code(), watched.test_user.read(ENV_FILE)), (Some(0), None), "{output:?}");
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    let output = observed.shell(&format!("{program} token clear --yes"));
+    assert_eq!((output.status.code(), observed.test_user.read(ENV_FILE)), (Some(0), None), "{output:?}");
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 fn expect(output: &std::process::Output, begin: &str, part: &str) {

@@ -8,24 +8,24 @@ use serde_json::json;
 use crate::canaries::Secret;
 use crate::observed_user::ObservedUser;
 
-fn watched_with_a_fake() -> (ObservedUser, VaultFake) {
-    let watched = ObservedUser::new(TestUser::create);
-    let fake = watched.test_user.inside(|| VaultFake::start("alice"));
-    watched.test_user.set_store_url(&fake.address());
-    watched.test_user.put(VAULT_TOKEN, &format!("{}\n", watched.canaries.text(Secret::VaultToken)));
-    watched.test_user.put(LOGIN, &watched.login_file());
-    fake.replace("alice", &json!({ "vaultwarden_master_password": watched.canaries.text(Secret::Sibling) }));
-    (watched, fake)
+fn user_with_fake_vault() -> (ObservedUser, VaultFake) {
+    let observed = ObservedUser::new(TestUser::create);
+    let fake = observed.test_user.inside(|| VaultFake::start("alice"));
+    observed.test_user.set_store_url(&fake.address());
+    observed.test_user.put(VAULT_TOKEN, &format!("{}\n", observed.canaries.text(Secret::VaultToken)));
+    observed.test_user.put(LOGIN, &observed.login_file());
+    fake.replace("alice", &json!({ "vaultwarden_master_password": observed.canaries.text(Secret::Sibling) }));
+    (observed, fake)
 }
 
 #[test]
 fn token_in_server_text_is_not_logged() {
-    let (mut watched, fake) = watched_with_a_fake();
+    let (mut observed, fake) = user_with_fake_vault();
     let echo = format!(
         "{} {} {}",
-        watched.canaries.text(Secret::VaultToken),
-        watched.canaries.text(Secret::Login),
-        watched.canaries.text(Secret::Sibling),
+        observed.canaries.text(Secret::VaultToken),
+        observed.canaries.text(Secret::Login),
+        observed.canaries.text(Secret::Sibling),
     );
     let words = json!({ "errors": [format!("refused: {echo}"), echo] }).to_string();
     let renewed =
@@ -62,18 +62,18 @@ fn token_in_server_text_is_not_logged() {
     }
     for fault in faults {
         for request in ["GET /v1/secret", "PATCH", "PUT", "lookup-self", "renew-self"] {
-            watched.test_user.remove(".local/state/claude-auth-sync/vault-token.json");
+            observed.test_user.remove(".local/state/claude-auth-sync/vault-token.json");
             fake.fail(request, fault.clone());
             let what = format!("{request} answered by {}", summarize(&fault));
-            watched.sync(&what);
+            observed.sync(&what);
             if request == "GET /v1/secret" {
-                watched.test_user.remove(".local/state/claude-auth-sync/store-contact.json");
-                watched.login(&what);
+                observed.test_user.remove(".local/state/claude-auth-sync/store-contact.json");
+                observed.login(&what);
             }
             fake.recover();
         }
     }
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 fn summarize(fault: &Fault) -> String {
@@ -86,9 +86,9 @@ fn summarize(fault: &Fault) -> String {
 
 #[test]
 fn malformed_document_content_is_not_logged() {
-    let (mut watched, fake) = watched_with_a_fake();
-    let secret = watched.canaries.text(Secret::Login).to_owned();
-    let setup = watched.canaries.text(Secret::SetupToken).to_owned();
+    let (mut observed, fake) = user_with_fake_vault();
+    let secret = observed.canaries.text(Secret::Login).to_owned();
+    let setup = observed.canaries.text(Secret::SetupToken).to_owned();
     let object = |inner: serde_json::Value| json!({ "claude_ai_oauth_json": inner.to_string() });
     for document in [
         json!({ "claude_ai_oauth_json": secret }),
@@ -102,8 +102,8 @@ fn malformed_document_content_is_not_logged() {
     ] {
         fake.replace("alice", &document);
         let what = document.to_string().replace(&secret, "…").replace(&setup, "…");
-        watched.sync(&what);
-        watched.login(&what);
+        observed.sync(&what);
+        observed.login(&what);
     }
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }

@@ -43,16 +43,16 @@ fn check_installation(suite: Suite) {
         "for a later roster"
     );
     assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
-    assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
-    assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
+    assert_eq!(guest.file_status("/usr/bin/cas-sync"), "711 root:root regular file");
+    assert_eq!(guest.file_status("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");
 
     // No login is changed yet.
     guest.disable_verification();
     guest.put_login("alice", &new_login("first"));
-    let untouched = guest.identity_of(&login_path("alice"));
+    let untouched = guest.file_identity(&login_path("alice"));
     check_logins(&guest, "without enrolled users");
-    assert_eq!(guest.identity_of(&login_path("alice")), untouched);
+    assert_eq!(guest.file_identity(&login_path("alice")), untouched);
     assert_eq!(guest.product_journal(), "");
 
     guest.enroll("alice");
@@ -117,7 +117,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
         .expect_success("the line by hand");
     guest.put_login("alice", &cas_tests::claude_login::cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "a login restores it");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "a login restores it");
     let again = guest.install_package(&package());
     assert!(!again.contains("***"), "with the line there is no message: {again}");
 

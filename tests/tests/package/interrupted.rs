@@ -43,15 +43,15 @@ const REMOVING: [Point; 6] = [
 
 #[test]
 fn interrupted_installation_is_completed_on_bookworm() {
-    interrupted_installation_is_completed(Suite::Bookworm);
+    check_interrupted_installation(Suite::Bookworm);
 }
 
 #[test]
 fn interrupted_installation_is_completed_on_trixie() {
-    interrupted_installation_is_completed(Suite::Trixie);
+    check_interrupted_installation(Suite::Trixie);
 }
 
-fn interrupted_installation_is_completed(suite: Suite) {
+fn check_interrupted_installation(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     for point in INSTALLING {
@@ -76,15 +76,15 @@ fn interrupted_installation_is_completed(suite: Suite) {
 
 #[test]
 fn interrupted_upgrade_is_completed_on_bookworm() {
-    interrupted_upgrade_is_completed(Suite::Bookworm);
+    check_interrupted_upgrade(Suite::Bookworm);
 }
 
 #[test]
 fn interrupted_upgrade_is_completed_on_trixie() {
-    interrupted_upgrade_is_completed(Suite::Trixie);
+    check_interrupted_upgrade(Suite::Trixie);
 }
 
-fn interrupted_upgrade_is_completed(suite: Suite) {
+fn check_interrupted_upgrade(suite: Suite) {
     let next = NextVersion::new();
     let guest = Guest::boot(suite);
     guest.install_package(&package());
@@ -107,15 +107,15 @@ fn interrupted_upgrade_is_completed(suite: Suite) {
 
 #[test]
 fn interrupted_removal_is_completed_on_bookworm() {
-    interrupted_removal_is_completed(Suite::Bookworm);
+    check_interrupted_removal(Suite::Bookworm);
 }
 
 #[test]
 fn interrupted_removal_is_completed_on_trixie() {
-    interrupted_removal_is_completed(Suite::Trixie);
+    check_interrupted_removal(Suite::Trixie);
 }
 
-fn interrupted_removal_is_completed(suite: Suite) {
+fn check_interrupted_removal(suite: Suite) {
     let guest = Guest::boot(suite);
     for point in REMOVING {
         guest.install_package(&package());

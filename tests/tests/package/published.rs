@@ -49,7 +49,7 @@ fn upgrade_publishes_and_removes_earlier_states() {
 
     guest.install_package(&next.file());
 
-    assert_eq!(guest.status_of(USERS), "", "{}", guest.run(&format!("find {USERS}")).text());
+    assert_eq!(guest.file_status(USERS), "", "{}", guest.run(&format!("find {USERS}")).text());
     for user in ["alice", "carol"] {
         assert!(
             text(&guest, user).is_some_and(|text| text.contains("of before")),

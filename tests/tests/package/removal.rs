@@ -133,13 +133,13 @@ fn user_enrolled_again_finds_the_backups() {
     let login = valid_login("first", cas_tests::now_ms() + 4 * 3600 * 1000);
     guest.back_up_and_clear("alice", &login);
     guest.purge_package().expect_success("purging");
-    let broken = guest.identity_of(&login_path("alice"));
+    let broken = guest.file_identity(&login_path("alice"));
     check_logins(&guest, "without it");
-    assert_eq!(guest.identity_of(&login_path("alice")), broken, "no program restores it now");
+    assert_eq!(guest.file_identity(&login_path("alice")), broken, "no program restores it now");
 
     guest.install_product();
     guest.enroll("alice");
     guest.put_login("alice", &cleared_login(&login));
     check_logins(&guest, "with it again");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }

@@ -67,14 +67,14 @@ fn check_upgrade_during_sessions(suite: Suite) {
     terminal.leave();
     check_logins(guest, "after the upgrade");
     // The new watch watches.
-    let file = guest.login_of("alice");
+    let file = guest.read_login("alice");
     let process = property(guest, WATCH, "MainPID");
     let watches =
         format!("grep -q \"ino:$(printf %x $(stat -c %i /home/alice/.claude)) \" /proc/{process}/fdinfo/*");
     wait_until("it watches", || guest.run(&watches).succeeded());
     guest.put_login("alice", &cleared_login(&file));
     let token = |file: &str| parsed(file)["claudeAiOauth"]["refreshToken"].clone();
-    wait_until("the login is back", || token(&guest.login_of("alice")) == token(&file));
+    wait_until("the login is back", || token(&guest.read_login("alice")) == token(&file));
     assert_eq!(failed(guest), "");
 }
 
@@ -202,7 +202,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
     machine.anthropic.hold_refreshes(true);
     machine.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
     assert!(machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
-    let token = || parsed(&machine.guest.login_of("alice"))["claudeAiOauth"]["refreshToken"].clone();
+    let token = || parsed(&machine.guest.read_login("alice"))["claudeAiOauth"]["refreshToken"].clone();
 
     let output = thread::scope(|scope| {
         let upgrade = scope.spawn(|| machine.guest.install_package(&next.file()));

@@ -18,7 +18,7 @@ const WRITERS: usize = 8;
 /// Returns how often each writes: at full size five hundred rounds under both policies together.
 /// Those that read and write the complete document do it less often, since most of their rounds
 /// must be repeated several times.
-fn writes_of(writer: usize) -> usize {
+fn write_count(writer: usize) -> usize {
     if writer < 3 { sized(16, 4) } else { sized(42, 10) }
 }
 
@@ -52,7 +52,7 @@ impl Shell<'_> {
 
     /// Patches as scripts do that have no `patch` in their policy: the command reads and writes the
     /// complete document.
-    fn patch_by_writing(&self, field: &str) -> bool {
+    fn patch_with_read_and_write(&self, field: &str) -> bool {
         self.succeeds(&["patch", "-method=rw", &self.document, &format!("{field}=theirs")], "")
     }
 
@@ -77,7 +77,7 @@ impl Shell<'_> {
     fn add(&self, writer: usize, field: &str) -> usize {
         for conflicts in 0..500 {
             let is_done = match writer {
-                0 => self.patch_by_writing(field),
+                0 => self.patch_with_read_and_write(field),
                 1 | 2 => self.put(field),
                 _ => self.patch(field),
             };
@@ -122,7 +122,7 @@ fn race(policy: Policy) {
                 let document = format!("secret/workstation/claude-users/{NAME}");
                 let shell = Shell { test_user: &test_user, bao: &bao, document };
                 let write = move |number| shell.add(writer, &format!("w{writer}n{number}"));
-                scope.spawn(move || (0..writes_of(writer)).map(write).sum::<usize>())
+                scope.spawn(move || (0..write_count(writer)).map(write).sum::<usize>())
             })
             .collect();
         let outcomes: Vec<_> = others.into_iter().map(|other| other.join()).collect();
@@ -133,7 +133,7 @@ fn race(policy: Policy) {
         (last, runs, conflicts)
     });
     let document = vault_user.fields();
-    let all = (0..WRITERS).flat_map(|writer| (0..writes_of(writer)).map(move |n| format!("w{writer}n{n}")));
+    let all = (0..WRITERS).flat_map(|writer| (0..write_count(writer)).map(move |n| format!("w{writer}n{n}")));
     let names: Vec<String> = all.collect();
     let lost: Vec<&String> = names.iter().filter(|name| document[name] != json!("theirs")).collect();
     eprintln!("{policy:?}: {runs} runs of ours among {} writes, {conflicts} conflicts", names.len());

@@ -21,7 +21,7 @@ fn sign_in_to(test_user: &TestUser, name: &str, account: &Account, hours: i64) {
     test_user.put(LOGIN, &file.to_string());
 }
 
-fn said(test_user: &TestUser) -> String {
+fn last_line(test_user: &TestUser) -> String {
     let ended = test_user.sync();
     String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned()
 }
@@ -40,7 +40,7 @@ fn unnamed_personal_login_replaces_no_other_backup() {
 
     // The access token has expired. The older client refreshes it and writes no account again.
     sign_in_to(&test_user, "work", &work, -1);
-    let first = said(&test_user);
+    let first = last_line(&test_user);
     let refreshed = login(&test_user)["claudeAiOauth"].clone();
     assert!(refreshed["accountUuid"].is_null(), "the older client writes no account: {refreshed}");
     let fields = vault_user.fields();
@@ -53,7 +53,7 @@ fn unnamed_personal_login_replaces_no_other_backup() {
 
     let personal = {
         sign_in_to(&test_user, "personal", &personal, 9);
-        let report = said(&test_user);
+        let report = last_line(&test_user);
         assert!(report.contains("the store has the login of another account or organization"), "{report}");
         login(&test_user).to_string()
     };
@@ -64,7 +64,7 @@ fn unnamed_personal_login_replaces_no_other_backup() {
     test_user.put(LOGIN, &lost);
     std::fs::remove_file(test_user.path(&format!("{STATE}/history.json")))
         .expect("the local history is lost");
-    let report = said(&test_user);
+    let report = last_line(&test_user);
     assert!(report.contains("all backups belong to another account than the one used last"), "{report}");
     assert_eq!(login(&test_user), parsed(&lost));
 }

@@ -6,7 +6,8 @@ use cas_tests::test_user::{ENV_FILE, STATE};
 use serde_json::{Value, json};
 
 use super::{
-    TOKEN, activate_token, cas_sync, env_file, state, stderr_of, stdout_of, user_with_claude, user_with_store,
+    TOKEN, activate_token, cas_sync, env_file, state, stderr_text, stdout_text, user_with_claude,
+    user_with_store,
 };
 
 #[test]
@@ -18,7 +19,7 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
         let before = (test_user.all_files(), vault_user.fields());
         let output = cas_sync(&test_user, &["token", "clear"]);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(stderr_of(&output).contains("--yes"), "{output:?}");
+        assert!(stderr_text(&output).contains("--yes"), "{output:?}");
         bao.seal();
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(75), "{output:?}");
@@ -27,8 +28,8 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
 
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(stdout_of(&output).contains("in the settings of your Claude account"), "{output:?}");
-        assert!(stdout_of(&output).contains("Your login: OK login complete"), "{output:?}");
+        assert!(stdout_text(&output).contains("in the settings of your Claude account"), "{output:?}");
+        assert!(stdout_text(&output).contains("Your login: OK login complete"), "{output:?}");
         assert_eq!(env_file(&test_user), None);
         let fields = vault_user.fields();
         for name in ["setup_token", "setup_token_minted_at", "setup_token_expires_at"] {
@@ -42,7 +43,7 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
         assert_eq!(state(&test_user)["finding"], json!("login"));
         let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
         assert_eq!(
-            (output.status.code(), stdout_of(&output).as_str()),
+            (output.status.code(), stdout_text(&output).as_str()),
             (Some(0), "There is no setup token.\n")
         );
     }

@@ -74,10 +74,10 @@ fn asked_with(test_user: &TestUser, token: &str) -> usize {
     requests.iter().filter(|request| request.is_message() && request.token == token).count()
 }
 
-fn stdout_of(output: &Output) -> String {
+fn stdout_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr_of(output: &Output) -> String {
+fn stderr_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -9,8 +9,8 @@ use cas_tests::test_user::{ENV_FILE, TestUser, VAULT_TOKEN};
 use serde_json::json;
 
 use super::{
-    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, stderr_of, stdout_of, user_with_claude,
-    user_with_store,
+    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, stderr_text, stdout_text,
+    user_with_claude, user_with_store,
 };
 
 /// Checks the exit code, a text of the message, and that no file has changed.
@@ -20,11 +20,11 @@ fn refuses(test_user: &TestUser, input: &str, code: i32, says: &str) {
     let output = set(test_user, &[], input);
     assert_eq!(output.status.code(), Some(code), "{says}: {output:?}");
     assert!(
-        stderr_of(&output).starts_with("cas-sync: ") && stderr_of(&output).contains(says),
+        stderr_text(&output).starts_with("cas-sync: ") && stderr_text(&output).contains(says),
         "{says}: {output:?}"
     );
-    assert!(stdout_of(&output).is_empty(), "{output:?}");
-    assert!(!stderr_of(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
+    assert!(stdout_text(&output).is_empty(), "{output:?}");
+    assert!(!stderr_text(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
     assert_eq!(test_user.all_files(), before, "{says}");
     assert_eq!(test_user.remaining_scratch_directories(), Vec::<String>::new());
 }
@@ -136,7 +136,7 @@ fn token_set_as_root_is_refused() {
     {
         let output = test_user.output(test_user.command_of_root(&test_user.program("cas-sync"), words));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(stderr_of(&output).contains("runuser -u NAME"), "{output:?}");
+        assert!(stderr_text(&output).contains("runuser -u NAME"), "{output:?}");
     }
 }
 
@@ -153,14 +153,17 @@ fn token_as_an_argument_is_refused() {
         let before = test_user.all_files();
         let output = cas_sync(&test_user, words);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(!stderr_of(&output).contains("the_new-token") && stdout_of(&output).is_empty(), "{output:?}");
-        assert!(stderr_of(&output).contains("your shell history"), "{output:?}");
+        assert!(
+            !stderr_text(&output).contains("the_new-token") && stdout_text(&output).is_empty(),
+            "{output:?}"
+        );
+        assert!(stderr_text(&output).contains("your shell history"), "{output:?}");
         assert_eq!(test_user.all_files(), before);
     }
     for date in ["tomorrow", "2999-01-01", "2001-01-01"] {
         let output = set(&test_user, &["--minted-at", date], TOKEN);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(stderr_of(&output).contains("--minted-at"), "{output:?}");
+        assert!(stderr_text(&output).contains("--minted-at"), "{output:?}");
     }
     assert_eq!((env_file(&test_user), json!(test_user.anthropic().requests().len())), (None, json!(0)));
 }

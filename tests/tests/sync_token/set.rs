@@ -6,7 +6,7 @@ use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 use super::{
-    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, state, stderr_of, stdout_of,
+    OLD, TOKEN, activate_token, asked_with, cas_sync, env_file, set, state, stderr_text, stdout_text,
     user_with_claude, user_with_store,
 };
 
@@ -25,14 +25,15 @@ fn valid_setup_token_is_activated_and_stored_with_its_dates() {
         let output = set(&test_user, &[], TOKEN);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(
-            stdout_of(&output).contains("is active") && stdout_of(&output).contains("verified by inference"),
+            stdout_text(&output).contains("is active")
+                && stdout_text(&output).contains("verified by inference"),
             "{output:?}"
         );
         assert!(
-            stdout_of(&output).contains(&fingerprint(TOKEN)) && stdout_of(&output).contains("in 36"),
+            stdout_text(&output).contains(&fingerprint(TOKEN)) && stdout_text(&output).contains("in 36"),
             "{output:?}"
         );
-        assert_eq!(stderr_of(&output), "");
+        assert_eq!(stderr_text(&output), "");
         assert_eq!(env_file(&test_user).as_deref(), Some(TOKEN));
         let fields = vault_user.fields();
         assert_eq!(
@@ -98,7 +99,7 @@ fn older_setup_token_keeps_its_creation_date() {
     let output = set(&test_user, &["--minted-at", day], TOKEN);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(
-        stdout_of(&output).contains("40 days ago") && stdout_of(&output).contains("in 324 days"),
+        stdout_text(&output).contains("40 days ago") && stdout_text(&output).contains("in 324 days"),
         "{output:?}"
     );
     let dates =
@@ -119,7 +120,7 @@ fn setup_token_with_a_reached_limit_is_accepted() {
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::UsageLimited));
     let output = set(&test_user, &[], TOKEN);
     assert_eq!((output.status.code(), env_file(&test_user).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
-    assert!(stdout_of(&output).contains("usage limit"), "{output:?}");
+    assert!(stdout_text(&output).contains("usage limit"), "{output:?}");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn inconclusive_setup_token_is_accepted_only_on_request() {
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
     let output = set(&test_user, &["--unverified"], TOKEN);
     assert_eq!((output.status.code(), env_file(&test_user).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
-    assert!(stdout_of(&output).contains("not verified"), "{output:?}");
+    assert!(stdout_text(&output).contains("not verified"), "{output:?}");
     assert_eq!(state(&test_user)["verdict"], json!("unknown"));
     test_user.anthropic().answer_messages(OLD, Some(MessageAnswer::Revoked));
     let output = set(&test_user, &["--unverified"], OLD);
@@ -145,7 +146,7 @@ fn existing_setup_token_is_copied_to_the_store() {
     let import = |test_user: &TestUser| cas_sync(test_user, &["token", "import"]);
     let output = import(&test_user);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(stderr_of(&output).contains("cas-sync token set"), "{output:?}");
+    assert!(stderr_text(&output).contains("cas-sync token set"), "{output:?}");
 
     test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Invalid));

@@ -5,7 +5,9 @@ use cas_tests::openbao::Policy;
 use cas_tests::test_user::{ENV_FILE, TestUser};
 use serde_json::{Value, json};
 
-use super::{OLD, TOKEN, activate_token, cas_sync, stderr_of, stdout_of, user_with_claude, user_with_store};
+use super::{
+    OLD, TOKEN, activate_token, cas_sync, stderr_text, stdout_text, user_with_claude, user_with_store,
+};
 
 #[track_caller]
 fn shown(test_user: &TestUser, code: i32) -> (String, Value) {
@@ -14,15 +16,15 @@ fn shown(test_user: &TestUser, code: i32) -> (String, Value) {
         (cas_sync(test_user, &["token", "show"]), cas_sync(test_user, &["token", "show", "--json"]));
     for output in [&lines, &object] {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        let all = stdout_of(output) + &stderr_of(output);
+        let all = stdout_text(output) + &stderr_text(output);
         assert!(!all.contains(TOKEN) && !all.contains(OLD), "{all}");
     }
     let changed: Vec<_> =
         test_user.all_files().into_iter().filter(|(name, file)| before.get(name) != Some(file)).collect();
     assert!(changed.iter().all(|(name, _)| name.ends_with("vault-token.json")), "{changed:?}");
-    let object: Value = serde_json::from_str(&stdout_of(&object)).expect("one JSON object");
+    let object: Value = serde_json::from_str(&stdout_text(&object)).expect("one JSON object");
     assert_eq!((&object["schema"], &object["user"]), (&json!(1), &json!("alice")));
-    (stdout_of(&lines), object)
+    (stdout_text(&lines), object)
 }
 
 #[test]

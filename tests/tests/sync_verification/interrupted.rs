@@ -8,7 +8,7 @@ use cas_tests::claude_client::BackgroundRun;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::leaks::{client_of, scratch_of};
+use super::leaks::{find_client, scratch_directory};
 use super::*;
 
 fn send(pid: u32, signal: Signal) {
@@ -22,14 +22,14 @@ fn client_killed_during_a_probe_changes_nothing() {
     fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
         fixture.anthropic().forget_requests();
-        let before = on_disk(&alice);
+        let before = file_states(&alice);
         let running = alice.sync().start().expect("a start");
         assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
-        send(client_of(running.pid()), signal);
+        send(find_client(running.pid()), signal);
         let output = running.end(LIMIT).expect("an end");
         assert_eq!(output.exit_code, TRY_LATER, "{signal}: {}", output.stdout);
         assert!(output.stdout.starts_with("WARN "), "{signal}: {}", output.stdout);
-        assert_eq!(on_disk(&alice), before, "{signal}");
+        assert_eq!(file_states(&alice), before, "{signal}");
     }
 }
 
@@ -38,19 +38,19 @@ fn killed_verification_leaves_no_files() {
     let fixture = fixture();
     let (alice, login) = signed_in(&fixture, "alice");
     fixture.anthropic().answer_messages(&login.access_token, Some(Silence));
-    let before = on_disk(&alice);
+    let before = file_states(&alice);
     let running = alice.sync().start().expect("a start");
     assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
-    let client = client_of(running.pid());
-    let scratch = scratch_of(client);
+    let client = find_client(running.pid());
+    let scratch = scratch_directory(client);
     running.kill();
     send(client, Signal::SIGKILL);
     wait_for_exit(client);
     fs::remove_dir_all(scratch).expect("the leftover directory");
-    assert_eq!(on_disk(&alice), before);
+    assert_eq!(file_states(&alice), before);
     fixture.anthropic().answer_messages(&login.access_token, None);
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
-    assert_eq!(on_disk(&alice), before);
+    assert_eq!(file_states(&alice), before);
 }
 
 /// Waits for a process that is not a child of this one; a zombie has no command line.
@@ -78,8 +78,8 @@ fn terminated_sync_completes_its_refresh_first() {
         let fixture = fixture_with(version);
         let alice = fixture.create_user("alice").expect("alice");
         let (spent, running) = start_sync_during_refresh(&fixture, &alice);
-        let client = client_of(running.pid());
-        let scratch = scratch_of(client);
+        let client = find_client(running.pid());
+        let scratch = scratch_directory(client);
         let stat = fs::read_to_string(format!("/proc/{client}/stat")).expect("a status");
         let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2)).expect("a group");
         assert_eq!(group, client.to_string(), "what is typed at a terminal is not meant for it");
@@ -107,8 +107,8 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
     let (spent, running) = start_sync_during_refresh(&fixture, &alice);
-    let client = client_of(running.pid());
-    let scratch = scratch_of(client);
+    let client = find_client(running.pid());
+    let scratch = scratch_directory(client);
     running.kill();
     fixture.anthropic().hold_refreshes(false);
     let deadline = Deadline::after(LIMIT);

@@ -26,14 +26,14 @@ pub(super) fn descendants(pid: u32) -> Vec<u32> {
 }
 
 /// Returns the client among the descendants of a running sync.
-pub(super) fn client_of(pid: u32) -> u32 {
+pub(super) fn find_client(pid: u32) -> u32 {
     let is_client = |pid: &u32| command_line(*pid).contains("--output-format");
     let found = descendants(pid).into_iter().find(is_client);
     found.unwrap_or_else(|| panic!("no client below {pid}: {:?}", descendants(pid)))
 }
 
 /// Returns the scratch directory of a client.
-pub(super) fn scratch_of(client: u32) -> PathBuf {
+pub(super) fn scratch_directory(client: u32) -> PathBuf {
     let temporary = PathBuf::from(&environment(client)["TMPDIR"]);
     temporary.parent().expect("it is in the scratch directory").to_owned()
 }
@@ -57,7 +57,7 @@ fn verification_leaks_no_token_and_leaves_no_files() {
     let running = alice.sync().start().expect("a start");
     assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
 
-    let client = client_of(running.pid());
+    let client = find_client(running.pid());
     let variables = environment(client);
     assert!(variables.contains_key("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"), "{variables:?}");
     for pid in descendants(running.pid()).into_iter().chain([running.pid()]) {
@@ -87,7 +87,7 @@ fn verification_leaks_no_token_and_leaves_no_files() {
         "TMPDIR",
     ];
     assert_eq!(variables.keys().map(String::as_str).collect::<Vec<_>>(), expected);
-    let scratch = scratch_of(client);
+    let scratch = scratch_directory(client);
     assert_eq!((scratch.is_dir(), variables["HOME"].as_str()), (true, scratch.to_str().expect("text")));
     assert_eq!(fs::metadata(&scratch).expect("there").mode() & 0o7777, 0o700);
     for text in texts_below(&scratch) {

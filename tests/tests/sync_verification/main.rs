@@ -79,9 +79,9 @@ fn sync(user: &ClaudeUser<'_>) -> ClientOutput {
 /// Asserts that an inconclusive run writes nothing, and reports the reason.
 #[track_caller]
 fn assert_nothing_written(user: &ClaudeUser<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
-    let before = on_disk(user);
+    let before = file_states(user);
     let output = sync(user);
-    let after = on_disk(user);
+    let after = file_states(user);
     assert_eq!(output.exit_code, exit_code, "{}{}", output.stdout, output.stderr);
     assert!(
         output.stdout.starts_with("WARN ") && output.stdout.contains(says),
@@ -98,7 +98,7 @@ type Written = (u64, i64, i64, Vec<u8>);
 
 /// Returns everything that a verification may change, without the reports `state.json` and
 /// `sync.log`.
-fn on_disk(user: &ClaudeUser<'_>) -> BTreeMap<PathBuf, Option<Written>> {
+fn file_states(user: &ClaudeUser<'_>) -> BTreeMap<PathBuf, Option<Written>> {
     let env_file = user.home().join(".config/claude-auth-sync/claude-oauth.env");
     let state =
         ["history.json", "ledger.json", "replaced-credentials.json"].map(|name| user.state_file(name));

@@ -116,7 +116,7 @@ fn refused_organization_changes_nothing() {
     let fixture = fixture();
     let (alice, login) = signed_in(&fixture, "alice");
     refuse_all(&fixture, &login, &OrganizationForbidden);
-    let before = on_disk(&alice);
+    let before = file_states(&alice);
     let output = sync(&alice);
     assert_eq!(output.exit_code, Some(1), "{}", output.stdout);
     assert!(
@@ -124,7 +124,7 @@ fn refused_organization_changes_nothing() {
         "{}",
         output.stdout
     );
-    assert_eq!(on_disk(&alice), before);
+    assert_eq!(file_states(&alice), before);
     assert_eq!(refreshes(&fixture), 0);
 }
 
@@ -136,10 +136,10 @@ fn revoked_setup_token_is_reported_and_kept() {
     keep_setup_token(&alice, TOKEN);
     fixture.anthropic().answer_messages(TOKEN, Some(Revoked));
     sync(&alice);
-    let before = on_disk(&alice);
+    let before = file_states(&alice);
     let output = sync(&alice);
     assert_eq!(output.exit_code, SIGN_IN, "{}", output.stdout);
     assert!(output.stdout.starts_with("FAIL setup-token"), "{}", output.stdout);
     assert!(!output.stdout.contains(TOKEN));
-    assert_eq!(on_disk(&alice), before, "only the store's word removes it");
+    assert_eq!(file_states(&alice), before, "only the store's word removes it");
 }

@@ -26,11 +26,11 @@ fn valid_login_is_verified_and_backed_up_once() {
     assert_eq!(backed_up(&alice), std::slice::from_ref(&login.refresh_token));
     assert_eq!((asked_with(&fixture, &login.access_token), refreshes(&fixture)), (1, 0));
 
-    let before = on_disk(&alice);
+    let before = file_states(&alice);
     let second = sync(&alice);
     assert_eq!(second.exit_code, OK_MESSAGE);
     assert!(!second.stdout.contains("backed up"), "{}", second.stdout);
-    assert_eq!(on_disk(&alice), before, "nothing new is nothing to write");
+    assert_eq!(file_states(&alice), before, "nothing new is nothing to write");
     assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value changes no file");
     // The client's files are elsewhere: the home has only the user's files and those of the
     // product.
@@ -96,7 +96,7 @@ fn setup_token_is_verified_and_the_login_not_changed() {
     sign_in(&fixture, &alice, -1); // expired: a client that used it would refresh it
     keep_setup_token(&alice, TOKEN);
     fixture.anthropic().accept_setup_token(TOKEN);
-    let before = on_disk(&alice);
+    let before = file_states(&alice);
 
     let output = sync(&alice);
 
@@ -105,7 +105,7 @@ fn setup_token_is_verified_and_the_login_not_changed() {
     let requests: Vec<_> =
         fixture.anthropic().essential_requests().into_iter().filter_map(|request| request.token).collect();
     assert_eq!(requests, [fingerprint(TOKEN)]);
-    let after = on_disk(&alice);
+    let after = file_states(&alice);
     assert_eq!(before[&alice.credentials_file()], after[&alice.credentials_file()]);
 }
 

@@ -17,13 +17,13 @@ const SESSIONS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A command that runs repeatedly during the sessions, and the number of its completed runs.
-struct Beside<'fixture> {
+struct BackgroundCommand<'fixture> {
     what: &'static str,
     invocation: Invocation<'fixture>,
     runs: AtomicUsize,
 }
 
-impl<'fixture> Beside<'fixture> {
+impl<'fixture> BackgroundCommand<'fixture> {
     fn new(what: &'static str, invocation: Invocation<'fixture>) -> Self {
         Self { what, invocation, runs: AtomicUsize::new(0) }
     }
@@ -42,9 +42,9 @@ impl<'fixture> Beside<'fixture> {
 }
 
 /// Signals the end, also after a failed assertion; otherwise the others would never end.
-struct Over<'a>(&'a AtomicBool);
+struct EndSignal<'a>(&'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for EndSignal<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -56,19 +56,19 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
     let alice = fixture.create_user("alice").expect("alice");
     let (mut watcher, _) = watch(&alice);
     let beside = [
-        Beside::new("the sync", alice.sync()),
-        Beside::new("what the watcher starts", alice.sync().arguments(&["run", "--no-verify"])),
-        Beside::new("a login", alice.login()),
+        BackgroundCommand::new("the sync", alice.sync()),
+        BackgroundCommand::new("what the watcher starts", alice.sync().arguments(&["run", "--no-verify"])),
+        BackgroundCommand::new("a login", alice.login()),
     ];
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let _over = Over(&over);
+        let _over = EndSignal(&over);
         for beside in &beside {
             scope.spawn(|| beside.run_until(&over));
         }
         rotate(&fixture, &alice);
     });
-    for Beside { what, runs, .. } in &beside {
+    for BackgroundCommand { what, runs, .. } in &beside {
         assert!(runs.load(Ordering::Relaxed) > 2, "{what} ran {runs:?} times");
     }
     assert!(watcher.is_running().expect("the child can be waited for"));

@@ -9,7 +9,7 @@ use cas_tests::test_user::LOGIN;
 use cas_tests::watcher::{Watcher, WriteMethod, Writer, eventually};
 use nix::sys::signal::Signal;
 
-use crate::{good, wait_until_restored, watched};
+use crate::{login_number, wait_until_restored, watched};
 
 #[test]
 fn idle_watcher_is_never_woken_up() {
@@ -32,7 +32,7 @@ fn watcher_memory_stays_below_a_mebibyte() {
     let (test_user, watcher, _) = watched(0);
     let writer = Writer::new(&test_user);
     for number in 1..=20 {
-        let text = good(number);
+        let text = login_number(number);
         writer.write(WriteMethod::Rename, &text);
         writer.write(WriteMethod::Rename, &cleared_login(&text));
         wait_until_restored(&test_user, number, &text);
@@ -77,7 +77,7 @@ fn second_watcher_waits_and_takes_over() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.end(), Some(0));
     second.process().wait_until_watching(&test_user.path(".claude"));
-    let (writer, text) = (Writer::new(&test_user), good(2));
+    let (writer, text) = (Writer::new(&test_user), login_number(2));
     writer.write(WriteMethod::Rename, &text);
     writer.write(WriteMethod::Rename, &cleared_login(&text));
     wait_until_restored(&test_user, 2, &text);

@@ -16,7 +16,7 @@ use cas_tests::watcher::{Watcher, wait_for_login};
 
 /// Returns the text of a login that is valid for hours; a higher number expires later, as after a
 /// refresh.
-fn good(number: u64) -> String {
+fn login_number(number: u64) -> String {
     claude_login::valid_login(&name(number), now_ms() + 7 * HOUR_MS + number * 1000)
 }
 
@@ -40,7 +40,7 @@ fn login(test_user: &TestUser) -> String {
 /// Returns a user with a good login of this number, whose watcher has read it.
 fn watched(number: u64) -> (TestUser, Watcher, String) {
     let test_user = TestUser::create();
-    let text = good(number);
+    let text = login_number(number);
     test_user.put(LOGIN, &text);
     let watcher = Watcher::start(&test_user);
     (test_user, watcher, text)

@@ -5,7 +5,7 @@ use std::fs;
 use cas_tests::claude_login::{HOUR_MS, cleared_login, valid_login};
 use cas_tests::now_ms;
 use cas_tests::test_user::{ENV_FILE, LOGIN, TestUser};
-use cas_tests::watcher::{Act, Watcher, WriteMethod, Writer, eventually};
+use cas_tests::watcher::{Watcher, WriteMethod, WriteStep, Writer, eventually};
 
 use crate::{login, wait_until_restored, watched};
 
@@ -51,7 +51,7 @@ fn repeated_problem_is_logged_once() {
 #[test]
 fn older_login_written_again_is_left_to_the_sync() {
     let (test_user, watcher, newest) = watched(2);
-    let older = crate::good(1);
+    let older = crate::login_number(1);
     let writer = Writer::new(&test_user);
     writer.write(WriteMethod::Rename, &older);
     watcher.process().wait_until_idle();
@@ -64,14 +64,14 @@ fn older_login_written_again_is_left_to_the_sync() {
 #[test]
 fn login_is_not_restored_with_an_active_setup_token() {
     let test_user = TestUser::create();
-    let text = crate::good(1);
+    let text = crate::login_number(1);
     test_user.put(LOGIN, &text);
     test_user.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
     let watcher = Watcher::start(&test_user);
     let writer = Writer::new(&test_user);
     writer.perform(vec![
-        Act::Write(WriteMethod::Rename, text.clone()),
-        Act::Write(WriteMethod::Rename, cleared_login(&text)),
+        WriteStep::Write(WriteMethod::Rename, text.clone()),
+        WriteStep::Write(WriteMethod::Rename, cleared_login(&text)),
     ]);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), cleared_login(&text));
@@ -81,7 +81,7 @@ fn login_is_not_restored_with_an_active_setup_token() {
 fn other_files_beside_the_login_are_ignored() {
     let (test_user, watcher, text) = watched(1);
     for name in [".credentials.json.bak", "tmp-of-somebody", ".credentials.json.tmp.0000"] {
-        fs::write(test_user.path(".claude").join(name), crate::good(7)).expect("written");
+        fs::write(test_user.path(".claude").join(name), crate::login_number(7)).expect("written");
         cas_tests::test_user::give_to_user(&test_user.path(".claude").join(name));
     }
     watcher.process().wait_until_idle();

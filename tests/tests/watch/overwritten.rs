@@ -9,9 +9,9 @@ use cas_core::time::timestamp::Timestamp;
 use cas_tests::claude_login::{HOUR_MS, cleared_login, valid_login};
 use cas_tests::now_ms;
 use cas_tests::test_user::{LOGIN, STATE, TestUser};
-use cas_tests::watcher::{Act, Watcher, WriteMethod, Writer, eventually, wait_for_login};
+use cas_tests::watcher::{Watcher, WriteMethod, WriteStep, Writer, eventually, wait_for_login};
 
-use crate::{good, login, wait_until_restored, watched};
+use crate::{login, login_number, wait_until_restored, watched};
 
 /// How long after the good generation the other one is written, in ms.
 const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
@@ -33,10 +33,10 @@ fn restores_of_repeated_clears(way: WriteMethod) {
     let writer = Writer::new(&test_user);
     let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
     for (number, pause) in (1..).zip(rounds) {
-        let text = good(number);
-        let pause = (pause > 0).then_some(Act::Wait(Duration::from_millis(pause)));
-        let good = Act::Write(WriteMethod::Rename, text.clone());
-        let bad = Act::Write(way, cleared_login(&text));
+        let text = login_number(number);
+        let pause = (pause > 0).then_some(WriteStep::Wait(Duration::from_millis(pause)));
+        let good = WriteStep::Write(WriteMethod::Rename, text.clone());
+        let bad = WriteStep::Write(way, cleared_login(&text));
         writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
         wait_until_restored(&test_user, number, &text);
     }
@@ -51,7 +51,7 @@ fn login_written_in_place_is_backed_up() {
     let (test_user, watcher, _) = watched(0);
     let writer = Writer::new(&test_user);
     for number in 1..=10 {
-        let text = good(number);
+        let text = login_number(number);
         writer.write(WriteMethod::InPlace, &text);
         watcher.process().wait_until_idle();
         writer.write(WriteMethod::InPlace, &cleared_login(&text));
@@ -62,11 +62,11 @@ fn login_written_in_place_is_backed_up() {
 #[test]
 fn later_of_two_consecutive_logins_is_restored() {
     let (test_user, watcher, _) = watched(0);
-    let (first, second) = (good(1), good(2));
+    let (first, second) = (login_number(1), login_number(2));
     Writer::new(&test_user).perform(vec![
-        Act::Write(WriteMethod::Rename, first),
-        Act::Write(WriteMethod::Rename, second.clone()),
-        Act::Write(WriteMethod::Rename, cleared_login(&second)),
+        WriteStep::Write(WriteMethod::Rename, first),
+        WriteStep::Write(WriteMethod::Rename, second.clone()),
+        WriteStep::Write(WriteMethod::Rename, cleared_login(&second)),
     ]);
     wait_until_restored(&test_user, 2, &second);
     watcher.process().wait_until_idle();
@@ -88,12 +88,15 @@ fn torn_login_file_is_restored() {
 #[test]
 fn file_that_is_being_written_in_place_is_not_changed() {
     let (test_user, watcher, _) = watched(1);
-    let text = good(2);
+    let text = login_number(2);
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
     // Other processes open the file for writing and close it: the kernel sends the same event as
     // for a completed write.
     let writer = Writer::new(&test_user);
-    writer.perform(vec![Act::Write(WriteMethod::InPlace, half), Act::Wait(Duration::from_millis(30))]);
+    writer.perform(vec![
+        WriteStep::Write(WriteMethod::InPlace, half),
+        WriteStep::Wait(Duration::from_millis(30)),
+    ]);
     writer.write(WriteMethod::InPlace, &text);
     watcher.process().wait_until_idle();
     assert_eq!(login(&test_user), text);

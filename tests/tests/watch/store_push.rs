@@ -11,7 +11,7 @@ use cas_tests::test_user::{LOGIN, STATE, TestUser, UID};
 use cas_tests::watcher::{Watcher, WriteMethod, Writer, eventually};
 use serde_json::{Value, json};
 
-use crate::{good, name};
+use crate::{login_number, name};
 
 /// Creates a user whose first login is in the store, with a field of another tool.
 fn with_a_store() -> (TestUser, Bao, VaultUser) {
@@ -19,7 +19,7 @@ fn with_a_store() -> (TestUser, Bao, VaultUser) {
     let bao = test_user.bao();
     let vault_user = test_user.use_store(&bao, Policy::Patch);
     vault_user.put_document(&json!({"tracker_token": "of somebody else"}));
-    test_user.put(LOGIN, &good(0));
+    test_user.put(LOGIN, &login_number(0));
     let output = test_user.sync();
     assert!(output.status.success(), "{output:?}");
     (test_user, bao, vault_user)
@@ -40,8 +40,8 @@ fn new_login_is_pushed_once() {
     let before = version(&vault_user).as_u64().expect("a number");
     let writer = Writer::new(&test_user);
     // Twice in a row: one push covers both.
-    writer.write(WriteMethod::Rename, &good(1));
-    writer.write(WriteMethod::Rename, &good(2));
+    writer.write(WriteMethod::Rename, &login_number(1));
+    writer.write(WriteMethod::Rename, &login_number(2));
     eventually("the login in the store", || has_generation(&vault_user, 2));
     assert_eq!(version(&vault_user).as_u64(), Some(before + 1));
     assert_eq!(vault_user.fields()["tracker_token"], "of somebody else");
@@ -55,7 +55,7 @@ fn push_waits_for_another_run() {
     let state = StateDirectory::new(test_user.path(STATE), UID);
     let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &login_number(1));
     eventually("a push that finds the lock held", || test_user.journal().contains("user=alice SKIP"));
     assert!(!has_generation(&vault_user, 1));
     drop(held);
@@ -68,7 +68,7 @@ fn push_waits_for_an_unreachable_store() {
     let (test_user, bao, vault_user) = with_a_store();
     bao.seal();
     let _watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &login_number(1));
     let log = || fs::read_to_string(test_user.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
     eventually("a push that finds it sealed", || log().contains(" WARN "));
     assert!(
@@ -87,7 +87,7 @@ fn push_has_a_lower_priority_than_the_watcher() {
     let silent = test_user.listen();
     test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &login_number(1));
     let mut push = None;
     eventually("a push that waits for its answer", || {
         push = children(&watcher.process().directory()).into_iter().find(|child| is_push_process(child));
@@ -121,7 +121,7 @@ fn nice_value(process: &Path) -> i32 {
 fn push_is_skipped_without_a_store() {
     let test_user = TestUser::create();
     let watcher = Watcher::start(&test_user);
-    Writer::new(&test_user).write(WriteMethod::Rename, &good(1));
+    Writer::new(&test_user).write(WriteMethod::Rename, &login_number(1));
     watcher.process().wait_until_idle();
     std::thread::sleep(Duration::from_secs(4));
     assert!(!test_user.path(&format!("{STATE}/sync.log")).exists(), "no run was started");

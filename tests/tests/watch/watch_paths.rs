@@ -9,7 +9,7 @@ use cas_tests::test_user::{LOGIN, TestUser, UID};
 use cas_tests::watcher::{Watcher, WriteMethod, Writer, wait_for_login};
 use nix::sys::signal::Signal;
 
-use crate::{good, wait_until_restored, watched};
+use crate::{login_number, wait_until_restored, watched};
 
 fn make_directory(path: &Path) {
     DirBuilder::new().mode(0o700).create(path).expect("made");
@@ -18,7 +18,7 @@ fn make_directory(path: &Path) {
 
 /// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
 fn is_managed(test_user: &TestUser, watcher: &Watcher, number: u64) {
-    let (writer, text) = (Writer::new(test_user), good(number));
+    let (writer, text) = (Writer::new(test_user), login_number(number));
     writer.write(WriteMethod::Rename, &text);
     watcher.process().wait_until_idle();
     writer.write(WriteMethod::Rename, &cleared_login(&text));
@@ -108,7 +108,7 @@ fn login_behind_a_symlink_is_watched_at_its_target() {
     symlink(&target, test_user.path(LOGIN)).expect("linked");
     watcher.process().wait_until_watching(&elsewhere);
 
-    let (writer, text) = (Writer::new(&test_user), good(2));
+    let (writer, text) = (Writer::new(&test_user), login_number(2));
     writer.write(WriteMethod::InPlace, &text);
     watcher.process().wait_until_idle();
     writer.write(WriteMethod::InPlace, &cleared_login(&text));

@@ -17,12 +17,12 @@ fn watcher_with_disabled_backups_keeps_nothing() {
     let vault_user = test_user.use_store(&bao, Policy::Patch);
     vault_user.put_document(&json!({"tracker_token": "of somebody else"}));
     test_user.configure("verify = false\noauth_backup = false\n");
-    test_user.put(LOGIN, &good(0));
+    test_user.put(LOGIN, &login_number(0));
     let asked = bao.requests().len();
     let watcher = Watcher::start(&test_user);
     let writer = Writer::new(&test_user);
-    writer.write(WriteMethod::Rename, &good(1));
-    let cleared = cleared_login(&good(1));
+    writer.write(WriteMethod::Rename, &login_number(1));
+    let cleared = cleared_login(&login_number(1));
     writer.write(WriteMethod::Rename, &cleared);
     eventually("that it was seen", || test_user.journal().contains("FAIL"));
     watcher.process().wait_until_idle();

@@ -96,7 +96,7 @@ fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
         "not verified and backed up"
     );
     page.print("\n    Claude Code itself refreshed it and sent one short question to the model. So the\n    login is verified, and it was backed up (here on this machine; on many machines\n    to Vault or OpenBao).");
-    Ok(parsed(&fixture.guest.login_of("alice")))
+    Ok(parsed(&fixture.guest.read_login("alice")))
 }
 
 /// Restores the old copy. Its refresh token is consumed, so the server rejects it, and the client
@@ -108,7 +108,7 @@ fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
     session.leave();
     ensure!(output.contains(SESSION_EXPIRED), "expected from Claude Code: {SESSION_EXPIRED}");
 
-    let left = parsed(&fixture.guest.login_of("alice"));
+    let left = parsed(&fixture.guest.read_login("alice"));
     page.print("\n    A refresh token works once, and that of the copy was consumed. The server rejected\n    it, and Claude Code has cleared the login:\n");
     show_login(page, &left);
     ensure!(is_cleared(&left), "Claude Code has not cleared the login");
@@ -132,7 +132,7 @@ fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Resu
     fixture.guest.enable_module();
     fixture.anthropic.forget_requests();
     let (mut session, took) = log_in(page, fixture, "alice");
-    let fixed = parsed(&fixture.guest.login_of("alice"));
+    let fixed = parsed(&fixture.guest.read_login("alice"));
     page.print("\n    and before the prompt appears:\n");
     show_login(page, &fixed);
     page.print("");
@@ -141,7 +141,7 @@ fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Resu
 
     ensure!(output == ANSWER, "Claude Code does not work after the login");
     ensure!(fixed == *good, "the restored login is not the previous one");
-    let status = fixture.guest.status_of(&login_path("alice"));
+    let status = fixture.guest.file_status(&login_path("alice"));
     ensure!(status == "600 alice:alice regular file", "the login file is now: {status}");
     ensure!(
         was_only_token_used(fixture, access_token(good)),
@@ -152,14 +152,14 @@ fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Resu
 
 /// Clears the login while a session is open. No new login happens.
 fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
-    let before = parsed(&fixture.guest.login_of("alice"));
+    let before = parsed(&fixture.guest.read_login("alice"));
     let mut session = log_in(page, fixture, "alice").0;
     page.show_command(ROOT, "cas-sync enroll alice");
     page.show_answer(&fixture.guest.enroll("alice"), Tone::Plain);
     let watch = fixture.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
     ensure!(watch == "active\n", "the watcher is {watch}");
     // The sync that enrolling started would restore the file too.
-    at_rest(fixture, "alice")?;
+    wait_until_idle(fixture, "alice")?;
     page.print("");
     type_and_show(
         page,
@@ -176,7 +176,7 @@ fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
             .text()
     };
     wait_until("the line of the watcher", || by_the_watch().contains("RECOVERED"))?;
-    let fixed = parsed(&fixture.guest.login_of("alice"));
+    let fixed = parsed(&fixture.guest.read_login("alice"));
     page.print("\n    and a moment later:\n");
     show_login(page, &fixed);
     page.print("");
@@ -198,7 +198,7 @@ fn log_in_bob_with_setup_token(page: &Page, fixture: &ClaudeGuest) -> Result<()>
     page.show_answer(&fixture.guest.enroll("bob"), Tone::Plain);
     let output = first_sync(fixture, "bob")?;
     page.show_answer(&output, Tone::Good);
-    at_rest(fixture, "alice")?; // the sync follows every repair
+    wait_until_idle(fixture, "alice")?; // the sync follows every repair
     fixture.anthropic.forget_requests();
     page.show_command(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
     let output = fixture.guest.ssh("bob", QUESTION).text();
@@ -217,7 +217,7 @@ fn log_in_bob_with_setup_token(page: &Page, fixture: &ClaudeGuest) -> Result<()>
 }
 
 /// Waits until no request is pending and no sync runs.
-fn at_rest(fixture: &ClaudeGuest, user: &str) -> Result<()> {
+fn wait_until_idle(fixture: &ClaudeGuest, user: &str) -> Result<()> {
     let service = format!("claude-auth-sync@{user}.service");
     let rest = format!(
         "test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"

@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, getgid, getuid, setgid, setuid};
 
 /// The directory of the file systems in the namespace of the user.
-const PLACE: &str = "/tmp";
+const MOUNT_DIRECTORY: &str = "/tmp";
 
 /// The root directory of each file system that is served.
 const ROOT_NODE: u64 = 1;
@@ -38,18 +38,23 @@ pub(crate) fn link(paths: &[&Path]) -> ! {
     fs::write("/proc/self/setgroups", "deny").expect("no groups");
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).expect("a user id");
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).expect("a group id");
-    mount_at(PLACE, "tmpfs", "tmpfs", "mode=755");
+    mount_on(MOUNT_DIRECTORY, "tmpfs", "tmpfs", "mode=755");
     for directory in ["silent", "other", "over"] {
-        fs::create_dir(format!("{PLACE}/{directory}")).expect("a directory");
+        fs::create_dir(format!("{MOUNT_DIRECTORY}/{directory}")).expect("a directory");
     }
     let device = device();
     let options = format!("fd={},rootmode=40755,user_id=0,group_id=0", device.as_raw_fd());
-    mount_at(&format!("{PLACE}/silent"), "silent", "fuse", &options);
+    mount_on(&format!("{MOUNT_DIRECTORY}/silent"), "silent", "fuse", &options);
     thread::spawn(|| serve(device, true));
-    mount_at(&format!("{PLACE}/over"), "over", "overlay", &format!("lowerdir={PLACE}/silent:{PLACE}/other"));
+    mount_on(
+        &format!("{MOUNT_DIRECTORY}/over"),
+        "over",
+        "overlay",
+        &format!("lowerdir={MOUNT_DIRECTORY}/silent:{MOUNT_DIRECTORY}/other"),
+    );
     for path in paths {
         let name = path.file_name().expect("a name").display();
-        let target = format!("/proc/{}/root{PLACE}/over/{name}", std::process::id());
+        let target = format!("/proc/{}/root{MOUNT_DIRECTORY}/over/{name}", std::process::id());
         // Whatever was there: a directory is moved aside.
         let aside = path.with_extension("aside");
         if path.symlink_metadata().is_ok() {
@@ -86,7 +91,7 @@ fn device() -> File {
     OpenOptions::new().read(true).write(true).open("/dev/fuse").expect("/dev/fuse")
 }
 
-fn mount_at(place: &str, source: &str, kind: &str, options: &str) {
+fn mount_on(place: &str, source: &str, kind: &str, options: &str) {
     mount(Some(source), place, Some(kind), MsFlags::empty(), Some(options))
         .unwrap_or_else(|error| panic!("mounting {kind} at {place}: {error}"));
 }

@@ -108,7 +108,7 @@ impl Variant {
             .expect_success("setting a login up");
         let user = if self == Self::NotEnrolled { "bob" } else { "alice" };
         let took = guest.ssh(user, "true").expect_success("a login").took;
-        let is_whole = guest.login_of("alice").contains("refresh-of-measured");
+        let is_whole = guest.read_login("alice").contains("refresh-of-measured");
         assert!(is_whole, "{self:?}: the login file is not what it should be:\n{}", guest.product_journal());
         took
     }

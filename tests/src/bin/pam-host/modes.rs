@@ -83,7 +83,7 @@ extern "C" fn count_and_reap(_: c_int) {
     while unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) } > 0 {}
 }
 
-extern "C" fn nothing(_: c_int) {}
+extern "C" fn ignore_signal(_: c_int) {}
 
 fn on_sigchld(handler: libc::sighandler_t, flags: c_int) {
     on_signal(libc::SIGCHLD, handler, flags);
@@ -177,7 +177,7 @@ fn exit_after_delay() {
 
 /// Sends a signal every millisecond, with a handler that interrupts every wait.
 fn start_signal_storm() {
-    on_signal(libc::SIGALRM, nothing as *const () as usize, 0);
+    on_signal(libc::SIGALRM, ignore_signal as *const () as usize, 0);
     let millisecond = libc::timeval { tv_sec: 0, tv_usec: 1000 };
     let timer = libc::itimerval { it_interval: millisecond, it_value: millisecond };
     // SAFETY: the timer is a live value.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cas_tests::test_user::{LOGIN, TestUser};
-use cas_tests::watcher::{Act, WriteMethod, Writer};
+use cas_tests::watcher::{WriteMethod, WriteStep, Writer};
 use cas_tests::{claude_login, now_ms};
 
 /// How many rounds of each kind.
@@ -71,11 +71,11 @@ impl<'a> Rounds<'a> {
         // Each refresh brings a later end.
         let good = claude_login::valid_login(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
         self.writes.push(write_once(&self.test_user.path(".config/login.json"), &good));
-        let mut acts = vec![Act::Write(WriteMethod::Rename, good.clone())];
+        let mut acts = vec![WriteStep::Write(WriteMethod::Rename, good.clone())];
         if !pause.is_zero() {
-            acts.push(Act::Wait(pause));
+            acts.push(WriteStep::Wait(pause));
         }
-        acts.push(Act::Write(way, claude_login::cleared_login(&good)));
+        acts.push(WriteStep::Write(way, claude_login::cleared_login(&good)));
         let overwritten = self.writer.perform(acts);
         let wanted = format!("refresh-of-{name}\"");
         while overwritten.elapsed() < ROUND_TIMEOUT {
