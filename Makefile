@@ -1,4 +1,4 @@
-# Entry points of claude-auth-sync. They call cargo and the scripts in tests/bed/ and packaging/.
+# Entry points of claude-auth-sync. They call cargo and the scripts in tests/setup/ and packaging/.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo deb test test-all suites test-deps check build reproducible bench picture clean root cargo
@@ -9,14 +9,14 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: root cargo ## boot a Debian guest, let Claude Code lose a user's login, and restore it by an ssh login
-	@tests/bed/host-packages.sh
-	@tests/bed/claude >/dev/null
-	@tests/bed/rootfs.sh bookworm >/dev/null
+	@tests/setup/host-packages.sh
+	@tests/setup/claude >/dev/null
+	@tests/setup/rootfs.sh bookworm >/dev/null
 	@packaging/deb.sh >/dev/null
 	@cargo run --quiet --locked -p cas-tests --bin demo
 
 deb: cargo ## build the Debian package; installs the build dependencies, and prints its path
-	@tests/bed/host-packages.sh package
+	@tests/setup/host-packages.sh package
 	@packaging/deb.sh
 
 # A run needs the release build anyway, so that all suites use it (.config/nextest.toml).
@@ -35,22 +35,22 @@ suites:
 	packaging/deb.sh & $(MAKE) --no-print-directory check && cargo nextest run --locked --workspace --no-run && wait $$!
 
 test-deps: root cargo ## install what the suites need (idempotent; one second if installed already)
-	@tests/bed/host-packages.sh
-	@tests/bed/nextest.sh
-	@tests/bed/openbao.sh
-	@tests/bed/prometheus.sh >/dev/null
-	@tests/bed/claude >/dev/null
-	@tests/bed/claude 2.1.197 >/dev/null
-	@tests/bed/claude 2.1.332 >/dev/null
-	@tests/bed/rootfs.sh bookworm >/dev/null
-	@tests/bed/rootfs.sh trixie >/dev/null
+	@tests/setup/host-packages.sh
+	@tests/setup/nextest.sh
+	@tests/setup/openbao.sh
+	@tests/setup/prometheus.sh >/dev/null
+	@tests/setup/claude >/dev/null
+	@tests/setup/claude 2.1.197 >/dev/null
+	@tests/setup/claude 2.1.332 >/dev/null
+	@tests/setup/rootfs.sh bookworm >/dev/null
+	@tests/setup/rootfs.sh trixie >/dev/null
 
 check: cargo ## check format, lints, forbidden dependencies and shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-	tests/bed/forbidden-dependencies.sh
+	tests/setup/forbidden-dependencies.sh
 	cargo run --quiet --locked -p xtask -- lint
-	git ls-files -z '*.sh' ':(glob)tests/bed/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
+	git ls-files -z '*.sh' ':(glob)tests/setup/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
 build: cargo ## build the programs of the package
 	packaging/build.sh
@@ -62,12 +62,12 @@ bench: test-deps ## measure a login and a sync without the product, with it, and
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
 picture: root cargo ## draw the dashboard into docs/admin/dashboard.png, with Grafana's components and a real Prometheus
-	@tests/bed/host-packages.sh picture
+	@tests/setup/host-packages.sh picture
 	@packaging/build.sh
-	@tests/bed/dashboard-picture/draw.sh
+	@tests/setup/dashboard-picture/draw.sh
 
 reproducible: cargo ## build and pack twice, in two directories, and compare the packages (some minutes)
-	@tests/bed/host-packages.sh package
+	@tests/setup/host-packages.sh package
 	@packaging/reproducible.sh
 
 clean: cargo ## remove the build (the cache in ~/.cache/claude-auth-sync stays)

@@ -1,14 +1,13 @@
-//! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and
-//! broken in the way it breaks. (Shapes measured with the real client:
-//! `docs/design/claude-code.md`.)
+//! The content of `~/.claude/.credentials.json` for the scenarios: valid, and cleared as the client
+//! clears it. (Measured with the real client: `docs/design/claude-code.md`.)
 
 use serde_json::{Value, json};
 
 use crate::now_ms;
 
 /// Returns the text of a login file whose tokens are named after `generation`, with expiry
-/// `expires_at_ms`, beside keys of other programs.
-pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
+/// `expires_at_ms` and keys of other programs.
+pub fn valid_login(generation: &str, expires_at_ms: u64) -> String {
     let login = json!({
         "claudeAiOauth": {
             "accessToken": format!("sk-ant-oat01-access-of-{generation}"),
@@ -38,7 +37,7 @@ pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
 ///
 /// # Panics
 /// If `login` is not a login.
-pub fn tombstone(login: &str) -> String {
+pub fn cleared_login(login: &str) -> String {
     let mut login: Value = serde_json::from_str(login).expect("a login is JSON");
     let oauth =
         login.get_mut("claudeAiOauth").and_then(Value::as_object_mut).expect("it has a claudeAiOauth");
@@ -48,19 +47,19 @@ pub fn tombstone(login: &str) -> String {
     login.to_string()
 }
 
-/// A login that is good for the next seven hours.
-pub fn fresh(generation: &str) -> String {
-    healthy(generation, now_ms() + 7 * HOUR_MS)
+/// Returns a login that is valid for the next seven hours.
+pub fn new_login(generation: &str) -> String {
+    valid_login(generation, now_ms() + 7 * HOUR_MS)
 }
 
 /// One hour in ms.
 pub const HOUR_MS: u64 = 60 * 60 * 1000;
 
-/// The text as JSON, for comparisons that do not care about white space and order.
+/// Returns the text as JSON, for comparisons that ignore white space and order.
 ///
 /// # Panics
-/// When it is torn.
+/// If it is truncated.
 #[track_caller]
 pub fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("a torn login file ({error}): {text:?}"))
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("a truncated login file ({error}): {text:?}"))
 }

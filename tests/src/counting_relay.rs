@@ -19,7 +19,7 @@ impl CountingRelay {
     /// Relays from a free loopback port to `server`, in the network of the calling thread.
     ///
     /// # Errors
-    /// Those of binding a port.
+    /// Errors of binding a port.
     pub fn start(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let relay = Self { address: listener.local_addr()?, connections: Arc::default() };
@@ -33,29 +33,29 @@ impl CountingRelay {
         Ok(relay)
     }
 
-    /// Where it listens.
+    /// Returns its socket address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections were made so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
     }
 }
 
-/// Ends when both sides have said all they had to say; a side that breaks off ends the other.
+/// Ends when both sides have sent everything. A side that breaks off ends the other.
 fn relay_one(client: &TcpStream, server: SocketAddr) {
     let Ok(server) = TcpStream::connect(server) else { return };
     // Small responses must not wait for delayed acknowledgements.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     thread::scope(|scope| {
-        scope.spawn(|| pass_on(client, &server));
-        pass_on(&server, client);
+        scope.spawn(|| forward(client, &server));
+        forward(&server, client);
     });
 }
 
-fn pass_on(mut from: &TcpStream, mut to: &TcpStream) {
+fn forward(mut from: &TcpStream, mut to: &TcpStream) {
     // Whatever ended it, there is nothing more to pass on.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

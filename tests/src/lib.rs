@@ -15,25 +15,25 @@ pub mod claude_client;
 pub mod claude_login;
 pub mod counting_relay;
 pub mod credential_corpus;
-pub mod crowd;
 pub mod guest;
+pub mod many_users;
+pub mod minimal_program;
 pub mod namespaces;
 pub mod openbao;
 pub mod pam;
 pub mod programs;
 pub mod prometheus;
 pub mod pseudo_terminal;
-pub mod resident;
 mod screen;
 pub mod size;
-pub mod smallest_program;
 pub mod store_run;
+pub mod test_user;
 pub mod tls_authority;
 pub mod vault_fake;
-pub mod watched;
+pub mod watcher;
 
-/// Where the scripts in `tests/bed` put what they download.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
+/// Returns the directory into which the scripts in `tests/setup` download.
+#[expect(clippy::disallowed_methods, reason = "the environment of the suites names the cache")]
 pub fn cache() -> PathBuf {
     let home =
         || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/claude-auth-sync");
@@ -41,23 +41,23 @@ pub fn cache() -> PathBuf {
 }
 
 /// A timeout far above every expected duration, so that a slow machine does not fail.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until this holds.
 ///
 /// # Panics
-/// If it does not within [`PATIENCE`].
+/// If it does not within [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        assert!(Instant::now() < end, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// How many times as long as on an idle machine a thread computes now, measured over 30 ms of its own time. What is bounded
-/// by a time may take as many times longer.
+/// Returns the factor by which a thread computes slower now than on an idle machine, measured over
+/// 30 ms of its own time. A time limit may be multiplied by it.
 pub fn slowdown() -> f64 {
     let computed = || {
         let used = getrusage(UsageWho::RUSAGE_THREAD).expect("the kernel accounts for threads");
@@ -73,8 +73,8 @@ pub fn slowdown() -> f64 {
     }
 }
 
-/// Wall-clock time, in milliseconds since the epoch.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: they read the clock")]
+/// Returns the wall-clock time, in milliseconds since the epoch.
+#[expect(clippy::disallowed_methods, reason = "the suites read the clock")]
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(since.as_millis()).expect("milliseconds fit")

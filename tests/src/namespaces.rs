@@ -1,6 +1,6 @@
-//! A network that has nothing but a loopback interface, and a private view of the file system, for
-//! what one test starts. Both belong to one thread: what it binds listens there, what it spawns
-//! lives there, and with the last of these they are gone. Nothing in them can reach another host.
+//! A network that has only a loopback interface, and a private view of the file system, for the
+//! processes of one test. Both belong to one thread: its sockets and its processes are in them, and
+//! they end with the last of these. Nothing in them can reach another host.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 
 use crate::openbao::Prefix;
 
-/// What is seen at a path inside, instead of what is there outside.
+/// A mount in the namespace that hides the file or directory of the host.
 #[derive(Clone, Debug)]
 pub enum Mount {
     /// The file or directory `source`, read-only.
@@ -39,10 +39,10 @@ pub enum Mount {
         /// Inside; it has to exist outside too.
         target: PathBuf,
     },
-    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be
-    /// bound in it.
+    /// A private `/dev` with only the devices that any program needs; a `/dev/log` can be bound in
+    /// it.
     Devices,
-    /// What is there, and what is in `source` before it; read-only.
+    /// The content of `source` over that of the directory; read-only.
     Over {
         /// Outside.
         source: PathBuf,
@@ -79,8 +79,7 @@ impl Namespaces {
         Ok(Self { jobs, thread })
     }
 
-    /// What has to stand in front of a command for it to run in this network, with the files of
-    /// outside.
+    /// Returns the prefix of a command that runs in this network, with the files of the host.
     pub fn network_prefix(&self) -> Prefix {
         let network = format!("--net=/proc/{}/task/{}/ns/net", std::process::id(), self.thread);
         Prefix(vec!["nsenter".to_owned(), network, "--".to_owned()])
@@ -92,15 +91,15 @@ impl Namespaces {
         Path::new(&root).join(inside.strip_prefix("/").unwrap_or(inside))
     }
 
-    /// Runs `job` inside and returns its result. Jobs run one after the other: they start things,
-    /// they do not wait.
+    /// Runs `job` inside and returns its result. Jobs run one after the other: they start processes
+    /// and do not wait.
     ///
     /// # Panics
     /// If the job does.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, result) = sync_channel(1);
         let job: Job = Box::new(move || drop(sender.send(job())));
-        self.jobs.send(job).ok().and_then(|()| result.recv().ok()).expect("the thread inside is alive")
+        self.jobs.send(job).ok().and_then(|()| result.recv().ok()).expect("the thread inside runs")
     }
 }
 
@@ -145,21 +144,21 @@ impl Mount {
     }
 }
 
-/// The numbers are those of null(4), full(4) and random(4).
+/// Creates the devices. The numbers are those of null(4), full(4) and random(4).
 fn make_devices(directory: &Path) -> io::Result<()> {
     let everybody = Mode::from_bits_truncate(0o666);
     mount(Some("none"), directory, Some("tmpfs"), MsFlags::MS_NOEXEC, Some("mode=755"))?;
     for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
         let path = directory.join(name);
         mknod(&path, SFlag::S_IFCHR, everybody, makedev(1, minor))?;
-        // Whatever the umask took away.
+        // Sets the modes that the umask may have changed.
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
     }
     Ok(())
 }
 
-/// Says RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)): in a new network that is always the
-/// loopback interface.
+/// Sends RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)). In a new network that is always
+/// the loopback interface.
 fn raise_loopback() -> io::Result<()> {
     const RTM_NEWLINK: u16 = 16;
     const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;

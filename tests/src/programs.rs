@@ -1,6 +1,6 @@
 //! The programs and the package that `packaging/deb.sh` created: of the release build, which is
-//! shipped, or of the profile in `CAS_PROFILE`. `tests/bed/package.sh` sets that for suites that do
-//! not inspect the programs.
+//! shipped, or of the profile in `CAS_PROFILE`. `tests/setup/package.sh` sets that for suites that
+//! do not inspect the programs.
 
 use std::{fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 /// # Panics
 /// If there is no package.
 pub fn packaging_folder() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "the suites are mains: the caller says which build")]
+    #[expect(clippy::disallowed_methods, reason = "the environment of the suites selects the build")]
     let name = match std::env::var("CAS_PROFILE") {
         Ok(profile) if profile != "release" => format!("debian-{profile}"),
         _ => "debian".to_owned(),
@@ -29,20 +29,20 @@ pub fn release_folder() -> PathBuf {
     packaging_folder().join("built")
 }
 
-/// One of these programs.
+/// Returns the path of one of these programs.
 ///
 /// # Panics
-/// When it has not been built.
+/// If it has not been built.
 pub fn release(name: &str) -> PathBuf {
     let path = release_folder().join(name);
     assert!(path.exists(), "{} is missing: run `packaging/deb.sh` or `make test`", path.display());
     path
 }
 
-/// The Debian package of these programs.
+/// Returns the Debian package of these programs.
 ///
 /// # Panics
-/// When it has not been made.
+/// If it does not exist.
 pub fn package() -> PathBuf {
     let found = fs::read_dir(packaging_folder()).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut packages = found.filter(|path| path.extension() == Some("deb".as_ref()));
@@ -62,7 +62,7 @@ pub fn packaged(path: &str) -> PathBuf {
     file
 }
 
-/// Where the package has the PAM module.
+/// Returns the path of the PAM module in the package.
 pub fn packaged_module() -> PathBuf {
     packaged(&format!("/usr/lib/{}-linux-gnu/security/pam_cas_session.so", std::env::consts::ARCH))
 }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One of the programs that `tests/bed/prometheus.sh` has unpacked.
+/// Returns one of the programs that `tests/setup/prometheus.sh` has unpacked.
 ///
 /// # Panics
-/// When it has not.
+/// If it has not.
 pub fn program(name: &str) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bed/prometheus.sh");
-    let asked = Command::new(script).arg("--where").output().expect("the bed");
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    Path::new(String::from_utf8_lossy(&asked.stdout).trim()).join(name)
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/prometheus.sh");
+    let requests = Command::new(script).arg("--where").output().expect("the script runs");
+    assert!(requests.status.success(), "{}", String::from_utf8_lossy(&requests.stderr));
+    Path::new(String::from_utf8_lossy(&requests.stdout).trim()).join(name)
 }

@@ -1,5 +1,5 @@
-//! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown
-//! while it is typed.
+//! A terminal of the test: shows the output of a command, sends input, and reports whether it is
+//! echoed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 use crate::screen::Screen;
 
 /// How long a text, or an end, is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The session leader runs the command, prints its exit status between two marks, and stays: when a
 /// session leader ends, Linux hangs up the terminal, and pending output may be lost
@@ -35,11 +35,11 @@ pub struct PseudoTerminal {
 }
 
 impl PseudoTerminal {
-    /// Starts `command` in a session of its own, at a new terminal of so many columns. `spawn`
-    /// starts it where it belongs, such as in other namespaces.
+    /// Starts `command` in its own session, at a new terminal of this many columns. `spawn` starts
+    /// it in its environment, such as other namespaces.
     ///
     /// # Errors
-    /// Those of making the terminal, and of starting the command.
+    /// Errors of making the terminal, and of starting the command.
     pub fn start(
         command: &Command,
         columns: u16,
@@ -57,37 +57,37 @@ impl PseudoTerminal {
         drop(pair.slave);
         let leader = spawn(session)?;
         let keyboard = File::from(pair.master);
-        let screen = Screen::of(keyboard.try_clone()?);
+        let screen = Screen::new(keyboard.try_clone()?);
         Ok(Self { keyboard, leader, screen })
     }
 
     /// Waits until this text is on the screen.
     ///
     /// # Panics
-    /// When it does not come within a minute, or the command ends first; with all that was on the
+    /// If it does not appear within a minute, or the command ends first; the message contains the
     /// screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        self.screen.wait_for(text, PATIENCE, |shown| shown.contains(text).then_some(()));
+        self.screen.wait_for(text, TIMEOUT, |output| output.contains(text).then_some(()));
     }
 
-    /// Waits until what is typed is shown, or until it is not.
+    /// Waits until the terminal echoes input, or until it does not.
     ///
     /// # Panics
-    /// When that does not come within a minute.
+    /// If that does not happen within a minute.
     #[track_caller]
-    pub fn wait_until_it_echoes(&self, echoes: bool) {
-        let deadline = Deadline::after(PATIENCE);
+    pub fn wait_for_echo_mode(&self, echoes: bool) {
+        let deadline = Deadline::after(TIMEOUT);
         while self.echoes() != echoes {
             assert!(!deadline.is_expired(), "the screen shows:\n{}\n---", self.shown());
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Whether what is typed is shown just now.
+    /// Returns true if the terminal echoes input now.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is closed.
     pub fn echoes(&self) -> bool {
         tcgetattr(&self.keyboard).expect("a terminal").local_flags.contains(LocalFlags::ECHO)
     }
@@ -95,20 +95,20 @@ impl PseudoTerminal {
     /// Types this; a line ends in `\n`, control-C is `\x03`.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is closed.
     pub fn type_text(&self, text: &str) {
-        (&self.keyboard).write_all(text.as_bytes()).expect("somebody reads the terminal");
+        (&self.keyboard).write_all(text.as_bytes()).expect("the terminal is open");
     }
 
-    /// All that was on the screen so far.
+    /// Returns everything that was on the screen so far.
     pub fn shown(&self) -> String {
         self.screen.text()
     }
 
-    /// The process id of the command.
+    /// Returns the process id of the command.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has ended.
     pub fn pid(&self) -> u32 {
         let leader = self.leader.id();
         let children = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children"));
@@ -116,30 +116,30 @@ impl PseudoTerminal {
         children.trim().parse().unwrap_or_else(|_| panic!("one child, not {children:?}"))
     }
 
-    /// Waits for the end; the status, all that was on the screen, and whether the terminal shows
-    /// again what is typed.
+    /// Waits for the end. Returns the status, everything that was on the screen, and whether the
+    /// terminal echoes input again.
     ///
     /// # Panics
-    /// When it does not end within a minute.
+    /// If it does not end within a minute.
     #[track_caller]
     pub fn end(self) -> (ExitStatus, String, bool) {
-        let (status, text, echoes) = self.end_as_shown();
+        let (status, text, echoes) = self.finish_with_output();
         (status, text.replace('\r', ""), echoes)
     }
 
-    /// The same with every byte as the terminal got it, so that a line ends in `\r\n`.
+    /// As above, with every byte as the terminal got it, so that a line ends in `\r\n`.
     ///
     /// # Panics
     /// As [`PseudoTerminal::end`].
     #[track_caller]
-    pub fn end_as_shown(self) -> (ExitStatus, String, bool) {
-        let (shown, code) = self.screen.wait_for("an end", PATIENCE, |text| {
-            let (shown, rest) = text.split_once(MARK)?;
+    pub fn finish_with_output(self) -> (ExitStatus, String, bool) {
+        let (output, code) = self.screen.wait_for("an end", TIMEOUT, |text| {
+            let (output, rest) = text.split_once(MARK)?;
             let code: i32 = rest.split_once(MARK)?.0.parse().ok()?;
-            Some((shown.to_owned(), code))
+            Some((output.to_owned(), code))
         });
         let status = if code > 128 { code - 128 } else { code << 8 };
-        (ExitStatus::from_raw(status), shown, self.echoes())
+        (ExitStatus::from_raw(status), output, self.echoes())
     }
 }
 
@@ -162,8 +162,8 @@ mod tests {
             let words = format!("the last words of round {round}");
             command.env("PATH", "/usr/bin:/bin").args(["-c", &format!("echo {words}; kill -HUP $$")]);
             let terminal = PseudoTerminal::start(&command, 80, |mut session| session.spawn());
-            let (status, shown, echoes) = terminal.expect("a terminal").end();
-            assert_eq!((status.signal(), shown, echoes), (Some(1), format!("{words}\n"), true));
+            let (status, output, echoes) = terminal.expect("a terminal").end();
+            assert_eq!((status.signal(), output, echoes), (Some(1), format!("{words}\n"), true));
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Screen {
 
 #[derive(Debug, Default)]
 struct Shown {
-    /// Not text: a letter may come in two parts.
+    /// Not text: a character may be received in two parts.
     bytes: Vec<u8>,
     ended: bool,
 }
@@ -24,14 +24,14 @@ struct Shown {
 impl Screen {
     /// Collects everything from `output` until its end. An error counts as the end, as when the
     /// other side of a terminal is closed.
-    pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
+    pub(crate) fn new(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
-        thread::spawn(move || shown.show_all_of(&mut output));
+        thread::spawn(move || shown.show_output(&mut output));
         screen
     }
 
-    /// All of it so far.
+    /// Returns all of it so far.
     pub(crate) fn text(&self) -> String {
         self.lock().text()
     }
@@ -39,33 +39,33 @@ impl Screen {
     /// Waits until `find` returns a result for the collected output, and returns it.
     ///
     /// # Panics
-    /// If it does not within `patience`, or the output has ended; the text contains the output.
+    /// If it does not within `timeout`, or the output has ended; the message contains the output.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Deadline::after(patience);
-        let mut shown = self.lock();
+        let mut output = self.lock();
         loop {
-            let text = shown.text();
+            let text = output.text();
             if let Some(found) = find(&text) {
                 return found;
             }
-            let is_over = shown.ended || deadline.is_expired();
+            let is_over = output.ended || deadline.is_expired();
             assert!(!is_over, "waited in vain for {what:?}; the screen shows:\n{text}\n---");
-            shown = self.wait(shown, &deadline);
+            output = self.wait(output, &deadline);
         }
     }
 
-    /// Waits until nothing more can come; whether that was so before the deadline.
+    /// Waits until the output ends. Returns true if that was before the deadline.
     pub(crate) fn wait_for_end(&self, deadline: &Deadline) -> bool {
-        let mut shown = self.lock();
-        while !shown.ended && !deadline.is_expired() {
-            shown = self.wait(shown, deadline);
+        let mut output = self.lock();
+        while !output.ended && !deadline.is_expired() {
+            output = self.wait(output, deadline);
         }
-        shown.ended
+        output.ended
     }
 
-    fn wait<'a>(&self, shown: MutexGuard<'a, Shown>, deadline: &Deadline) -> MutexGuard<'a, Shown> {
-        let waited = self.changed.wait_timeout(shown, deadline.remaining());
+    fn wait<'a>(&self, output: MutexGuard<'a, Shown>, deadline: &Deadline) -> MutexGuard<'a, Shown> {
+        let waited = self.changed.wait_timeout(output, deadline.remaining());
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -73,7 +73,7 @@ impl Screen {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show_all_of(&self, output: &mut impl Read) {
+    fn show_output(&self, output: &mut impl Read) {
         let mut buffer = [0; 4096];
         loop {
             let read = output.read(&mut buffer).unwrap_or(0);
@@ -103,9 +103,9 @@ mod tests {
     use std::io::{Write, pipe};
 
     #[test]
-    fn a_letter_that_comes_in_two_parts_is_one() {
+    fn character_received_in_two_parts_is_joined() {
         let (reader, mut writer) = pipe().expect("a pipe");
-        let screen = Screen::of(reader);
+        let screen = Screen::new(reader);
         let [first, second] = *"\u{e9}".as_bytes() else { panic!("two bytes") };
         writer.write_all(&[b'a', first]).expect("written");
         screen.wait_for("a", Duration::from_secs(60), |text| text.starts_with('a').then_some(()));

@@ -1,13 +1,13 @@
 //! How much of a suite runs: the size of a merge, or the full size of `make test-all`.
 
-/// Whether everything runs at its full size, which `CAS_FULL_SIZE=1` asks for. docs/design/testing.md says what is smaller
-/// without it.
-#[expect(clippy::disallowed_methods, reason = "the suites are mains: the caller says how large they are")]
+/// Returns true if `CAS_FULL_SIZE=1` requests the full size. docs/design/testing.md lists what is
+/// smaller without it.
+#[expect(clippy::disallowed_methods, reason = "the environment of the suites selects their size")]
 pub fn full_size() -> bool {
     std::env::var_os("CAS_FULL_SIZE").is_some_and(|value| value == "1")
 }
 
-/// `full` at full size, else `merge`.
+/// Returns `full` at full size, else `merge`.
 pub fn sized(full: usize, merge: usize) -> usize {
     if full_size() { full } else { merge }
 }

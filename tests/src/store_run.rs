@@ -9,7 +9,7 @@ use cas_protocol::deadline::Deadline;
 use cas_vault::{VaultConfig, VaultStore};
 use serde_json::Value;
 
-/// A deadline that no server which answers misses.
+/// Returns a deadline that every responding server meets.
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
@@ -22,7 +22,7 @@ pub fn fields(value: &Value) -> Fields {
     serde_json::from_value(value.clone()).expect("an object")
 }
 
-/// The fields of this document.
+/// Returns the fields of this document.
 ///
 /// # Panics
 /// Never: fields are JSON.
@@ -30,15 +30,15 @@ pub fn value(document: &Document) -> Value {
     serde_json::to_value(&document.fields).expect("fields are JSON")
 }
 
-/// A run as it is the next time: it remembers what this one learnt.
+/// Returns the next run, which has the cached state of this one.
 pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
     VaultStore::new(VaultConfig { token_cache: store.token_cache().clone(), ..config })
 }
 
-/// The reason and remedy of a refusal.
+/// Returns the reason and remedy of a refusal.
 ///
 /// # Panics
-/// When it was none.
+/// If it was none.
 #[track_caller]
 pub fn refusal<T: Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {

@@ -1,5 +1,6 @@
-//! A certificate authority that exists for one test: servers on loopback show its leaves, and only
-//! a client that was given its certificate believes them. Its own key never leaves the process.
+//! A certificate authority that exists for one test: servers on loopback present its leaf
+//! certificates, and only a client that was given its certificate trusts them. Its key never leaves
+//! the process.
 
 use std::fs;
 use std::io;
@@ -18,7 +19,7 @@ pub struct TlsAuthority {
 }
 
 impl TlsAuthority {
-    /// Makes an authority whose subject is the common name `name`.
+    /// Creates an authority whose subject is the common name `name`.
     ///
     /// # Panics
     /// If the system has no randomness to give.
@@ -32,7 +33,7 @@ impl TlsAuthority {
         Self { certificate_pem: certificate.pem(), issuer: Issuer::new(parameters, key) }
     }
 
-    /// The authority's certificate, which clients are given to trust.
+    /// Returns the certificate of the authority for clients to trust.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
@@ -45,10 +46,10 @@ impl TlsAuthority {
         write_file(directory.join("ca.pem"), &self.certificate_pem, 0o644)
     }
 
-    /// A server's certificate for `names`: host names, and IP addresses in their usual notation.
+    /// Returns a server certificate for `names`: host names and IP addresses.
     ///
     /// # Panics
-    /// If a name can stand in no certificate.
+    /// If a name is not valid in a certificate.
     pub fn leaf(&self, names: &[&str]) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let parameters = CertificateParams::new(names).expect("names that a certificate can hold");
@@ -71,15 +72,15 @@ impl Leaf {
     /// two paths.
     ///
     /// # Errors
-    /// Whatever creating the files says.
+    /// Errors of creating the files.
     pub fn write_to(&self, directory: &Path, name: &str) -> io::Result<(PathBuf, PathBuf)> {
         let certificate = write_file(directory.join(format!("{name}.pem")), &self.certificate_pem, 0o644)?;
         let key = write_file(directory.join(format!("{name}.key")), &self.key.serialize_pem(), 0o600)?;
         Ok((certificate, key))
     }
 
-    /// What a rustls server in this process needs to show this certificate; HTTP/1.1 only, no
-    /// client certificates.
+    /// Returns the rustls configuration of a server with this certificate; HTTP/1.1 only, no client
+    /// certificates.
     ///
     /// # Panics
     /// If key and certificate do not fit, which [`TlsAuthority::leaf`] rules out.
@@ -114,8 +115,8 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned};
 
-    /// One TLS connection to a server with `leaf`, by a client that trusts `trusted` and wants
-    /// `name`.
+    /// Makes one TLS connection to a server with `leaf`, by a client that trusts `trusted` and
+    /// expects `name`.
     fn greeting(leaf: &Leaf, trusted: &TlsAuthority, name: &'static str) -> io::Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;

@@ -1,4 +1,4 @@
-//! The stand-in for Anthropic's servers as a program in a network of its own, as a guest runs it.
+//! The simulated Anthropic servers as a program in an isolated network, as a guest runs it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -40,7 +40,7 @@ fn server_in_a_network_namespace_is_controlled_from_outside() {
         thread::sleep(Duration::from_millis(10));
     }
 
-    let login = say(&socket, r#"{"do": "sign_in", "person": "alice", "lifetime": 3600}"#);
+    let login = send_command(&socket, r#"{"do": "sign_in", "user": "alice", "lifetime": 3600}"#);
     let login: Login = serde_json::from_str(&login).expect("a login");
     let ask = |token: &str| {
         let (authority, token) = (directory.path().join("ca.pem"), token.to_owned());
@@ -48,10 +48,10 @@ fn server_in_a_network_namespace_is_controlled_from_outside() {
     };
     assert!(ask(&login.access_token).starts_with("HTTP/1.1 200 "));
     assert!(ask("sk-ant-oat01-nobody").starts_with("HTTP/1.1 401 "));
-    assert_eq!(say(&socket, r#"{"do": "revoke", "family": "alice-1"}"#), "true");
+    assert_eq!(send_command(&socket, r#"{"do": "revoke", "family": "alice-1"}"#), "true");
     assert!(ask(&login.access_token).starts_with("HTTP/1.1 403 "));
 
-    let requests = control::say(&socket, &control::Command::Requests).expect("the log");
+    let requests = control::send_command(&socket, &control::Command::Requests).expect("the log");
     let requests: Vec<LoggedRequest> = serde_json::from_value(requests).expect("a list of requests");
     let tokens: Vec<_> = requests.iter().filter_map(|request| request.token.clone()).collect();
     let expected = [&login.access_token, "sk-ant-oat01-nobody", &login.access_token].map(fingerprint);
@@ -61,7 +61,7 @@ fn server_in_a_network_namespace_is_controlled_from_outside() {
 }
 
 /// Returns the output of the program when it forwards a command.
-fn say(socket: &Path, command: &str) -> String {
+fn send_command(socket: &Path, command: &str) -> String {
     let said =
         Command::new(PROGRAM).args(["say", "--control"]).arg(socket).arg(command).output().expect("it ran");
     assert!(said.status.success(), "{said:?}");

@@ -1,12 +1,12 @@
-//! The alert rules, against what our programs write into a real journal and what a real node
-//! exporter says of our units.
+//! The alert rules, with the lines that the programs of the product write into a real journal and
+//! the metrics of a real node exporter about the units.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cas_tests::{
-    claude_login::{fresh, tombstone},
+    claude_login::{cleared_login, new_login},
     guest::{Guest, Suite},
     prometheus,
 };
@@ -28,12 +28,12 @@ fn promtool(arguments: &[&str]) {
 }
 
 #[test]
-fn prometheus_takes_the_rules_and_they_say_what_they_should() {
+fn prometheus_accepts_the_rules_and_they_fire_as_expected() {
     promtool(&["check", "rules", "packaging/alerts/prometheus.yaml"]);
     promtool(&["test", "rules", "tests/alerts/prometheus.test.yaml"]);
 }
 
-/// The figure on the line of the exporter that begins so and has this label.
+/// Returns the value on the exporter's line with this beginning and label.
 #[track_caller]
 fn figure(figures: &str, start: &str, label: &str) -> f64 {
     let found = figures.lines().find(|line| line.starts_with(start) && line.contains(label));
@@ -41,9 +41,9 @@ fn figure(figures: &str, start: &str, label: &str) -> f64 {
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 
-/// Every name and label a rule asks for is one that the exporter gives for units of ours.
+/// Checks that the exporter provides every name and label of a rule for the units of the product.
 #[test]
-fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
+fn node_exporter_provides_the_metrics_of_the_rules() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.resume();
     guest.install_program(&prometheus::program("prometheus-node-exporter"), "/usr/local/bin/node-exporter");
@@ -70,7 +70,7 @@ fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
     let timer = "node_systemd_timer_last_trigger_seconds{name=\"claude-auth-sync@alice.timer\"";
     assert!(figure(&figures, timer, "") >= 0.0);
 
-    // The same again of a sync that fails, in an admin's pause.
+    // The same with a sync that fails, during a pause by the administrator.
     guest.configure("store = \"nowhere\"\n");
     guest
         .run("systemctl stop claude-auth-sync.target; ! systemctl start claude-auth-sync@alice.service")
@@ -87,7 +87,7 @@ fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
 
 /// Returns what the Loki rule extracts from the log: the last status of each user. (The rule itself
 /// uses `last_over_time`.)
-fn last_words(journal: &str) -> BTreeMap<String, String> {
+fn last_log_lines(journal: &str) -> BTreeMap<String, String> {
     let rules = rules("loki.yaml");
     let (_, rest) = rules.split_once("| regexp `").expect("an expression");
     let (expression, _) = rest.split_once('`').expect("its end");
@@ -109,21 +109,21 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
 fn alert_names_the_user_until_the_login_works_again() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let on_alert = || {
-        let words = last_words(&guest.product_journal());
+        let words = last_log_lines(&guest.product_journal());
         let failed = words.into_iter().filter(|(_, status)| status == "FAIL");
         failed.map(|(user, _)| user).collect::<Vec<_>>()
     };
-    let login = fresh("first");
+    let login = new_login("first");
     for user in ["alice", "bob"] {
         guest.put_login(user, &login);
         guest.sync(user).expect_success("a sync");
     }
     assert_eq!(on_alert(), [""; 0]);
-    assert_eq!(last_words(&guest.product_journal()).len(), 2, "both were told of");
+    assert_eq!(last_log_lines(&guest.product_journal()).len(), 2, "both were reported");
 
     // Lost, without a backup to restore.
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     assert_eq!(guest.sync("alice").code, Some(79));
     assert_eq!(on_alert(), ["alice"]);
 
@@ -140,13 +140,13 @@ fn alert_names_the_user_until_the_login_works_again() {
     assert!(journal.contains("user=alice SKIP ") && journal.contains("user=bob WARN "), "{journal}");
     assert_eq!(on_alert(), ["alice"]);
 
-    // She signs in.
-    guest.put_login("alice", &fresh("second"));
+    // Alice signs in.
+    guest.put_login("alice", &new_login("second"));
     guest.sync("alice").expect_success("a sync");
     assert_eq!(on_alert(), [""; 0]);
 
     // Lost again and restored by a login.
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert!(guest.product_journal().contains("user=alice RECOVERED "), "{}", guest.product_journal());
     assert_eq!(on_alert(), [""; 0]);

@@ -1,19 +1,19 @@
-//! Programs that speak over ssh see the same bytes with and without us.
+//! Programs that use ssh receive the same bytes with and without the product.
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Guest, Suite, env_file_path},
+    claude_login::{cleared_login, new_login, parsed},
+    guest::{CommandResult, Guest, Suite, env_file_path},
 };
 
-/// What login shells read of ours.
+/// The files of the product that login shells read.
 const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-auth-sync/claude-auth-sync.zsh \
     /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
 
 #[test]
 fn remote_commands_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    let login = new_login("first");
+    guest.back_up_and_clear("alice", &login);
     guest.put_token("alice", "sk-ant-oat01-alice");
     prepare(&guest);
 
@@ -21,22 +21,26 @@ fn remote_commands_have_identical_output_with_the_module() {
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away; done"))
         .expect_success("no shell files");
-    let without = everything(&guest);
+    let without = all_outputs(&guest);
     guest
         .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
         .expect_success("shell files again");
-    let by_shell_files = everything(&guest);
+    let by_shell_files = all_outputs(&guest);
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "we are really there");
+    assert_eq!(
+        guest.variable_over_ssh("alice").as_deref(),
+        Some("sk-ant-oat01-alice"),
+        "the module is enabled"
+    );
 
-    let with_token = everything(&guest);
+    let with_token = all_outputs(&guest);
     guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the token");
-    guest.put_login("alice", &tombstone(&login));
-    let repairing = everything(&guest);
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "it was repaired meanwhile");
+    guest.put_login("alice", &cleared_login(&login));
+    let repairing = all_outputs(&guest);
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "it was repaired meanwhile");
     guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
-    guest.put_login("alice", &tombstone(&login));
-    let warning = everything(&guest);
+    guest.put_login("alice", &cleared_login(&login));
+    let warning = all_outputs(&guest);
     let notice = guest.read("/home/alice/.local/state/claude-auth-sync/notice").expect("a notice");
     assert!(notice.starts_with(b"Claude Code: your login is lost"), "{}", notice.escape_ascii());
 
@@ -56,7 +60,7 @@ fn remote_commands_have_identical_output_with_the_module() {
 fn other_shells_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
     guest
         .run("echo 'source /usr/share/claude-auth-sync/claude-auth-sync.zsh' >>/etc/zsh/zprofile; echo >~alice/.zshrc")
         .expect_success("the admin's line");
@@ -66,16 +70,16 @@ fn other_shells_have_identical_output_with_the_module() {
         guest.run("install -D -o alice -m 600 /dev/stdin ~alice/.local/state/claude-auth-sync/notice <<END\nlook\nEND")
             .expect_success("a notice");
         guest.disable_module();
-        let with = everything(&guest);
+        let with = all_outputs(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away && touch $file; done"))
             .expect_success("no shell files");
-        let without = everything(&guest);
+        let without = all_outputs(&guest);
         guest
             .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
             .expect_success("again");
         guest.enable_module();
-        for ((with, without), with_module) in with.iter().zip(&without).zip(&everything(&guest)) {
+        for ((with, without), with_module) in with.iter().zip(&without).zip(&all_outputs(&guest)) {
             assert_eq!(with, without, "{shell}");
             assert_eq!(with_module, without, "{shell}, with the module");
         }
@@ -91,11 +95,12 @@ fn prepare(guest: &Guest) {
              && git -c user.name=a -c user.email=a@example.org commit -qm one \
              && git push -q alice@127.0.0.1:repository.git HEAD:main",
         )
-        .expect_success("something to copy");
+        .expect_success("files for the copy");
 }
 
-/// Every program once: its name, exit code, output, errors, and a digest of what it brought.
-fn everything(guest: &Guest) -> Vec<String> {
+/// Runs every program once. Returns its name, exit code, output, errors, and a digest of the
+/// transferred files.
+fn all_outputs(guest: &Guest) -> Vec<String> {
     guest.run("rm -rf /tmp/out && mkdir /tmp/out").expect_success("an empty folder");
     let inside = [
         "scp alice@127.0.0.1:data /tmp/out/scp",
@@ -116,7 +121,7 @@ fn everything(guest: &Guest) -> Vec<String> {
     inside.iter().map(|program| format!("{program}\n{}", shown(&guest.run(program)))).collect()
 }
 
-fn shown(finished: &Finished) -> String {
+fn shown(finished: &CommandResult) -> String {
     format!(
         "exit {:?}\noutput {} bytes: {}\nerrors: {}",
         finished.code,

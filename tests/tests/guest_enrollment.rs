@@ -1,8 +1,8 @@
-//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade
-//! under open sessions; and removing everything again.
+//! Enrolling and unenrolling, also of invalid users; a reboot; an upgrade during open sessions; and
+//! removal.
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
+    claude_login::{cleared_login, new_login, parsed},
     guest::{Guest, Suite, VARIABLE, login_path},
 };
 
@@ -13,7 +13,7 @@ fn product() -> Guest {
     Guest::boot_with_product(Suite::Bookworm)
 }
 
-/// Everything that enrolling leaves on the machine.
+/// Returns everything that enrolling leaves on the machine.
 fn traces(guest: &Guest) -> String {
     guest
         .run(&format!("find {MARKERS} {PUBLISHED} /run/claude-auth-sync /etc/tmpfiles.d -mindepth 1 ! -name screen-cleanup.conf ! -name request.sock -printf '%M %U:%G %p\\n' 2>/dev/null | sort -k3"))
@@ -21,7 +21,7 @@ fn traces(guest: &Guest) -> String {
 }
 
 #[test]
-fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
+fn enroll_is_idempotent_under_any_umask() {
     let guest = product();
     let first = guest.enroll("alice");
     assert!(first.contains("alice is enrolled"), "{first}");
@@ -35,7 +35,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     for umask in ["077", "000", "777"] {
         guest
             .run("cas-sync unenroll alice && rm -rf /var/lib/claude-auth-sync")
-            .expect_success("a machine that knows nobody");
+            .expect_success("a machine without enrolled users");
         guest.run(&format!("umask {umask}; cas-sync enroll alice")).expect_success("enrolling");
         assert_eq!(traces(&guest), as_once, "umask {umask}");
         let ways = "stat -c '%a %U %n' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/published /var/lib/claude-auth-sync/enrolled";
@@ -45,7 +45,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
             "umask {umask}: {ways}"
         );
         guest.put_token("alice", "sk-ant-oat01-alice");
-        assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
+        assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
     }
 
     // Enrolling repairs what an administrator has changed by hand.
@@ -59,8 +59,8 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
         "chown bob /var/lib/claude-auth-sync/enrolled",
     ] {
         guest.run(&format!("p={PUBLISHED}; m={MARKERS}/alice; {spoiled}")).expect_success(spoiled);
-        let said = guest.enroll("alice");
-        assert!(said.contains("alice is enrolled"), "{spoiled}: {said}");
+        let output = guest.enroll("alice");
+        assert!(output.contains("alice is enrolled"), "{spoiled}: {output}");
         assert_eq!(traces(&guest), as_once, "{spoiled}");
         let ways = guest.run("stat -c '%a %U' /var/lib/claude-auth-sync/published /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text();
         assert_eq!(ways, "755 root\n".repeat(3), "{spoiled}");
@@ -75,8 +75,8 @@ fn enroll_requires_root_and_a_regular_user() {
     for command in ["enroll bob", "unenroll alice", "enroll alice"] {
         let seen = guest.ssh("bob", &format!("cas-sync {command}"));
         assert_eq!(seen.code, Some(1), "{command}");
-        let said = String::from_utf8_lossy(&seen.stderr).into_owned();
-        assert!(said.contains("only root can") && said.contains("sudo"), "{command}: {said}");
+        let output = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert!(output.contains("only root can") && output.contains("sudo"), "{command}: {output}");
     }
     let rows = [
         ("root", "not that of a regular account"),
@@ -94,11 +94,11 @@ fn enroll_requires_root_and_a_regular_user() {
         ("alice%h", "no such account"),
         ("$(printf 'a%0300d' 1)", "is not a valid user name"),
     ];
-    for (user, said) in rows {
+    for (user, output) in rows {
         let seen = guest.run(&format!("cas-sync enroll {user}"));
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
         assert_eq!(seen.code, Some(1), "{user}: {errors}");
-        assert!(errors.contains(said) && errors.lines().count() == 1, "{user}: {errors}");
+        assert!(errors.contains(output) && errors.lines().count() == 1, "{user}: {errors}");
     }
     for (arguments, code) in [
         ("enroll", 2),
@@ -122,16 +122,16 @@ fn enroll_requires_root_and_a_regular_user() {
 }
 
 #[test]
-fn after_a_reboot_requests_are_taken_whatever_the_name() {
+fn requests_work_after_a_reboot_for_any_user_name() {
     let guest = product();
-    guest.forget_as_a_reboot_does("/run/claude-auth-sync");
+    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
     guest.record_requests();
     for user in ["ada.lovelace", "Grace", "x_y-z"] {
         guest
             .run(&format!("useradd --badname --create-home --gid users --shell /bin/bash {user}"))
             .expect_success("useradd");
         guest.enroll(user);
-        let login = fresh(user);
+        let login = new_login(user);
         guest
             .run_with_input(&format!("runuser -u {user} -- sh -c 'umask 077; mkdir -p ~{user}/.claude && cat >~{user}/.claude/.credentials.json'"), login.as_bytes())
             .expect_success("a login");
@@ -144,16 +144,16 @@ fn after_a_reboot_requests_are_taken_whatever_the_name() {
 fn unenrolled_user_keeps_all_files() {
     let guest = product();
     guest.enroll("alice");
-    guest.back_up_and_break("alice", &fresh("first"));
+    guest.back_up_and_clear("alice", &new_login("first"));
     guest.put_token("alice", "sk-ant-oat01-alice");
     guest.ssh("alice", "true").expect_success("ssh");
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
     let (before, journal) = (guest.run(all).expect_success("files").text(), guest.product_journal());
-    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(said.contains("no longer enrolled") && said.contains("are kept"), "{said}");
+    let output = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
+    assert!(output.contains("no longer enrolled") && output.contains("are kept"), "{output}");
     assert_eq!(traces(&guest), "");
 
-    assert_eq!(guest.variable_by_ssh("alice"), None);
+    assert_eq!(guest.variable_over_ssh("alice"), None);
     assert_eq!(guest.run(all).text(), before);
     assert_eq!(guest.product_journal(), journal);
     let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
@@ -174,44 +174,44 @@ fn upgrade_during_a_session_keeps_logins_working() {
 
     guest.install_product();
 
-    assert_ne!(inode(module), before, "an open session goes on with the module it has mapped");
+    assert_ne!(inode(module), before, "an open session uses the module it has mapped");
     let show = format!("printenv {VARIABLE}; su alice -c true </dev/null; echo still here");
     assert!(open.at_prompt(&show).starts_with("sk-ant-oat01-alice\n"));
     assert!(open.at_prompt("echo still here").contains("still here"));
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
+    assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
     open.leave();
     console.leave();
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session|segfault|SIGSEGV'")
         .text();
-    assert_eq!(said, "", "closing the old sessions is nothing special");
+    assert_eq!(output, "", "closing the old sessions is nothing special");
 }
 
 #[test]
 fn removal_leaves_no_pam_line_and_logins_work() {
     let guest = Guest::boot(Suite::Bookworm);
     let pam = "cd /etc/pam.d && sha256sum common-*";
-    // The tool writes the stacks in its own form even when nothing changes: compared is what it
-    // wrote before us.
+    // pam-auth-update writes the stacks in its own format even when nothing changes, so the test
+    // compares with its output before the installation.
     guest.run("pam-auth-update --package").expect_success("pam-auth-update");
     let before = guest.run(pam).text();
     guest.install_product();
     guest.enroll("alice");
-    let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    let login = new_login("first");
+    guest.back_up_and_clear("alice", &login);
     assert_ne!(guest.run(pam).text(), before, "it is in the stack");
     let mut open = guest.ssh_terminal("alice");
     open.wait_for("$ ");
-    guest.put_login("alice", &tombstone(&login));
-    let broken = guest.identity_of(&login_path("alice"));
+    guest.put_login("alice", &cleared_login(&login));
+    let broken = guest.file_identity(&login_path("alice"));
 
     guest.remove_package().expect_success("removing everything");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
     assert_eq!(guest.run(pam).text(), before);
     guest.ssh("alice", "true").expect_success("ssh");
     guest.unit("su - alice -c true").expect_success("su");
     guest.console("alice").leave();
     open.leave();
-    assert_eq!(guest.identity_of(&login_path("alice")), broken);
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)));
+    assert_eq!(guest.file_identity(&login_path("alice")), broken);
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&cleared_login(&login)));
 }

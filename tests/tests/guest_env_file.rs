@@ -11,7 +11,7 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
     let line = format!("echo {token}");
     let rows = [
         "mkfifo $e".to_owned(),
-        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // somebody writes it, and says nothing
+        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // a writer has it open, and writes nothing
         "ssh-agent -a $e >/tmp/agent".to_owned(),                                  // a socket
         "mknod $e c 1 5".to_owned(),                                               // /dev/zero
         "mknod $e c 5 0".to_owned(),                                               // /dev/tty
@@ -40,29 +40,29 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
                  OWNER=alice; MODE=600; {row}; chown -h $OWNER $e; [ -L $e ] || chmod $MODE $e"
             ))
             .expect_success(row);
-        let before = said_about(&guest, "alice");
+        let before = log_lines_about(&guest, "alice");
         let command = format!("echo in; printenv {VARIABLE} || true");
         let (seen, logins) = guest.ssh_within(Duration::from_millis(1500), "alice", &command);
         assert_eq!(seen.text(), "in\n", "{row}");
-        let said = said_about(&guest, "alice").split_off(before.len());
-        assert_eq!(said.len(), logins, "{row}: {said:#?}");
-        let line = said.concat();
+        let output = log_lines_about(&guest, "alice").split_off(before.len());
+        assert_eq!(output.len(), logins, "{row}: {output:#?}");
+        let line = output.concat();
         assert!(line.contains("WARN") && line.contains("env file not used"), "{row}: {line}");
         assert!(!line.contains("planted"), "{row}: {line}");
     }
     guest.run("rm -rf /home/alice/.config").expect_success("clearing up");
     guest.put_token("alice", "sk-ant-oat01-own");
     assert_eq!(
-        guest.variable_by_ssh("alice").as_deref(),
+        guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-own"),
         "and a plain one is taken"
     );
 }
 
 /// Returns what the module and the helper logged about a user.
-fn said_about(guest: &Guest, user: &str) -> Vec<String> {
-    let said = guest
+fn log_lines_about(guest: &Guest, user: &str) -> Vec<String> {
+    let output = guest
         .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))
         .text();
-    said.lines().map(str::to_owned).collect()
+    output.lines().map(str::to_owned).collect()
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use cas_tests::{
     anthropic::fingerprint,
-    claude_login::fresh,
-    guest::{Guest, Suite, VARIABLE, Workplace, env_file_path},
+    claude_login::new_login,
+    guest::{ClaudeGuest, Guest, Suite, VARIABLE, env_file_path},
 };
 
 const ALICE: &str = "sk-ant-oat01-alice_A-1";
 
-/// Copies an example to this place in the guest.
+/// Copies an example to this path in the guest.
 #[track_caller]
 fn copy(guest: &Guest, example: &str, path: &str, mode: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples").join(example);
@@ -18,7 +18,7 @@ fn copy(guest: &Guest, example: &str, path: &str, mode: &str) {
     guest.write(path, "root", mode, &bytes);
 }
 
-/// A variable in the environment of a unit's main process.
+/// Returns a variable in the environment of a unit's main process.
 #[track_caller]
 fn in_service(guest: &Guest, unit: &str) -> String {
     guest
@@ -64,9 +64,9 @@ fn example_service_gets_the_current_token_within_its_limits() {
         restart(&guest, &unit);
         assert_eq!(in_service(&guest, &unit), format!("{VARIABLE}={token}"));
         let home = guest.run(&format!("getent passwd {user} | cut -d: -f6")).text();
-        let place =
+        let host =
             guest.run(&format!("readlink /proc/$(systemctl show --property=MainPID --value {unit})/cwd"));
-        assert_eq!(place.text(), home);
+        assert_eq!(host.text(), home);
         let limits = guest.run(&format!(
             "systemctl show {unit} --property=User,MemoryHigh,MemoryMax,MemorySwapMax,TasksMax,KillMode"
         ));
@@ -91,7 +91,7 @@ fn example_service_gets_the_current_token_within_its_limits() {
     assert_eq!(in_service(&guest, "t3-serve@alice.service"), "none");
 }
 
-/// Why the example has no `EnvironmentFile=`: systemd itself opens what is named there, and waits.
+/// The reason why the example has no `EnvironmentFile=`: systemd itself opens that file, and waits.
 #[test]
 fn fifo_as_env_file_does_not_block_the_example_service() {
     for suite in [Suite::Bookworm, Suite::Trixie] {
@@ -101,12 +101,12 @@ fn fifo_as_env_file_does_not_block_the_example_service() {
         guest.put_token("alice", ALICE);
         let fifo = env_file_path("alice");
         guest.run(&format!("rm {fifo}; mkfifo {fifo}; chown alice {fifo}")).expect_success("a FIFO");
-        let asked = "timeout 10 systemctl is-active ssh.service";
+        let requests = "timeout 10 systemctl is-active ssh.service";
 
         guest.run("systemctl daemon-reload").expect_success("reading the unit");
         restart(&guest, "t3-serve@alice.service");
         assert_eq!(in_service(&guest, "t3-serve@alice.service"), "none");
-        guest.run(asked).expect_success("systemd answers");
+        guest.run(requests).expect_success("systemd answers");
 
         guest
             .run(
@@ -114,18 +114,18 @@ fn fifo_as_env_file_does_not_block_the_example_service() {
                  printf '[Service]\\nEnvironmentFile=-/home/%%i/.config/claude-auth-sync/claude-oauth.env\\n' >$d/former.conf
                  systemctl daemon-reload; timeout 5 systemctl start --no-block t3-serve@alice.service; true")
             .expect_success("as it used to be");
-        assert_eq!(guest.run(asked).code, Some(124), "systemd waits for alice, for everybody");
+        assert_eq!(guest.run(requests).code, Some(124), "systemd waits for alice and blocks all users");
         guest.run(&format!("timeout 5 sh -c ': >{fifo}'")).expect_success("the other end");
-        guest.run(asked).expect_success("and goes on");
+        guest.run(requests).expect_success("and continues");
     }
 }
 
 #[test]
 fn tmux_launcher_starts_claude_with_the_current_token() {
-    let place = Workplace::with_product(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+    let host = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     copy(guest, "start-claude.sh", "/usr/local/bin/start-claude", "755");
-    place.anthropic.accept_setup_token(ALICE);
+    host.anthropic.accept_setup_token(ALICE);
     // A tmux server that is older than the token.
     guest.ssh("alice", "tmux new-session -d -s old").expect_success("tmux");
     guest.put_token("alice", ALICE);
@@ -137,20 +137,20 @@ fn tmux_launcher_starts_claude_with_the_current_token() {
         request.is_message() && request.token == Some(fingerprint(ALICE))
     };
     let deadline = cas_protocol::deadline::Deadline::after(std::time::Duration::from_secs(60));
-    assert!(place.anthropic.wait_for(&deadline, asked), "{:?}", place.anthropic.requests());
+    assert!(host.anthropic.wait_for(&deadline, asked), "{:?}", host.anthropic.requests());
     terminal.wait_for("[exited]");
 
-    // A session that is there already is gone on with, and nothing is started.
-    place.anthropic.forget_requests();
+    // An existing session is attached to, and nothing is started.
+    host.anthropic.forget_requests();
     terminal.type_line("tmux new-session -d -s work 'echo already here; sleep 600'; start-claude work");
     terminal.wait_for("already here");
-    assert_eq!(place.anthropic.requests().len(), 0);
+    assert_eq!(host.anthropic.requests().len(), 0);
 }
 
 #[test]
 fn user_units_sync_a_user_who_is_not_enrolled() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
-    guest.put_login("alice", &fresh("laptop"));
+    guest.put_login("alice", &new_login("laptop"));
     let folder = "/home/alice/.config/systemd/user";
     guest
         .run(&format!("install -d -o alice -g alice ~alice/.config ~alice/.config/systemd {folder}"))

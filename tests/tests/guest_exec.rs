@@ -1,11 +1,10 @@
-//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that
-//! started them.
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which outlive the login that started them.
 
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::fresh,
-    guest::{Finished, Fleet, Guest, Suite, VARIABLE, env_file_path},
+    claude_login::new_login,
+    guest::{CommandResult, Guest, Suite, VARIABLE, VaultGuest, env_file_path},
 };
 use serde_json::json;
 
@@ -13,28 +12,28 @@ const ALICE: &str = "sk-ant-oat01-alice";
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
 /// What starting a process and a connection takes on a loaded machine.
-const ITSELF: Duration = Duration::from_millis(1500);
+const OWN_OVERHEAD: Duration = Duration::from_millis(1500);
 
 /// Prints the variable as the command sees it, or `unset`.
 fn show() -> String {
     format!("sh -c 'echo \"[${{{VARIABLE}-unset}}]\"'")
 }
 
-/// What alice sees when she runs this line in a session of hers.
+/// Returns the output of this line in a session of alice.
 #[track_caller]
-fn alice_runs(guest: &Guest, line: &str) -> String {
+fn output_for_alice(guest: &Guest, line: &str) -> String {
     guest.ssh("alice", line).expect_success(line).text()
 }
 
 #[test]
-fn the_command_and_it_alone_gets_the_token() {
-    let guest = Guest::boot_with_product(Suite::Bookworm); // nobody is enrolled: no login brings the token along
+fn exec_passes_the_token_only_to_its_command() {
+    let guest = Guest::boot_with_product(Suite::Bookworm); // no user is enrolled: no login sets the token
     guest.put_token("alice", ALICE);
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
-    assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
+    assert_eq!(output_for_alice(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
     // The token is not on any command line, which every user can read.
-    let seen = alice_runs(
+    let seen = output_for_alice(
         &guest,
         "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",
     );
@@ -45,9 +44,9 @@ fn the_command_and_it_alone_gets_the_token() {
     let line = format!(
         "sh -c '{env}' >plain; cas-session exec -- sh -c '{env}' >launched; diff plain launched && echo same"
     );
-    assert_eq!(alice_runs(&guest, &line), "same\n");
+    assert_eq!(output_for_alice(&guest, &line), "same\n");
     let line = "echo text | cas-session exec -- sh -c 'cat; echo \"$@\"; echo wrong >&2' name --wait=9 -- '' 'a b' 2>errors; cat errors";
-    assert_eq!(alice_runs(&guest, line), "text\n--wait=9 --  a b\nwrong\n");
+    assert_eq!(output_for_alice(&guest, line), "text\n--wait=9 --  a b\nwrong\n");
 
     guest.put_token("bob", "sk-ant-oat01-bob");
     let bobs = guest.ssh("bob", &format!("cas-session exec -- {show}")).expect_success("exec").text();
@@ -70,25 +69,26 @@ fn exec_exits_with_the_status_of_its_command() {
         ("cas-session exec", 2, "the command to run is missing"),
         ("cas-session exec --wait=soon true", 2, "--help"),
     ];
-    for (line, code, said) in rows {
+    for (line, code, output) in rows {
         let seen = guest.ssh("alice", line);
         assert_eq!(seen.code, Some(code), "{line}");
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
-        assert!(errors.contains(said) && !errors.contains("sk-ant"), "{line}: {errors}");
-        assert_eq!(errors.is_empty(), said.is_empty(), "{line}: {errors}");
+        assert!(errors.contains(output) && !errors.contains("sk-ant"), "{line}: {errors}");
+        assert_eq!(errors.is_empty(), output.is_empty(), "{line}: {errors}");
     }
 }
 
 #[test]
 fn exec_waits_for_a_restore_up_to_its_limit() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.sync("alice").expect_success("a sync, which makes the lock file");
     let repair = format!("{STATE}/repair.lock");
     let exec = |wait: &str| guest.ssh("alice", &format!("cas-session exec {wait} -- true"));
     let takes = |wait: &str, at_least: u64| {
         let at_least = Duration::from_secs(at_least);
-        let seen = Finished::within(at_least + ITSELF, wait, || exec(wait)).expect_success("exec");
+        let seen =
+            CommandResult::run_within(at_least + OWN_OVERHEAD, wait, || exec(wait)).expect_success("exec");
         assert!(seen.took >= at_least, "{wait}: {:?}", seen.took);
     };
     takes("--wait=20", 0); // nothing to wait for
@@ -96,7 +96,11 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
         guest.hold_lock(&repair, 2);
         exec("--wait=20")
     };
-    let seen = Finished::within(Duration::from_secs(2) + ITSELF, "a repair of two seconds", to_its_end);
+    let seen = CommandResult::run_within(
+        Duration::from_secs(2) + OWN_OVERHEAD,
+        "a repair of two seconds",
+        to_its_end,
+    );
     assert!(seen.took > Duration::from_secs(1), "{:?}", seen.took);
     guest.hold_lock(&repair, 60);
     takes("--wait=1", 1);
@@ -104,7 +108,7 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
     takes("--wait=0", 0);
 
     guest.release_lock();
-    // Nothing that stands in the place of the lock keeps anybody waiting.
+    // No object in place of the lock makes the command wait.
     for obstacle in
         ["mkfifo $l", "mkdir $l", "ln -s /dev/zero $l", "ln -s $l $l", "ssh-agent -a $l >/dev/null"]
     {
@@ -117,17 +121,18 @@ fn exec_waits_for_a_restore_up_to_its_limit() {
 
 #[test]
 fn older_tmux_session_gets_and_loses_the_setup_token() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let guest = &fleet.guest;
-    let alice = fleet.enroll("alice");
-    guest.put_login("alice", &fresh("whole"));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &host.guest;
+    let alice = host.enroll("alice");
+    guest.put_login("alice", &new_login("whole"));
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let start =
-        |name: &str| alice_runs(guest, &format!("tmux -L {name} new-session -d -s work && echo started"));
-    // Types a line into the session that has been there for long, and waits for what it printed.
+    let start = |name: &str| {
+        output_for_alice(guest, &format!("tmux -L {name} new-session -d -s work && echo started"))
+    };
+    // Types a line into the older session, and waits for its output.
     let in_tmux = |name: &str, line: &str| {
         let typed = format!("{line} >answer.new; mv answer.new answer").replace('\'', "'\\''");
-        alice_runs(
+        output_for_alice(
             guest,
             &format!(
                 "rm -f answer; tmux -L {name} send-keys -l '{typed}'; tmux -L {name} send-keys Enter; for i in $(seq 200); do [ -e answer ] && break; sleep 0.05; done; cat answer"
@@ -137,7 +142,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     let (plain, launched) = (show(), format!("cas-session exec -- {}", show()));
 
     assert_eq!(start("before"), "started\n");
-    assert_eq!(in_tmux("before", &launched), "[unset]\n", "nobody has a token yet");
+    assert_eq!(in_tmux("before", &launched), "[unset]\n", "no token exists yet");
     alice.put_document(&json!({ "setup_token": ALICE }));
     assert_eq!(start("with"), "started\n", "this login brought the token along");
     assert_eq!(in_tmux("before", &plain), "[unset]\n", "an old session's environment stays as it was");
@@ -155,15 +160,19 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(guest.read(&env_file_path("alice")), None);
     assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
-    assert_eq!(in_tmux("with", &launched), "[unset]\n", "the first token is ours, and is gone");
+    assert_eq!(
+        in_tmux("with", &launched),
+        "[unset]\n",
+        "the first token is from the product, and is removed"
+    );
     let own = format!("env {VARIABLE}=sk-ant-oat01-alices-own {launched}");
-    assert_eq!(in_tmux("with", &own), "[sk-ant-oat01-alices-own]\n", "what she set herself is hers");
+    assert_eq!(in_tmux("with", &own), "[sk-ant-oat01-alices-own]\n", "the token that alice set is kept");
     let second = format!("env {VARIABLE}=sk-ant-oat01-second {launched}");
     assert_eq!(in_tmux("with", &second), "[unset]\n");
 }
 
 #[test]
-fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
+fn untrusted_env_file_is_named_and_not_used() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     let launch = format!("cas-session exec -- {}", show());
     for spoiled in
@@ -172,7 +181,7 @@ fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
         guest.put_token("alice", ALICE);
         let e = env_file_path("alice");
         guest.run(&format!("e={e}; {spoiled}")).expect_success(spoiled);
-        let (seen, _) = guest.ssh_within(ITSELF, "alice", &launch);
+        let (seen, _) = guest.ssh_within(OWN_OVERHEAD, "alice", &launch);
         assert_eq!(seen.text(), "[unset]\n", "{spoiled}");
         let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
         assert!(errors.contains("setup-token not used"), "{spoiled}: {errors}");

@@ -1,12 +1,13 @@
-//! Homes that never answer, in whole or in part, as any user can make them with FUSE where fuse.conf(5) has `user_allow_other`:
-//! every command of root's ends in time and names the user, and no other user waits.
+//! Homes that never answer, completely or in part, as any user can create them with FUSE where
+//! fuse.conf(5) has `user_allow_other`. Every command of root ends in time and names the user, and
+//! no other user waits.
 
-use cas_tests::claude_login::fresh;
-use cas_tests::guest::{Finished, Guest, Suite};
+use cas_tests::claude_login::new_login;
+use cas_tests::guest::{CommandResult, Guest, Suite};
 use cas_tests::wait_until;
 use serde_json::Value;
 
-/// What each of them has mounted over.
+/// The directory over which each of them has mounted.
 const HANGING: [(&str, &str); 4] = [
     ("alice", "/home/alice"),
     ("carol", "/home/carol/.local/state/claude-auth-sync"),
@@ -14,16 +15,17 @@ const HANGING: [(&str, &str); 4] = [
     ("eve", "/home/eve/.config"),
 ];
 
-/// A guest on which these users and bob are enrolled and have had a sync each, before the former began to hang.
+/// Returns a guest on which these users and bob are enrolled and have had a sync each, before the
+/// homes of the former began to hang.
 #[track_caller]
-fn bed() -> Guest {
+fn fixture() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     guest.run("useradd --create-home dee && useradd --create-home eve").expect_success("accounts");
     for user in HANGING.map(|(user, _)| user).iter().chain(&["bob"]) {
         guest.enroll(user);
-        guest.put_login(user, &fresh(user));
+        guest.put_login(user, &new_login(user));
         guest
             .run(&format!("install -d -o {user} -g {user} -m 700 /home/{user}/.config"))
             .expect_success("a folder");
@@ -50,7 +52,7 @@ fn cover(guest: &Guest, user: &str, directory: &str) {
 
 /// Runs a command of root's, which must end by itself within so many seconds.
 #[track_caller]
-fn within(guest: &Guest, seconds: u32, command: &str) -> Finished {
+fn run_within(guest: &Guest, seconds: u32, command: &str) -> CommandResult {
     // In the background: timeout(1) would wait for a process that hangs in the kernel.
     let done = guest.run(&format!(
         "{command} >/tmp/said 2>&1 & p=$!; for _ in $(seq {}); do kill -0 $p 2>/dev/null || {{ wait $p; c=$?; cat /tmp/said; exit $c; }}; sleep 0.1; done; cat /tmp/said; cat /proc/$p/stack; exit 124",
@@ -62,11 +64,11 @@ fn within(guest: &Guest, seconds: u32, command: &str) -> Finished {
 
 #[test]
 fn root_commands_end_and_name_hanging_homes() {
-    let guest = bed();
-    // The sync's end comes for those whose home hangs since; of all of them at once.
+    let guest = fixture();
+    // The syncs of those whose homes hang are ended, all of them at once.
     let publish = "for u in alice carol dee eve bob; do cas-sync internal publish-state $u & done; wait";
-    within(&guest, 60, publish).expect_success("publishing");
-    let status = within(&guest, 20, "cas-sync status --json").text();
+    run_within(&guest, 60, publish).expect_success("publishing");
+    let status = run_within(&guest, 20, "cas-sync status --json").text();
     let status: Value = serde_json::from_str(&status).expect("JSON");
     let row = |user: &str| {
         let rows = status["people"].as_array().expect("rows");
@@ -78,7 +80,7 @@ fn root_commands_end_and_name_hanging_homes() {
     }
     assert_eq!(row("bob")["rank"], "ok", "{status}");
 
-    let metrics = within(&guest, 20, "cas-sync metrics").expect_success("metrics").text();
+    let metrics = run_within(&guest, 20, "cas-sync metrics").expect_success("metrics").text();
     assert!(metrics.contains("claude_auth_status_code{user=\"alice\"} 7\n"), "{metrics}");
     assert!(metrics.contains("claude_auth_status_code{user=\"bob\"} 0\n"), "{metrics}");
 
@@ -87,15 +89,15 @@ fn root_commands_end_and_name_hanging_homes() {
         .run("install -d /srv/homes /var/lib/prometheus/node-exporter && useradd --create-home --base-dir /srv/homes gina")
         .expect_success("an account");
     cover(&guest, "gina", "/srv/homes/gina");
-    within(&guest, 60, "systemctl start claude-auth-metrics.service").expect_success("the service");
+    run_within(&guest, 60, "systemctl start claude-auth-metrics.service").expect_success("the service");
     let written = guest.read("/var/lib/prometheus/node-exporter/claude-auth.prom").expect("metrics");
     assert!(String::from_utf8_lossy(&written).contains("claude_auth_status_code{user=\"bob\"} 0\n"));
 
-    let sessions = within(&guest, 60, "cas-sync sessions").text();
+    let sessions = run_within(&guest, 60, "cas-sync sessions").text();
     assert!(sessions.contains("alice") && sessions.contains("does not answer within 10s"), "{sessions}");
 
-    // Those who hang are looked at together.
-    let doctor = within(&guest, 150, "cas-sync doctor").text();
+    // The hanging homes are examined concurrently.
+    let doctor = run_within(&guest, 150, "cas-sync doctor").text();
     for user in HANGING.map(|(user, _)| user) {
         let after = doctor.split(user).nth(1).unwrap_or_default();
         assert!(after.contains("does not answer within 90s"), "{user}: {doctor}");
@@ -104,24 +106,24 @@ fn root_commands_end_and_name_hanging_homes() {
 
 #[test]
 fn enroll_and_unenroll_do_not_wait_for_homes() {
-    let guest = bed();
+    let guest = fixture();
     guest.run("useradd --create-home frank").expect_success("an account");
     cover(&guest, "frank", "/home/frank");
-    within(&guest, 30, "cas-sync enroll frank").expect_success("enrolling");
+    run_within(&guest, 30, "cas-sync enroll frank").expect_success("enrolling");
     for user in HANGING.map(|(user, _)| user) {
-        within(&guest, 30, &format!("cas-sync enroll {user}")).expect_success("enrolling again");
+        run_within(&guest, 30, &format!("cas-sync enroll {user}")).expect_success("enrolling again");
     }
-    within(&guest, 30, "cas-sync unenroll frank").expect_success("unenrolling");
+    run_within(&guest, 30, "cas-sync unenroll frank").expect_success("unenrolling");
     guest.write(
         "/etc/claude-auth-sync/roster.yaml",
         "root",
         "644",
         b"users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n  frank:\n",
     );
-    let provisioned = within(&guest, 90, "cas-sync provision");
+    let provisioned = run_within(&guest, 90, "cas-sync provision");
     assert!(matches!(provisioned.code, Some(0 | 1)), "{provisioned:?}");
     assert!(guest.read("/var/lib/claude-auth-sync/enrolled/bob").is_some());
-    within(&guest, 60, "cas-sync unenroll --all").expect_success("unenrolling");
+    run_within(&guest, 60, "cas-sync unenroll --all").expect_success("unenrolling");
     assert_eq!(
         guest
             .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published")
@@ -134,8 +136,8 @@ fn enroll_and_unenroll_do_not_wait_for_homes() {
 
 #[test]
 fn package_removal_does_not_wait_for_homes() {
-    let guest = bed();
-    let removed = within(&guest, 120, "dpkg --force-unsafe-io --remove claude-auth-sync");
+    let guest = fixture();
+    let removed = run_within(&guest, 120, "dpkg --force-unsafe-io --remove claude-auth-sync");
     removed.expect_success("removing");
     // What looks for remains enters the homes.
     for (user, directory) in HANGING {
@@ -143,5 +145,5 @@ fn package_removal_does_not_wait_for_homes() {
             .run(&format!("systemctl stop covers-{user}; umount --lazy {directory}"))
             .expect_success("an end of the mounts");
     }
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }

@@ -1,10 +1,9 @@
-//! The program that a login starts: who it is while it runs, what it leaves behind, and what its
-//! caller's limits do to it.
+//! The helper that a login starts: its identity, its files, and the effect of its caller's limits.
 
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed},
+    claude_login::{new_login, parsed},
     guest::{Guest, Suite, login_path},
 };
 
@@ -12,7 +11,7 @@ const STATE: &str = ".local/state/claude-auth-sync";
 
 /// Waits for the program to run as this user, and returns the kernel's description of it.
 #[track_caller]
-fn the_program_at_work(guest: &Guest, user: &str) -> String {
+fn start_helper(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
             "for i in $(seq 400); do pid=$(pgrep -u {user} cas-session) && break; sleep 0.01; done
@@ -58,16 +57,16 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
         .run("groupadd research && groupadd --gid 4242 night && usermod -aG research,night,video bob")
         .expect_success("groups");
     for user in ["alice", "bob"] {
-        guest.back_up_and_break(user, &fresh(user));
+        guest.back_up_and_clear(user, &new_login(user));
     }
     // The program waits after it has become the user, because another process holds the lock for a
     // restore.
     guest.hold_lock(&format!("/home/bob/{STATE}/repair.lock"), 60);
 
-    let mut by_ssh = guest.ssh_terminal("bob");
-    is_nobody_but(&guest, "bob", &the_program_at_work(&guest, "bob"));
-    by_ssh.wait_for("$ ");
-    by_ssh.leave();
+    let mut status_over_ssh = guest.ssh_terminal("bob");
+    is_nobody_but(&guest, "bob", &start_helper(&guest, "bob"));
+    status_over_ssh.wait_for("$ ");
+    status_over_ssh.leave();
 
     // su keeps the caller's real user id and limits.
     let mut alices = guest.ssh_terminal("alice");
@@ -77,17 +76,17 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
     );
     alices.wait_for("Password: ");
     alices.type_line("bob-password");
-    is_nobody_but(&guest, "bob", &the_program_at_work(&guest, "bob"));
+    is_nobody_but(&guest, "bob", &start_helper(&guest, "bob"));
     alices.wait_for("$ ");
     alices.leave_inner_shell();
     alices.leave();
 }
 
 #[test]
-fn everything_it_writes_is_for_its_user_alone() {
+fn helper_files_are_private_to_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
+    let login = new_login("first");
+    guest.back_up_and_clear("alice", &login);
     guest
         .run(&format!(
             "cp /home/alice/{STATE}/history.json /tmp/ && rm -r /home/alice/.local /home/alice/.claude"
@@ -95,28 +94,28 @@ fn everything_it_writes_is_for_its_user_alone() {
         .expect_success("a new home");
     guest
         .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.local /home/alice/.local/state /home/alice/{STATE} && install -o alice -g alice -m 600 /tmp/history.json /home/alice/{STATE}/"))
-        .expect_success("a good copy");
+        .expect_success("a good backup");
     guest.run("install -d -o alice -g alice -m 700 /home/alice/.config").expect_success("a folder");
 
     guest.record_requests();
     guest.unit("umask 0; su alice -c true").expect_success("su under a careless umask");
-    assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
+    assert_eq!(parsed(&guest.read_login("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
     assert_eq!(guest.recorded_requests("alice"), 1);
-    assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
+    assert_eq!(guest.accessible_to_others("alice", "/home/alice"), "");
 
     guest.run(&format!("rm -r /home/alice/.local {}", login_path("alice"))).expect_success("a new home");
     guest.put_login("alice", &login);
     guest.put_token("alice", "sk-ant-oat01-alice");
     let sync = "systemd-run --quiet --pipe --wait --collect --uid=alice --property=UMask=0000 cas-sync run";
     guest.run(sync).expect_success("a sync under a careless umask");
-    assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
+    assert_eq!(guest.accessible_to_others("alice", "/home/alice"), "");
     assert!(guest.read(&format!("/home/alice/{STATE}/sync.log")).is_some());
 }
 
 #[test]
-fn limits_of_the_caller_of_su_tear_no_file() {
+fn caller_limits_of_su_damage_no_file() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let limits = [
         "-S -f 0",
         "-f 0",
@@ -131,8 +130,8 @@ fn limits_of_the_caller_of_su_tear_no_file() {
         "-S -d 1000",
     ];
     for limit in limits {
-        guest.back_up_and_break("alice", &login);
-        let broken = guest.login_of("alice");
+        guest.back_up_and_clear("alice", &login);
+        let broken = guest.read_login("alice");
         let su = format!("ulimit {limit}; su alice -c 'echo in'");
         let with_us = guest.unit(&su);
         guest.disable_module();
@@ -149,11 +148,11 @@ fn limits_of_the_caller_of_su_tear_no_file() {
             "ulimit {limit}: {:?}",
             with_us.took
         );
-        let left = parsed(&guest.login_of("alice"));
+        let left = parsed(&guest.read_login("alice"));
         assert!(left == parsed(&login) || left == parsed(&broken), "ulimit {limit}: {left}");
-        // A soft limit is anybody's to raise again.
+        // Any process can raise a soft limit again.
         if limit.starts_with("-S") {
-            assert_eq!(left, parsed(&login), "ulimit {limit}: mended all the same");
+            assert_eq!(left, parsed(&login), "ulimit {limit}: restored anyway");
         }
         let litter = guest
             .run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -name '*.lock' -path '*claude/*'")
@@ -161,16 +160,16 @@ fn limits_of_the_caller_of_su_tear_no_file() {
         assert_eq!(litter, "", "ulimit {limit}");
         guest.ssh("alice", "true").expect_success("ssh");
         assert_eq!(
-            parsed(&guest.login_of("alice")),
+            parsed(&guest.read_login("alice")),
             parsed(&login),
-            "ulimit {limit}: the next login mends it"
+            "ulimit {limit}: the next login restores it"
         );
         guest.run(&format!("rm -rf /home/alice/{STATE} /home/alice/.claude")).expect_success("clearing up");
     }
 }
 
 #[test]
-fn a_token_arrives_whatever_limits_the_caller_of_su_has_set() {
+fn token_is_set_under_any_caller_limits_of_su() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     for limit in ["-f 0", "-n 12", "-u 1", "-S -v 100000", "-t 2", "-l 0"] {

@@ -1,5 +1,5 @@
-//! Whatever becomes of the program that the module asks, the login succeeds within the deadline, gets no token that was
-//! not well-formed, and one line in the journal says why.
+//! Whatever happens to the helper of the module, the login succeeds within the deadline, gets no
+//! malformed token, and one line in the journal has the reason.
 
 use std::time::Duration;
 
@@ -8,18 +8,20 @@ use cas_tests::guest::{Guest, Suite};
 /// The deadline these scenarios give the module.
 const DEADLINE: Duration = Duration::from_millis(700);
 
-/// What a login may take beyond the deadline on a loaded machine: sshd itself needs a quarter of a second when idle.
-const SSHD_ITSELF: Duration = Duration::from_millis(1300);
+/// The maximum time of a login beyond the deadline on a loaded machine: sshd itself needs a quarter
+/// of a second when idle.
+const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 const HELPER: &str = "/usr/local/libexec/helper";
 
-/// Alice logs in while this shell script is what the module asks; returns what the journal says about it.
+/// Logs alice in while this shell script is the helper of the module. Returns its lines in the
+/// journal.
 #[track_caller]
-fn alice_logs_in_although(script: &str) -> String {
+fn login_succeeds_with_helper(script: &str) -> String {
     let guest = guest_with_helper(script);
     let seen = guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
     assert_eq!(seen, "in\n", "the login works and has no token");
-    let (_, logins) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "true");
+    let (_, logins) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "true");
     let journal = modules_lines(&guest);
     assert_eq!(journal.lines().count(), 1 + logins, "one line a login: {journal}");
     journal
@@ -33,7 +35,7 @@ fn guest_with_helper(script: &str) -> Guest {
     guest
 }
 
-/// What the module has said about alice since the boot.
+/// Returns the lines of the module about alice since the boot.
 fn modules_lines(guest: &Guest) -> String {
     guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session.*user=alice' SYSLOG_IDENTIFIER=sshd")
@@ -41,7 +43,7 @@ fn modules_lines(guest: &Guest) -> String {
 }
 
 #[test]
-fn the_login_works_with_the_program_missing() {
+fn missing_helper_does_not_break_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm /usr/bin/cas-session").expect_success("removing the program");
     assert_eq!(guest.ssh("alice", "echo in").text(), "in\n");
@@ -50,56 +52,56 @@ fn the_login_works_with_the_program_missing() {
 }
 
 #[test]
-fn the_login_works_with_the_module_itself_missing() {
+fn missing_module_does_not_break_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm /usr/lib/*/security/pam_cas_session.so").expect_success("removing the module");
     assert_eq!(guest.ssh("alice", "echo in").text(), "in\n");
 }
 
 #[test]
-fn the_login_works_when_the_program_crashes() {
-    let journal = alice_logs_in_although("kill -SEGV $$");
+fn crashing_helper_does_not_break_the_login() {
+    let journal = login_succeeds_with_helper("kill -SEGV $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
-fn the_login_works_when_the_program_answers_and_then_fails() {
-    let journal = alice_logs_in_although("echo 'CAS1 sk-ant-oat01-abc'; exit 3");
+fn helper_that_fails_after_its_reply_does_not_break_the_login() {
+    let journal = login_succeeds_with_helper("echo 'CAS1 sk-ant-oat01-abc'; exit 3");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
 fn hanging_helper_does_not_break_the_login() {
     let guest = guest_with_helper("trap '' TERM HUP; sleep 1000 & sleep 1001");
-    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
-    assert_eq!(seen.text(), "in\n", "the program and its child are gone when the session begins");
+    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
+    assert_eq!(seen.text(), "in\n", "the helper and its child have ended when the session begins");
     assert!(seen.took >= DEADLINE, "it really hung");
     assert!(modules_lines(&guest).contains("deadline"), "{}", modules_lines(&guest));
 }
 
 #[test]
-fn the_login_works_when_the_program_floods() {
-    let journal = alice_logs_in_although("exec cat /dev/zero");
+fn flooding_helper_does_not_break_the_login() {
+    let journal = login_succeeds_with_helper("exec cat /dev/zero");
     assert!(journal.contains("another form"), "{journal}");
-    let journal = alice_logs_in_although("yes CAS1");
+    let journal = login_succeeds_with_helper("yes CAS1");
     assert!(journal.contains("another form"), "{journal}");
 }
 
 #[test]
 fn helper_child_that_keeps_the_pipe_does_not_break_the_login() {
     let guest = guest_with_helper("setsid sleep 20 & echo CAS1");
-    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "echo in");
+    let (seen, _) = guest.ssh_within(DEADLINE + SSHD_OVERHEAD, "alice", "echo in");
     assert_eq!(seen.text(), "in\n");
 }
 
 #[test]
-fn the_login_works_when_the_program_is_killed() {
-    let journal = alice_logs_in_although("kill -KILL $$");
+fn killed_helper_does_not_break_the_login() {
+    let journal = login_succeeds_with_helper("kill -KILL $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
-fn the_login_works_when_the_program_is_no_program() {
+fn invalid_helper_does_not_break_the_login() {
     let guest = guest_with_helper("");
     for spoiled in ["chmod 644 $h", "rm $h; mkdir $h", "rm -r $h; printf '\\177ELF-not' >$h; chmod 755 $h"] {
         guest.run(&format!("h={HELPER}; {spoiled}")).expect_success("spoiling the program");
@@ -110,7 +112,7 @@ fn the_login_works_when_the_program_is_no_program() {
 }
 
 #[test]
-fn an_answer_that_is_not_one_well_formed_line_sets_nothing() {
+fn malformed_helper_reply_sets_nothing() {
     let guest = guest_with_helper("");
     let answers = [
         r"printf 'CAS1 sk-ant-oat01-abc'",
@@ -132,18 +134,18 @@ fn an_answer_that_is_not_one_well_formed_line_sets_nothing() {
     assert_eq!(modules_lines(&guest).lines().count(), answers.len(), "one line each");
     guest.write(HELPER, "root", "755", b"#!/bin/bash\necho CAS1 sk-ant-oat01-abc\n");
     assert_eq!(
-        guest.variable_by_ssh("alice").as_deref(),
+        guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-abc"),
         "and a well-formed one is taken"
     );
 }
 
 #[test]
-fn su_works_with_hardly_a_descriptor_or_a_process_left() {
+fn su_works_with_few_descriptors_and_processes() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     let su = "su alice -c 'echo in'";
-    // From where su works without us it must work with us, token or not.
+    // Where su works without the product it must work with it, with or without a token.
     guest.disable_module();
     let enough = (3..64)
         .find(|limit| guest.unit(&format!("ulimit -n {limit}; {su}")).text() == "in\n")

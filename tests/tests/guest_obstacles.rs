@@ -1,27 +1,25 @@
-//! Something that waits, or never ends, in the place of every single file that a login or a sync
-//! opens.
+//! Objects that block, or never end, in place of each file that a login or a sync opens.
 
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Fleet, Guest, Suite, login_path},
+    claude_login::{cleared_login, new_login, parsed},
+    guest::{CommandResult, Guest, Suite, VaultGuest, login_path},
 };
 use serde_json::json;
 
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
-/// add.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+/// The overhead of sshd on a loaded machine, and of a program of the product that does not wait.
+const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[test]
 fn fifo_in_place_of_any_file_does_not_block() {
-    in_the_place_of_every_file(&[
+    replace_every_file(&[
         "mkfifo $p",
         "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
         "mkdir $p; touch $p/x",
@@ -32,7 +30,7 @@ fn fifo_in_place_of_any_file_does_not_block() {
 
 #[test]
 fn endless_file_in_place_of_any_file_does_not_block() {
-    in_the_place_of_every_file(&[
+    replace_every_file(&[
         "ln -s /dev/zero $p",
         "ln -s $p $p",
         "truncate -s 10G $p",
@@ -41,11 +39,11 @@ fn endless_file_in_place_of_any_file_does_not_block() {
 }
 
 #[track_caller]
-fn in_the_place_of_every_file(obstacles: &[&str]) {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let guest = &fleet.guest;
-    let alice = fleet.enroll("alice");
-    let login = fresh("alices");
+fn replace_every_file(obstacles: &[&str]) {
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let guest = &host.guest;
+    let alice = host.enroll("alice");
+    let login = new_login("alices");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a backup");
@@ -67,29 +65,29 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
         &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
     ));
     places.push(format!("{STATE}/last-request"));
-    for place in &places {
+    for host in &places {
         for obstacle in obstacles {
             guest
-                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={host}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
-            let with = format!("{obstacle} at {place}");
-            Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));
+            let with = format!("{obstacle} at {host}");
+            CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || run_su_and_launcher(guest));
             // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
-            if !claudes_locks.contains(place) {
-                Finished::within(AT_ONCE, &with, || guest.sync("alice"));
+            if !claudes_locks.contains(host) {
+                CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
             }
         }
     }
     guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }
 
 #[test]
 fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_break("alice", &fresh("alices"));
+    guest.back_up_and_clear("alice", &new_login("alices"));
     let path = login_path("alice");
     for (bomb, end) in [
         ("[", ""),
@@ -102,16 +100,16 @@ fn hostile_json_login_file_is_not_changed_in_time() {
         guest
             .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
             .expect_success(bomb);
-        Finished::within(AT_ONCE, bomb, || guest.ssh("alice", "true"));
-        Finished::within(AT_ONCE, bomb, || guest.sync("alice"));
-        let said = guest
+        CommandResult::run_within(IMMEDIATE_LIMIT, bomb, || guest.ssh("alice", "true"));
+        CommandResult::run_within(IMMEDIATE_LIMIT, bomb, || guest.sync("alice"));
+        let output = guest
             .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
             .text();
-        assert_eq!(said, "", "{bomb}");
+        assert_eq!(output, "", "{bomb}");
     }
 }
 
-/// A login of alice's, the quickest there is, with the launcher as its first command.
-fn su_and_launch(guest: &Guest) -> Finished {
+/// Logs alice in by su, with the launcher as her first command.
+fn run_su_and_launcher(guest: &Guest) -> CommandResult {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }

@@ -1,50 +1,50 @@
-//! The module's options and its surroundings in real sessions: who is left alone, what holds when
-//! names cannot be looked up, and what is left when sshd dies in the middle of a login.
+//! The options of the module and its environment in real sessions: sessions without action, an
+//! unavailable name service, and the state after sshd ends during a login.
 
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Guest, Suite, VARIABLE, login_path},
+    claude_login::{cleared_login, new_login, parsed},
+    guest::{CommandResult, Guest, Suite, VARIABLE, login_path},
 };
 
 const ALICE: &str = "sk-ant-oat01-alice";
 
 /// What sshd or su itself may need on a loaded machine.
-const ITSELF: Duration = Duration::from_millis(1500);
+const OWN_OVERHEAD: Duration = Duration::from_millis(1500);
 
 #[test]
 fn users_below_the_minimum_uid_are_left_alone() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     guest.put_token("bob", "sk-ant-oat01-bob");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
-    let before = guest.identity_of(&login_path("alice"));
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
+    let before = guest.file_identity(&login_path("alice"));
     guest.module_arguments("minimum_uid=1001");
-    assert_eq!(guest.variable_by_ssh("alice"), None, "her user id is 1000");
-    assert_eq!(guest.variable_by_ssh("bob").as_deref(), Some("sk-ant-oat01-bob"), "his is 1001");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.variable_over_ssh("alice"), None, "the user id of alice is 1000");
+    assert_eq!(guest.variable_over_ssh("bob").as_deref(), Some("sk-ant-oat01-bob"), "his is 1001");
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     assert_eq!(guest.product_journal(), "");
 }
 
 #[test]
-fn only_the_services_on_the_line_are_acted_for() {
+fn only_configured_services_are_handled() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     // What the module brings, and not what a login shell finds by itself.
     guest.run("rm /etc/profile.d/claude-auth-sync.sh").expect_success("taking the shells' file away");
     let by_su = || guest.unit(&format!("su - alice -c 'echo \"[${{{VARIABLE}-unset}}]\"'")).text();
     guest.module_arguments("services=login,su-l");
-    assert_eq!(guest.variable_by_ssh("alice"), None, "sshd is not on the list any more");
+    assert_eq!(guest.variable_over_ssh("alice"), None, "sshd is no longer in the list");
     assert_eq!(by_su(), format!("[{ALICE}]\n"));
     guest.module_arguments("services=sshd");
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE));
+    assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE));
     assert_eq!(by_su(), "[unset]\n", "a service that is not listed is left alone");
 }
 
-/// Puts a program in the place of ours that never answers.
+/// Replaces the helper by a program that never answers.
 #[track_caller]
-fn install_a_program_that_hangs(guest: &Guest) {
+fn install_hanging_helper(guest: &Guest) {
     guest.run("install -d /usr/local/libexec").expect_success("a folder");
     guest.write("/usr/local/libexec/hangs", "root", "755", b"#!/bin/sh\nexec sleep 600\n");
 }
@@ -52,18 +52,18 @@ fn install_a_program_that_hangs(guest: &Guest) {
 #[test]
 fn deadline_option_bounds_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    install_a_program_that_hangs(&guest);
-    for (asked, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
-        guest.module_arguments(&format!("helper=/usr/local/libexec/hangs deadline={asked}"));
+    install_hanging_helper(&guest);
+    for (requests, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
+        guest.module_arguments(&format!("helper=/usr/local/libexec/hangs deadline={requests}"));
         let deadline = Duration::from_millis(millis);
-        let (login, _) = guest.ssh_within(deadline + ITSELF, "alice", "echo in");
+        let (login, _) = guest.ssh_within(deadline + OWN_OVERHEAD, "alice", "echo in");
         assert_eq!(login.text(), "in\n");
-        assert!(login.took >= deadline, "deadline={asked}: {:?}", login.took);
+        assert!(login.took >= deadline, "deadline={requests}: {:?}", login.took);
     }
 }
 
-/// A directory server that hangs: lookups through nscd take five seconds. Only the helper looks
-/// names up; the module does not.
+/// A directory server hangs: lookups through nscd take five seconds. Only the helper looks names
+/// up; the module does not.
 #[test]
 fn unresponsive_name_service_costs_at_most_the_deadline() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
@@ -73,20 +73,21 @@ fn unresponsive_name_service_costs_at_most_the_deadline() {
         .expect_success("a PAM service with our module alone");
     let open = "pamtester only-us alice open_session";
     let open_session = || guest.run(open);
-    Finished::within(Duration::from_millis(700), "a session", open_session).expect_success("a session");
+    CommandResult::run_within(Duration::from_millis(700), "a session", open_session)
+        .expect_success("a session");
 
     guest
         .run("install -d /run/nscd && systemd-run --quiet --unit=silent --socket-property=ListenStream=/run/nscd/socket sleep infinity")
         .expect_success("a silent name service");
-    let asked = guest.run("getent passwd alice").expect_success("getent");
-    assert!(asked.took > Duration::from_secs(4), "it really is in the way: {:?}", asked.took);
-    let slow = Finished::within(Duration::from_secs(1) + ITSELF, "a session", open_session)
+    let requests = guest.run("getent passwd alice").expect_success("getent");
+    assert!(requests.took > Duration::from_secs(4), "it really is in the way: {:?}", requests.took);
+    let slow = CommandResult::run_within(Duration::from_secs(1) + OWN_OVERHEAD, "a session", open_session)
         .expect_success("a session");
     assert!(slow.took > Duration::from_millis(800), "our program did ask: {:?}", slow.took);
-    let said = guest
+    let output = guest
         .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session.*user=alice.*deadline'")
         .text();
-    assert!((1..=3).contains(&said.lines().count()), "one line a login: {said}");
+    assert!((1..=3).contains(&output.lines().count()), "one line a login: {output}");
     assert_eq!(guest.run("pgrep -c cas-session").text(), "0\n", "and nothing of it is left");
 }
 
@@ -95,7 +96,7 @@ fn sessions_without_a_login_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for user in ["alice", "bob", "carol"] {
         guest.put_token(user, ALICE);
-        guest.put_login(user, &tombstone(&fresh(user)));
+        guest.put_login(user, &cleared_login(&new_login(user)));
     }
     guest
         .run("usermod -s /usr/sbin/nologin alice && usermod -s /bin/false bob && usermod -L -e 1 carol")
@@ -103,7 +104,7 @@ fn sessions_without_a_login_are_not_affected() {
     let ways = |guest: &Guest| {
         let mut seen = Vec::new();
         for user in ["alice", "bob", "carol"] {
-            let attempts: [&dyn Fn() -> Finished; 3] =
+            let attempts: [&dyn Fn() -> CommandResult; 3] =
                 [&|| guest.ssh(user, "echo in"), &|| guest.unit(&format!("su {user} -c 'echo in'")), &|| {
                     guest.unit(&format!("su - {user} -c 'echo in'"))
                 }];
@@ -118,14 +119,14 @@ fn sessions_without_a_login_are_not_affected() {
     };
     let with_us = ways(&guest);
     guest.disable_module();
-    assert_eq!(with_us, ways(&guest), "as without us");
+    assert_eq!(with_us, ways(&guest), "as without the product");
     assert!(
         with_us.iter().all(|(.., stdout, _)| !stdout.contains("in\n")),
         "none of them gets in: {with_us:?}"
     );
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
 
-    // Neither a user manager nor a cron job is anybody's login: no process, no line.
+    // Neither a user manager nor a cron job is a login: no process, no line.
     guest
         .run("usermod -s /bin/bash alice && usermod -s /bin/bash bob")
         .expect_success("plain accounts again");
@@ -143,11 +144,11 @@ fn sessions_without_a_login_are_not_affected() {
 #[test]
 fn sshd_killed_during_a_login_does_not_break_the_next() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let state = "/home/alice/.local/state/claude-auth-sync";
-    // Once while our program waits for its turn, and then at any moment while it works.
+    // Once while the helper waits for its turn, and then at any moment while it works.
     for round in 0..12 {
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         let waits = round % 3 == 0;
         if waits {
             guest.hold_lock(&format!("{state}/repair.lock"), 60);
@@ -165,10 +166,13 @@ fn sshd_killed_during_a_login_does_not_break_the_next() {
             "sshd died in the middle of the login: {}",
             killed.text()
         );
-        let left = parsed(&guest.login_of("alice"));
-        assert!(left == parsed(&login) || left == parsed(&tombstone(&login)), "whole or untouched: {left}");
+        let left = parsed(&guest.read_login("alice"));
+        assert!(
+            left == parsed(&login) || left == parsed(&cleared_login(&login)),
+            "valid or unchanged: {left}"
+        );
 
-        let (next, _) = guest.ssh_within(ITSELF, "alice", "cat .claude/.credentials.json");
+        let (next, _) = guest.ssh_within(OWN_OVERHEAD, "alice", "cat .claude/.credentials.json");
         assert_eq!(parsed(&next.text()), parsed(&login));
         let litter = guest.run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -path '*claude*' -name '.*.lock'").text();
         assert_eq!(litter, "");

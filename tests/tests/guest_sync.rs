@@ -1,50 +1,50 @@
-//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's
-//! mistakes lead to.
+//! `cas-sync run` on a real machine: what it does, what it prints and logs, and the result of an
+//! administrator's mistakes.
 
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Guest, Suite, login_path},
+    claude_login::{cleared_login, new_login, parsed},
+    guest::{CommandResult, Guest, Suite, login_path},
 };
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
-fn errors(finished: &Finished) -> String {
+fn errors(finished: &CommandResult) -> String {
     String::from_utf8_lossy(&finished.stderr).into_owned()
 }
 
 #[test]
-fn a_login_that_was_never_backed_up_requests_a_sync_once() {
+fn login_without_a_backup_requests_one_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.record_requests();
     let requests = || guest.recorded_requests("alice");
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 0, "without any login there is nothing to look at");
 
-    let login = fresh("new");
+    let login = new_login("new");
     guest.put_login("alice", &login);
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 1);
     guest.sync("alice").expect_success("a sync");
-    assert_eq!(requests(), 2, "what was found by hand is to be published");
+    assert_eq!(requests(), 2, "the result of the command must be published");
 
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 2, "not requested again");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
-    assert_eq!(requests(), 3, "what was restored is to be verified");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "the backup is good");
+    assert_eq!(requests(), 3, "the restored login must be verified");
 }
 
 #[test]
 fn sync_with_another_name_or_unwritable_log_succeeds() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     let other_name =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
-    guest.run(other_name).expect_success("a sync as the store knows her");
+    guest.run(other_name).expect_success("a sync with the name in the store");
     assert!(guest.product_journal().contains("user=bob OK"), "{}", guest.product_journal());
 
     for obstacle in ["mkdir $l", "ln -s /etc/passwd $l", "mkfifo $l", "ln -s /dev/full $l", "mknod $l c 1 7"]
@@ -62,9 +62,9 @@ fn sync_with_another_name_or_unwritable_log_succeeds() {
 }
 
 #[test]
-fn two_syncs_at_once_are_one_sync_and_one_skip() {
+fn concurrent_syncs_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.sync("alice").expect_success("a sync");
     guest.record_requests();
     guest.hold_lock(&format!("{STATE}/lock"), 60); // another sync at work
@@ -80,31 +80,31 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
 }
 
 #[test]
-fn log_and_journal_have_the_line_that_alerts_match() {
+fn log_and_journal_contain_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
-    let mut said = Vec::new();
-    for text in [login.clone(), tombstone(&login), "{torn".to_owned()] {
+    let login = new_login("first");
+    let mut output = Vec::new();
+    for text in [login.clone(), cleared_login(&login), "{torn".to_owned()] {
         guest.put_login("alice", &text);
-        said.push(guest.sync("alice").text());
+        output.push(guest.sync("alice").text());
     }
     guest
         .run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json"))
         .expect_success("no backup to restore");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     let failed = guest.sync("alice");
-    assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
-    said.push(failed.text());
-    let words: Vec<_> = said.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{said:?}");
-    assert!(said.last().is_some_and(|line| line.contains("cas-sync login")), "{said:?}");
+    assert_eq!(failed.code, Some(79), "the user must sign in: {}", failed.text());
+    output.push(failed.text());
+    let words: Vec<_> = output.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{output:?}");
+    assert!(output.last().is_some_and(|line| line.contains("cas-sync login")), "{output:?}");
 
-    let journal: String = said.iter().map(|line| format!("user=alice {line}")).collect();
+    let journal: String = output.iter().map(|line| format!("user=alice {line}")).collect();
     assert_eq!(guest.product_journal(), journal);
     let log = String::from_utf8(guest.read(&format!("{STATE}/sync.log")).expect("a log")).expect("text");
     let without_times: String =
         log.lines().filter_map(|line| line.split_once(' ')).map(|(_, rest)| format!("{rest}\n")).collect();
-    assert_eq!(without_times, said.concat());
+    assert_eq!(without_times, output.concat());
     for time in log.lines().filter_map(|line| line.split(' ').next()) {
         let shape: String =
             time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
@@ -123,7 +123,7 @@ fn log_and_journal_have_the_line_that_alerts_match() {
 #[test]
 fn invalid_configuration_is_named_and_logins_work() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let rows = [
         ("store = \"valt\"\n", "store must be"),
         ("login_refresh_after = 15\n", "login_refresh_after must be"),
@@ -131,15 +131,15 @@ fn invalid_configuration_is_named_and_logins_work() {
         ("store = \n", "config.toml: line 1, column 9: "),
         ("\u{feff}store = \"local\u{0}\"\n", "config.toml"),
     ];
-    for (text, said) in rows {
+    for (text, output) in rows {
         guest.forget_configuration();
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         guest.put_token("bob", "x");
         guest.configure(text);
         let seen = guest.sync("alice");
         assert_eq!(seen.code, Some(78), "{text}");
         assert!(
-            errors(&seen).contains("/etc/claude-auth-sync/config.toml") && errors(&seen).contains(said),
+            errors(&seen).contains("/etc/claude-auth-sync/config.toml") && errors(&seen).contains(output),
             "{}",
             errors(&seen)
         );
@@ -148,11 +148,11 @@ fn invalid_configuration_is_named_and_logins_work() {
             journal
                 .lines()
                 .last()
-                .is_some_and(|line| line.contains("user=alice FAIL") && line.contains(said)),
+                .is_some_and(|line| line.contains("user=alice FAIL") && line.contains(output)),
             "{journal}"
         );
         guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "what this machine knows still helps");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
     // Wrong modes and owners of the files themselves. The backup is still restored.
@@ -170,23 +170,23 @@ fn invalid_configuration_is_named_and_logins_work() {
         "rm $c; ln -s /dev/zero $c",
     ] {
         guest.forget_configuration();
-        guest.back_up_and_break("alice", &login);
+        guest.back_up_and_clear("alice", &login);
         guest.configure("store = \"local\"\n");
         guest.run(&format!("d=/etc/claude-auth-sync; c=$d/config.toml; {spoiled}")).expect_success(spoiled);
         let seen = guest.run("timeout 5 runuser -u alice -- cas-sync run");
         assert_eq!(seen.code, Some(78), "{spoiled}: {}{}", seen.text(), errors(&seen));
         assert!(errors(&seen).contains("/etc/claude-auth-sync"), "{spoiled}: {}", errors(&seen));
         guest.ssh_within(Duration::from_millis(1500), "alice", "true");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "{spoiled}");
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "{spoiled}");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
 }
 
-/// An unusable server is an error of the configuration, not a refusal of the server.
+/// An unusable URL is an error of the configuration, not a refusal of the server.
 #[test]
 fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let login = fresh("first");
+    let login = new_login("first");
     let rows = [
         ("store = \"vault\"\n", "vault.address is not set"),
         ("store = \"vault\"\n[vault]\naddress = \"vault:8200\"\n", "write it as https://HOST:PORT"),
@@ -196,28 +196,28 @@ fn unconfigured_store_is_reported_by_syncs_and_logins() {
             "the CA file /nowhere is missing",
         ),
     ];
-    for (text, said) in rows {
+    for (text, output) in rows {
         guest.forget_configuration();
         guest.configure(text);
         guest.put_vault_token("alice", "hvs.not-shown-to-anybody\n");
         guest.put_login("alice", &login);
         let seen = guest.sync("alice");
         assert_eq!(seen.code, Some(78), "{text}: {}", seen.text());
-        assert!(seen.text().starts_with("FAIL ") && seen.text().contains(said), "{}", seen.text());
+        assert!(seen.text().starts_with("FAIL ") && seen.text().contains(output), "{}", seen.text());
         assert!(seen.text().contains("store not configured: "), "{}", seen.text());
         guest.forget_state("alice");
         guest.ssh("alice", "true").expect_success("ssh");
         let journal = guest.product_journal();
         let line = journal.lines().last().unwrap_or_default();
-        assert!(line.contains("store not configured: ") && line.contains(said), "{journal}");
-        assert_eq!(guest.login_of("alice"), login);
+        assert!(line.contains("store not configured: ") && line.contains(output), "{journal}");
+        assert_eq!(guest.read_login("alice"), login);
     }
 }
 
 #[test]
 fn run_that_cannot_start_is_logged_for_alerts() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     for obstacle in [
         "mkfifo $s/lock",
         "mkdir $s/lock",
@@ -242,33 +242,33 @@ fn run_that_cannot_start_is_logged_for_alerts() {
 #[test]
 fn unknown_configuration_key_is_a_warning() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.configure("stor = \"vault\"\nlogin_refresh_afer = \"1h\"\n");
     let seen = guest.sync("alice");
     assert_eq!(seen.code, Some(78), "{}", seen.text());
     assert!(seen.text().starts_with("WARN login complete"), "{}", seen.text());
-    for said in [
+    for output in [
         "config.toml: unknown key stor, which is ignored: did you mean store?",
         "did you mean login_refresh_after?",
     ] {
-        assert!(seen.text().contains(said), "{}", seen.text());
-        assert!(guest.product_journal().contains(said), "{}", guest.product_journal());
+        assert!(seen.text().contains(output), "{}", seen.text());
+        assert!(guest.product_journal().contains(output), "{}", guest.product_journal());
     }
 }
 
 #[test]
 fn sync_as_root_names_the_command_for_a_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     let refused = guest.run("cas-sync run");
     assert_eq!(refused.code, Some(1));
     assert!(errors(&refused).contains("runuser -u NAME -- cas-sync run"), "{}", errors(&refused));
     assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
-    let before = guest.identity_of(&login_path("alice"));
-    guest.run("runuser -u alice -- cas-sync run").expect_success("as it says");
+    let before = guest.file_identity(&login_path("alice"));
+    guest.run("runuser -u alice -- cas-sync run").expect_success("the printed remedy");
     guest
         .run("cd /root && HOME=/root XDG_STATE_HOME=/root sudo -u alice cas-sync run")
         .expect_success("or with sudo");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
 }

@@ -6,16 +6,16 @@ const ALICE: &str = "sk-ant-oat01-alice_A-1";
 const BOB: &str = "sk-ant-oat01-bob_B-2";
 
 #[test]
-fn the_setup_token_is_in_every_way_of_logging_in_on_bookworm() {
-    every_login_has_the_token(Suite::Bookworm);
+fn every_login_method_sets_the_setup_token_on_bookworm() {
+    check_token_in_every_login(Suite::Bookworm);
 }
 
 #[test]
-fn the_setup_token_is_in_every_way_of_logging_in_on_trixie() {
-    every_login_has_the_token(Suite::Trixie);
+fn every_login_method_sets_the_setup_token_on_trixie() {
+    check_token_in_every_login(Suite::Trixie);
 }
 
-fn every_login_has_the_token(suite: Suite) {
+fn check_token_in_every_login(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice", "carol"]);
     guest.put_token("alice", ALICE);
     guest.put_token("carol", "sk-ant-oat01-carol");
@@ -68,7 +68,7 @@ fn cron_jobs_and_user_services_get_no_token() {
 }
 
 #[test]
-fn su_and_sudo_never_pass_on_the_callers_token() {
+fn su_and_sudo_never_pass_the_token_of_the_caller() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     let show = format!("echo \"[${{{VARIABLE}-unset}}]\"");
@@ -84,22 +84,22 @@ fn su_and_sudo_never_pass_on_the_callers_token() {
         ("bob", "sudo --preserve-env=PATH -u", &["[unset]", "[]"]),
     ];
     for (target, how, allowed) in rows {
-        let seen = from_session_of_alice(&guest, how, target, &show);
+        let seen = environment_in_session(&guest, how, target, &show);
         assert!(allowed.contains(&seen.as_str()), "{how} {target}: {seen}");
     }
-    assert_eq!(from_session_of_alice(&guest, "sudo su", "root", &show), "[]");
+    assert_eq!(environment_in_session(&guest, "sudo su", "root", &show), "[]");
 
     guest.put_token("bob", BOB);
     for how in ["su -", "su", "sudo -i -u"] {
-        assert_eq!(from_session_of_alice(&guest, how, "bob", &show), format!("[{BOB}]"), "{how}");
+        assert_eq!(environment_in_session(&guest, how, "bob", &show), format!("[{BOB}]"), "{how}");
     }
-    let by_sudo = from_session_of_alice(&guest, "sudo -u", "bob", &show);
+    let by_sudo = environment_in_session(&guest, "sudo -u", "bob", &show);
     assert!([format!("[{BOB}]"), "[unset]".into(), "[]".into()].contains(&by_sudo), "sudo -u bob: {by_sudo}");
 }
 
 /// Returns the output of a command that alice runs as another user from her interactive session,
 /// which has her token.
-fn from_session_of_alice(guest: &Guest, how: &str, target: &str, command: &str) -> String {
+fn environment_in_session(guest: &Guest, how: &str, target: &str, command: &str) -> String {
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
     assert_eq!(terminal.at_prompt(&format!("printenv {VARIABLE}")), format!("{ALICE}\n"));
@@ -126,13 +126,13 @@ fn from_session_of_alice(guest: &Guest, how: &str, target: &str, command: &str) 
 fn token_removed_from_the_env_file_is_unset_at_next_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE));
+    assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE));
     guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the env file");
-    assert_eq!(guest.variable_by_ssh("alice"), None);
+    assert_eq!(guest.variable_over_ssh("alice"), None);
 }
 
 #[test]
-fn an_env_file_can_set_nothing_but_a_well_formed_setup_token() {
+fn env_file_can_set_only_a_well_formed_setup_token() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let before = guest.ssh("alice", "env").expect_success("ssh").text();
     let megabyte = format!("{VARIABLE}=sk-ant-oat01-{}\n", "a".repeat(1 << 20));
@@ -155,19 +155,15 @@ fn an_env_file_can_set_nothing_but_a_well_formed_setup_token() {
     for text in texts {
         guest.put_env_file("alice", text);
         let after = guest.ssh("alice", "env").expect_success("ssh").text();
-        let shown = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
-        assert_eq!(
-            without_what_differs_each_time(&after),
-            without_what_differs_each_time(&before),
-            "{shown:?}"
-        );
+        let output = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
+        assert_eq!(normalize(&after), normalize(&before), "{output:?}");
     }
     guest.put_token("alice", ALICE);
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE), "and a well-formed one is taken");
+    assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(ALICE), "and a well-formed one is taken");
 }
 
-/// The environment without the client's port and the number of the session.
-fn without_what_differs_each_time(environment: &str) -> Vec<&str> {
+/// Returns the environment without the client's port and the number of the session.
+fn normalize(environment: &str) -> Vec<&str> {
     environment
         .lines()
         .filter(|line| !line.starts_with("SSH_C") && !line.starts_with("XDG_SESSION_ID="))

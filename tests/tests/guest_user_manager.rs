@@ -1,5 +1,5 @@
-//! The generator for systemd's user managers: off until an admin links it, and harmless whatever
-//! goes wrong.
+//! The generator for systemd's user managers: off until an administrator links it, and harmless
+//! after any failure.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
@@ -35,7 +35,7 @@ fn end_manager(guest: &Guest, user: &str) {
         .expect_success("ending a user manager");
 }
 
-fn an_enrolled_person_has_their_token(suite: Suite) {
+fn check_token_in_user_manager(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     guest.put_token("alice", ALICE);
     guest.put_token("bob", "sk-ant-oat01-bob");
@@ -58,25 +58,25 @@ fn an_enrolled_person_has_their_token(suite: Suite) {
     guest.put_token("alice", ALICE);
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     reload(&guest, "alice");
-    assert_eq!(in_manager(&guest, "alice"), "", "alice is not looked after any more");
+    assert_eq!(in_manager(&guest, "alice"), "", "alice is not managed any longer");
 }
 
 #[test]
 fn user_manager_has_the_token_until_withdrawal_on_bookworm() {
-    an_enrolled_person_has_their_token(Suite::Bookworm);
+    check_token_in_user_manager(Suite::Bookworm);
 }
 
 #[test]
 fn user_manager_has_the_token_until_withdrawal_on_trixie() {
-    an_enrolled_person_has_their_token(Suite::Trixie);
+    check_token_in_user_manager(Suite::Trixie);
 }
 
 #[test]
 fn failing_generator_does_not_break_the_user_manager() {
-    [Suite::Bookworm, Suite::Trixie].into_iter().for_each(the_manager_starts_with_everything_else);
+    [Suite::Bookworm, Suite::Trixie].into_iter().for_each(start_manager_without_token);
 }
 
-fn the_manager_starts_with_everything_else(suite: Suite) {
+fn start_manager_without_token(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice"]);
     enable(&guest);
     let others = "/etc/systemd/user-environment-generators/90-others";
@@ -102,13 +102,13 @@ fn the_manager_starts_with_everything_else(suite: Suite) {
     }
 }
 
-/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back
-/// every signal until then.
+/// A session waits for it. By itself, a lookup times out after 45 seconds, and blocks every signal
+/// until then.
 #[test]
-fn a_user_database_that_hangs_is_not_waited_for() {
+fn unresponsive_user_database_does_not_block() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
-    // Nothing else here may look anybody up.
+    // No other program here may look up a user.
     let as_alice = "perl -MPOSIX -e 'setgid(1000); setuid(1000); exec @ARGV' timeout --signal=KILL 30 cas-session environment; echo $?";
     assert_eq!(guest.run(as_alice).text(), format!("{VARIABLE}={ALICE}\n0\n"));
     guest
@@ -120,6 +120,6 @@ fn a_user_database_that_hangs_is_not_waited_for() {
     let seen = guest.run(as_alice).text();
     guest
         .run("sed -i 's/^passwd:.*/passwd: files systemd/' /etc/nsswitch.conf; systemctl stop hangs.socket hangs.service")
-        .expect_success("the guest is to halt without waiting for it");
+        .expect_success("the guest must halt without waiting for it");
     assert_eq!(seen, "75\n", "by its own clock");
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
-    guest::{Fleet, Guest, Suite, document_with, env_file_path, login_path},
+    claude_login::{HOUR_MS, cleared_login, new_login, parsed, valid_login},
+    guest::{Guest, Suite, VaultGuest, document_with, env_file_path, login_path},
     now_ms,
 };
 use serde_json::json;
@@ -12,62 +12,64 @@ use serde_json::json;
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a login takes without us on a loaded machine; a quarter of a second when idle.
-const SSHD_ITSELF: Duration = Duration::from_millis(1300);
+/// The duration of a login without the product on a loaded machine; a quarter of a second when
+/// idle.
+const SSHD_OVERHEAD: Duration = Duration::from_millis(1300);
 
 #[test]
-fn a_good_copy_in_vault_alone_is_enough() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
-    let login = fresh("kept");
+fn backup_only_in_vault_is_restored() {
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = host.enroll("alice");
+    let login = new_login("kept");
     alice.put_document(&document_with(&login));
-    fleet.guest.put_login("alice", &tombstone(&login));
+    host.guest.put_login("alice", &cleared_login(&login));
 
-    let seen = fleet.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
+    let seen = host.guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh");
 
     assert_eq!(parsed(&seen.text()), parsed(&login));
-    assert_eq!(fleet.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    assert_eq!(host.guest.file_status(&login_path("alice")), "600 alice:alice regular file");
     assert_eq!(alice.fields(), document_with(&login), "a login writes nothing into the store");
-    let journal = fleet.guest.product_journal();
+    let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice RECOVERED"), "{journal}");
     assert!(!journal.contains("refresh-of") && !journal.contains(&alice.token()), "{journal}");
 }
 
 #[test]
 fn backup_in_vault_survives_the_loss_of_the_machine() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = host.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let login = fresh("first");
-    fleet.guest.put_login("alice", &login);
-    fleet.guest.sync("alice").expect_success("the first backup");
+    let login = new_login("first");
+    host.guest.put_login("alice", &login);
+    host.guest.sync("alice").expect_success("the first backup");
     assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
 
-    fleet.guest.forget_state("alice");
-    fleet.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
+    host.guest.forget_state("alice");
+    host.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.read_login("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
-/// As the runbook says: a home was taken along, and what it needs is what the machine before has
-/// backed up.
+/// As in the runbook: a home was moved, and it needs the backup of the previous machine.
 #[test]
 fn new_machine_takes_over_a_backup_on_request() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let (alice, guest) = (fleet.enroll("alice"), &fleet.guest);
-    let login = fresh("first");
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, guest) = (host.enroll("alice"), &host.guest);
+    let login = new_login("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
     let label = alice.fields()["backed_up_machine"].as_str().expect("it is noted").to_owned();
-    let later = healthy("later", now_ms() + 8 * HOUR_MS);
+    let later = valid_login("later", now_ms() + 8 * HOUR_MS);
     let mut document = document_with(&later);
     document["backed_up_machine"] = "before/0123456789abcdef".into();
     alice.put_document(&document);
-    guest.run("rm /home/alice/.local/state/claude-auth-sync/history.json").expect_success("no copy here");
-    guest.put_login("alice", &tombstone(&login));
+    guest
+        .run("rm /home/alice/.local/state/claude-auth-sync/history.json")
+        .expect_success("removing the local history");
+    guest.put_login("alice", &cleared_login(&login));
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&cleared_login(&login)), "the other may be in use");
     let journal = guest.product_journal();
     assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
 
@@ -80,57 +82,58 @@ fn new_machine_takes_over_a_backup_on_request() {
     assert!(guest.read(&login_path("alice")).is_none(), "another machine's login was taken");
     let by_hand = "systemd-run --quiet --pipe --wait --collect --uid=alice cas-sync restore --dry-run";
     assert!(!guest.run(by_hand).text().contains("Would restore generation"));
-    let asked =
+    let requests =
         guest.run(&format!("{by_hand} --from-other-machine")).expect_success("when it is asked for").text();
-    assert!(asked.contains("Would restore generation"), "{asked}");
+    assert!(requests.contains("Would restore generation"), "{requests}");
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
-        .expect_success("it is not, says the admin");
+        .expect_success("the administrator's setting");
     guest.sync("alice").expect_success("a sync");
-    assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
+    assert_eq!(parsed(&guest.read_login("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
 }
 
 #[test]
 fn unreachable_store_delays_only_one_login() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    fleet.enroll("alice");
-    let guest = &fleet.guest;
-    // Packets to this address leave by the loopback, are received by no process, and are dropped.
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    host.enroll("alice");
+    let guest = &host.guest;
+    // Packets to this IP address leave by the loopback, are received by no process, and are
+    // dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
-    fleet.configure_address("https://10.99.0.2:8200", "0s");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
-    let before = guest.identity_of(&login_path("alice"));
+    host.configure_address("https://10.99.0.2:8200", "0s");
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
+    let before = guest.file_identity(&login_path("alice"));
 
-    let first = a_login_that_asks_the_store(guest);
-    assert!(first < DEADLINE + SSHD_ITSELF, "{first:?}");
+    let first = login_duration_with_store_request(guest);
+    assert!(first < DEADLINE + SSHD_OVERHEAD, "{first:?}");
     assert!(first > DEADLINE / 2, "it really asked: {first:?}");
-    guest.ssh_within(SSHD_ITSELF, "alice", "true");
-    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
+    assert_eq!(guest.file_identity(&login_path("alice")), before);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN"), "{journal}");
 }
 
 #[test]
-fn a_server_that_listens_and_never_answers_is_no_better() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    fleet.enroll("alice");
-    let guest = &fleet.guest;
-    // The kernel takes connections on behalf of a service that never takes them over.
+fn unresponsive_server_delays_only_one_login() {
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    host.enroll("alice");
+    let guest = &host.guest;
+    // The kernel accepts connections for a service that never does.
     guest
         .run("systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8299 sleep infinity")
         .expect_success("a silent server");
-    fleet.configure_address("https://127.0.0.1:8299", "0s");
-    guest.put_login("alice", &tombstone(&fresh("lost")));
-    let seen = a_login_that_asks_the_store(guest);
-    assert!(seen < DEADLINE + SSHD_ITSELF, "{seen:?}");
+    host.configure_address("https://127.0.0.1:8299", "0s");
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
+    let seen = login_duration_with_store_request(guest);
+    assert!(seen < DEADLINE + SSHD_OVERHEAD, "{seen:?}");
     assert!(seen > DEADLINE / 2, "it really asked: {seen:?}");
-    guest.ssh_within(SSHD_ITSELF, "alice", "true");
+    guest.ssh_within(SSHD_OVERHEAD, "alice", "true");
 }
 
-/// How long a login takes that has not asked the store within the last minute; the shortest of two,
-/// for the sake of busy machines.
-fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
+/// Returns the duration of a login that has not asked the store within the last minute; the shorter
+/// of two, for busy machines.
+fn login_duration_with_store_request(guest: &Guest) -> Duration {
     let login = || {
         guest.forget_state("alice");
         guest.ssh("alice", "true").expect_success("ssh").took
@@ -139,105 +142,106 @@ fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
 }
 
 #[test]
-fn a_sealed_vault_changes_nothing_and_is_named_in_the_journal() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    let login = fresh("kept");
+fn sealed_vault_changes_nothing_and_is_logged() {
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
+    let login = new_login("kept");
     alice.put_document(&document_with(&login));
-    fleet.guest.put_login("alice", &tombstone(&login));
-    fleet.guest.put_token("alice", "sk-ant-oat01-known");
-    fleet.bao.seal();
+    host.guest.put_login("alice", &cleared_login(&login));
+    host.guest.put_token("alice", "sk-ant-oat01-known");
+    host.bao.seal();
 
     assert_eq!(
-        fleet.guest.variable_by_ssh("alice").as_deref(),
+        host.guest.variable_over_ssh("alice").as_deref(),
         Some("sk-ant-oat01-known"),
         "the known token stays"
     );
-    fleet.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
-    fleet.guest.forget_state("alice");
-    let before = fleet.guest.identity_of(&login_path("alice"));
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before);
-    let journal = fleet.guest.product_journal();
+    host.guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("no token");
+    host.guest.forget_state("alice");
+    let before = host.guest.file_identity(&login_path("alice"));
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before);
+    let journal = host.guest.product_journal();
     assert!(journal.contains("user=alice WARN") && journal.contains("sealed"), "{journal}");
 
-    fleet.bao.unseal();
-    fleet.guest.forget_state("alice"); // a minute has passed
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&login));
+    host.bao.unseal();
+    host.guest.forget_state("alice"); // a minute has passed
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.read_login("alice")), parsed(&login));
 }
 
 #[test]
 fn vault_token_of_another_user_is_refused() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let (alice, bob) = (fleet.enroll("alice"), fleet.enroll("bob"));
-    alice.put_document(&document_with(&fresh("alices")));
-    bob.put_document(&document_with(&fresh("bobs")));
-    fleet.guest.put_vault_token("alice", &bob.token());
-    fleet.guest.put_login("alice", &tombstone(&fresh("alices")));
-    let before = fleet.guest.identity_of(&login_path("alice"));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let (alice, bob) = (host.enroll("alice"), host.enroll("bob"));
+    alice.put_document(&document_with(&new_login("alices")));
+    bob.put_document(&document_with(&new_login("bobs")));
+    host.guest.put_vault_token("alice", &bob.token());
+    host.guest.put_login("alice", &cleared_login(&new_login("alices")));
+    let before = host.guest.file_identity(&login_path("alice"));
 
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
+    host.guest.ssh("alice", "true").expect_success("ssh");
 
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before);
-    let journal = fleet.guest.product_journal();
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before);
+    let journal = host.guest.product_journal();
     let line = journal.lines().find(|line| line.contains("user=alice")).unwrap_or_default();
     assert!(line.contains("bob") && !line.contains(&bob.token()), "{journal}");
 }
 
 #[test]
-fn a_healthy_login_is_never_written_whatever_the_store_holds() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    fleet.guest.put_login("alice", &fresh("in-use"));
-    let before = fleet.guest.identity_of(&login_path("alice"));
+fn valid_login_is_never_overwritten_from_the_store() {
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
+    host.guest.put_login("alice", &new_login("in-use"));
+    let before = host.guest.file_identity(&login_path("alice"));
     let documents = [
-        document_with(&healthy("older", now_ms() + HOUR_MS)),
-        document_with(&healthy("later", now_ms() + 20 * HOUR_MS)),
-        document_with(&tombstone(&fresh("emptied"))),
+        document_with(&valid_login("older", now_ms() + HOUR_MS)),
+        document_with(&valid_login("later", now_ms() + 20 * HOUR_MS)),
+        document_with(&cleared_login(&new_login("emptied"))),
         json!({ "claude_ai_oauth_json": "not JSON", "credential_expires_at_ms": 9_999_999_999_999_u64 }),
         json!({ "claude_ai_oauth_json": { "accessToken": "an object, not a string" } }),
         json!({}),
     ];
     for document in documents {
         alice.put_document(&document);
-        fleet.guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(fleet.guest.identity_of(&login_path("alice")), before, "{document}");
+        host.guest.ssh("alice", "true").expect_success("ssh");
+        assert_eq!(host.guest.file_identity(&login_path("alice")), before, "{document}");
         assert_eq!(alice.fields(), document, "a login writes nothing into the store");
     }
     alice.delete_document();
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(fleet.guest.identity_of(&login_path("alice")), before, "a deleted document");
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(host.guest.file_identity(&login_path("alice")), before, "a deleted document");
 }
 
 #[test]
 fn older_generation_in_the_store_is_not_restored() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
+    let (older, newer) =
+        (valid_login("older", now_ms() + 2 * HOUR_MS), valid_login("newer", now_ms() + 7 * HOUR_MS));
     for login in [&older, &newer] {
-        fleet.guest.put_login("alice", login);
-        fleet.guest.sync("alice").expect_success("a backup");
+        host.guest.put_login("alice", login);
+        host.guest.sync("alice").expect_success("a backup");
     }
     // An old version of the document is written again.
     alice.put_document(&document_with(&older));
-    fleet.guest.put_login("alice", &tombstone(&newer));
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&newer));
+    host.guest.put_login("alice", &cleared_login(&newer));
+    host.guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&host.guest.read_login("alice")), parsed(&newer));
 }
 
 /// A guest's own files contain nothing of the store except what belongs to the user.
 #[test]
 fn fetched_secrets_are_private_to_the_user() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    let mut document = document_with(&fresh("kept"));
+    let host = VaultGuest::start(Suite::Bookworm, "0s");
+    let alice = host.enroll("alice");
+    let mut document = document_with(&new_login("kept"));
     document["setup_token"] = "sk-ant-oat01-alices".into();
     alice.put_document(&document);
-    fleet.guest.sync("alice").expect_success("a sync");
-    fleet.guest.ssh("alice", "true").expect_success("ssh");
+    host.guest.sync("alice").expect_success("a sync");
+    host.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
         guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
-    assert_eq!(readable(&fleet.guest), "");
+    assert_eq!(readable(&host.guest), "");
 }

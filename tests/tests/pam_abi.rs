@@ -11,7 +11,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .arg(module_file())
         .output()
-        .expect("binutils are installed (tests/bed/host-packages.sh)");
+        .expect("binutils are installed (tests/setup/host-packages.sh)");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("binutils speak UTF-8")
 }
@@ -45,9 +45,10 @@ fn module_links_only_libpam_and_libc() {
     }
 }
 
-/// A symbol without a version, or a newer one, would be missed at a login instead of when it is installed.
+/// A symbol without a version, or a newer one, would be missed at a login instead of at the
+/// installation.
 #[test]
-fn every_symbol_it_needs_has_a_version_that_debian_12_provides() {
+fn module_needs_only_symbol_versions_of_debian_12() {
     let symbols = output_of("nm", &["-D", "--undefined-only", "--with-symbol-versions"]);
     let needed: Vec<&str> = symbols
         .lines()
@@ -141,7 +142,7 @@ fn module_changes_no_identity_limit_or_log() {
 }
 
 #[test]
-fn every_crate_in_it_is_known() {
+fn module_contains_only_known_crates() {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -167,7 +168,7 @@ fn every_crate_in_it_is_known() {
 #[test]
 fn module_loads_with_all_symbols_resolved() {
     let path = CString::new(module_file().as_os_str().as_bytes()).expect("no NUL");
-    // SAFETY: the path ends in NUL; the module's initialisers are those of the C runtime alone.
+    // SAFETY: the path ends in NUL; the module's initializers are those of the C runtime alone.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     assert!(!handle.is_null(), "dlopen succeeds");
 }

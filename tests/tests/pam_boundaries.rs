@@ -1,19 +1,19 @@
-//! Which users the module serves, what it reads, and what it may log.
+//! The users that the module serves, the files that it reads, and the lines that it may log.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use cas_tests::pam::{PamBed, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, TOKEN_VARIABLE};
 use serde_json::json;
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn fixture() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 #[test]
 fn login_without_enrollment_costs_one_lstat() {
-    let bed = bed();
-    let report = bed.login("answers").user("bob").run();
+    let fixture = fixture();
+    let report = fixture.login("answers").user("bob").run();
     report.assert_nothing_happened();
     let counts = report.login()["counts"].as_object().expect("counts").clone();
     let system: Vec<_> = counts
@@ -21,45 +21,50 @@ fn login_without_enrollment_costs_one_lstat() {
         .filter(|(name, _)| !["clock_gettime", "pam_get_item"].contains(&name.as_str()))
         .collect();
     assert_eq!(system, [(&"lstat".to_owned(), &json!(1))]);
-    assert_eq!(bed.programs_started(), 0);
+    assert_eq!(fixture.programs_started(), 0);
 }
 
 #[test]
-fn root_pays_nothing_even_when_marked() {
-    let bed = bed();
-    bed.enrol("root");
-    let report = bed.login("answers").user("root").run();
+fn root_login_costs_nothing_even_with_a_marker() {
+    let fixture = fixture();
+    fixture.enrol("root");
+    let report = fixture.login("answers").user("root").run();
     report.assert_nothing_happened();
     assert_eq!(report.login()["counts"].get("lstat"), None);
-    assert_eq!(bed.programs_started(), 0);
+    assert_eq!(fixture.programs_started(), 0);
 }
 
 #[test]
-fn a_service_outside_the_list_is_left_alone() {
-    let bed = bed();
+fn service_outside_the_list_is_not_handled() {
+    let fixture = fixture();
     for service in ["sudo", "cron", "systemd-user", "lightdm-greeter", "runuser-l", "polkit-1", "sshd-cas"] {
-        let report = bed.login("answers").service(service).argument("nonsense").run();
+        let report = fixture.login("answers").service(service).argument("nonsense").run();
         report.assert_nothing_happened();
         assert_eq!(report.login()["counts"].get("lstat"), None, "{service}");
     }
-    assert_eq!(bed.programs_started(), 0);
+    assert_eq!(fixture.programs_started(), 0);
 }
 
 #[test]
-fn every_usual_way_in_gets_the_token() {
-    let bed = bed();
+fn every_default_service_gets_the_token() {
+    let fixture = fixture();
     for service in
         ["sshd", "login", "remote", "su", "su-l", "sudo-i", "gdm-password", "lightdm", "sddm", "greetd"]
     {
-        bed.login("answers").service(service).run().assert_token();
+        fixture.login("answers").service(service).run().assert_token();
     }
 }
 
 #[test]
-fn a_list_on_the_line_replaces_the_usual_services() {
-    let bed = bed();
-    bed.login("answers").service("sshd-cas").argument("services=login,sshd-cas").run().assert_token();
-    bed.login("answers").service("sshd").argument("services=login,sshd-cas").run().assert_nothing_happened();
+fn services_option_replaces_the_default_services() {
+    let fixture = fixture();
+    fixture.login("answers").service("sshd-cas").argument("services=login,sshd-cas").run().assert_token();
+    fixture
+        .login("answers")
+        .service("sshd")
+        .argument("services=login,sshd-cas")
+        .run()
+        .assert_nothing_happened();
 }
 
 /// What the module does about a name that is not enrolled.
@@ -67,16 +72,17 @@ fn a_list_on_the_line_replaces_the_usual_services() {
 enum Reaction {
     /// Nothing: no program is started.
     LeftAlone,
-    /// It may be another spelling of an enrolled name, so the program is asked, which knows the account's own name.
-    Asked,
+    /// It may be another spelling of an enrolled name, so the helper decides, which knows the
+    /// account's own name.
+    AuditEntry,
 }
 
 #[test]
-fn a_hostile_user_name_is_harmless() {
-    use Reaction::{Asked, LeftAlone};
-    let bed = bed();
-    fs::write(bed.at("state/outside"), "").expect("a file that a name could point at");
-    fs::create_dir(bed.at("state/enrolled/directory")).expect("a directory");
+fn hostile_user_name_is_harmless() {
+    use Reaction::{AuditEntry, LeftAlone};
+    let fixture = fixture();
+    fs::write(fixture.path("state/outside"), "").expect("a file that a name could point at");
+    fs::create_dir(fixture.path("state/enrolled/directory")).expect("a directory");
     let long = vec![b'a'; 10 * 1024];
     let long_spelling = vec![b'A'; 255];
     let names: &[(&[u8], Reaction)] = &[
@@ -103,87 +109,96 @@ fn a_hostile_user_name_is_harmless() {
         (&long, LeftAlone),
         (&long[..256], LeftAlone),
         (&long[..255], LeftAlone),
-        (b"%s%n%s%n", Asked),
-        (b"$(id)", Asked),
-        (b"alice ", Asked),
-        (b" alice", Asked),
-        (b"Alice", Asked),
-        (b"ALICE", Asked),
-        (b"alice@corp", Asked),
-        (b"alice@corp@corp", Asked),
-        (b"CORP\\alice", Asked),
-        (b"\xd0\xb0lice", Asked),
-        (&long_spelling, Asked),
+        (b"%s%n%s%n", AuditEntry),
+        (b"$(id)", AuditEntry),
+        (b"alice ", AuditEntry),
+        (b" alice", AuditEntry),
+        (b"Alice", AuditEntry),
+        (b"ALICE", AuditEntry),
+        (b"alice@corp", AuditEntry),
+        (b"alice@corp@corp", AuditEntry),
+        (b"CORP\\alice", AuditEntry),
+        (b"\xd0\xb0lice", AuditEntry),
+        (&long_spelling, AuditEntry),
     ];
     for (name, expected) in names {
-        let shown = String::from_utf8_lossy(name);
-        let started = bed.programs_started();
-        let report = bed.login("tells-what-it-sees").user(name).run();
-        let reaction = if bed.programs_started() == started { LeftAlone } else { Asked };
-        assert_eq!(reaction, *expected, "{shown}");
+        let output = String::from_utf8_lossy(name);
+        let started = fixture.programs_started();
+        let report = fixture.login("tells-what-it-sees").user(name).run();
+        let reaction = if fixture.programs_started() == started { LeftAlone } else { AuditEntry };
+        assert_eq!(reaction, *expected, "{output}");
         if *expected == LeftAlone {
             report.assert_nothing_happened();
             continue;
         }
         let arguments: Vec<Vec<u8>> =
-            serde_json::from_value(bed.seen()["arguments"].clone()).expect("arguments");
-        assert_eq!(arguments.last(), Some(&[b"--user=", *name].concat()), "{shown}: one argument, unchanged");
+            serde_json::from_value(fixture.helper_report()["arguments"].clone()).expect("arguments");
+        assert_eq!(
+            arguments.last(),
+            Some(&[b"--user=", *name].concat()),
+            "{output}: one argument, unchanged"
+        );
         report.assert_token();
-        bed.login("answers-without-token").user(name).run().assert_nothing_happened();
+        fixture.login("answers-without-token").user(name).run().assert_nothing_happened();
     }
 }
 
 #[test]
-fn a_name_that_is_not_utf8_reaches_the_program_byte_for_byte() {
-    let bed = bed();
-    fs::write(bed.marker(b"j\xf6rg"), "").expect("the marker is written");
-    bed.login("tells-what-it-sees").user(b"j\xf6rg").run().assert_token();
-    let arguments: Vec<Vec<u8>> = serde_json::from_value(bed.seen()["arguments"].clone()).expect("arguments");
+fn non_utf8_user_name_reaches_the_helper_unchanged() {
+    let fixture = fixture();
+    fs::write(fixture.marker(b"j\xf6rg"), "").expect("the marker is written");
+    fixture.login("tells-what-it-sees").user(b"j\xf6rg").run().assert_token();
+    let arguments: Vec<Vec<u8>> =
+        serde_json::from_value(fixture.helper_report()["arguments"].clone()).expect("arguments");
     assert_eq!(arguments.last().map(Vec::as_slice), Some(&b"--user=j\xf6rg"[..]));
 }
 
 #[test]
-fn a_session_without_a_user_tty_or_remote_host_is_normal() {
+fn session_without_ruser_tty_or_rhost_succeeds() {
     // The host sets neither a terminal nor a remote host or user in any test.
-    bed().login("answers").nobody().run().assert_nothing_happened();
+    fixture().login("answers").without_user().run().assert_nothing_happened();
 }
 
 #[test]
-fn only_a_marker_of_roots_own_counts() {
-    let bed = bed();
-    let marker = bed.marker(b"carol");
+fn only_a_marker_owned_by_root_counts() {
+    let fixture = fixture();
+    let marker = fixture.marker(b"carol");
     let reset = || {
         let _ = fs::remove_file(&marker);
         let _ = fs::remove_dir(&marker);
     };
 
-    bed.enrol("carol");
-    fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
-    bed.login("answers").user("carol").run().assert_no_token_because("other users than root can write it");
+    fixture.enrol("carol");
+    fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("its mode can be changed");
+    fixture
+        .login("answers")
+        .user("carol")
+        .run()
+        .assert_no_token_with_reason("other users than root can write it");
 
     reset();
-    bed.enrol("carol");
+    fixture.enrol("carol");
     chown(&marker, Some(54_321), None).expect("root may");
-    bed.login("answers").user("carol").run().assert_no_token_because("belongs to uid 54321");
+    fixture.login("answers").user("carol").run().assert_no_token_with_reason("belongs to uid 54321");
 
     reset();
     symlink("alice", &marker).expect("a link");
-    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
+    fixture.login("answers").user("carol").run().assert_no_token_with_reason("not a regular file");
 
     reset();
     fs::create_dir(&marker).expect("a directory");
-    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
-    assert_eq!(bed.programs_started(), 0);
+    fixture.login("answers").user("carol").run().assert_no_token_with_reason("not a regular file");
+    assert_eq!(fixture.programs_started(), 0);
 
     reset();
-    bed.enrol("carol");
-    bed.login("answers").user("carol").run().assert_token();
+    fixture.enrol("carol");
+    fixture.login("answers").user("carol").run().assert_token();
 }
 
 #[test]
 fn invalid_arguments_are_logged_in_one_line_and_ignored() {
-    let bed = bed();
-    let report = bed
+    let fixture = fixture();
+    let report = fixture
         .login("answers")
         .argument("use_first_pass")
         .argument("debug=yes")
@@ -205,15 +220,15 @@ fn invalid_arguments_are_logged_in_one_line_and_ignored() {
 
 #[test]
 fn deadline_out_of_bounds_is_clamped_and_logged() {
-    let report = bed().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
+    let report = fixture().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
     report.assert_harmless();
     assert!(report.only_line().contains("\"deadline=1ms\" changed to 100 ms"), "{}", report.only_line());
 }
 
 #[test]
-fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
-    let bed = bed();
-    let login = bed.login("answers");
+fn log_line_has_a_maximum_length() {
+    let fixture = fixture();
+    let login = fixture.login("answers");
     let report = (0..30).fold(login, |login, number| login.argument(format!("nonsense{number}"))).run();
     report.assert_harmless();
     let text = report
@@ -225,11 +240,11 @@ fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
 
 #[test]
 fn debug_option_logs_each_result_at_level_debug() {
-    let bed = bed();
+    let fixture = fixture();
     for (login, outcome) in [
-        (bed.login("answers"), "user=alice token set"),
-        (bed.login("answers-without-token"), "user=alice has no setup-token; nothing set"),
-        (bed.login("answers").user("bob"), "user=bob not enrolled; nothing set"),
+        (fixture.login("answers"), "user=alice token set"),
+        (fixture.login("answers-without-token"), "user=alice has no setup-token; nothing set"),
+        (fixture.login("answers").user("bob"), "user=bob not enrolled; nothing set"),
     ] {
         let report = login.argument("debug").run();
         assert!(report.only_line().contains(outcome), "{}", report.only_line());
@@ -240,14 +255,14 @@ fn debug_option_logs_each_result_at_level_debug() {
 
 #[test]
 fn pam_silent_makes_no_difference() {
-    let bed = bed();
-    bed.login("answers").silent().run().assert_token();
-    bed.login("hangs").argument("deadline=100ms").silent().run().assert_no_token_because("deadline");
+    let fixture = fixture();
+    fixture.login("answers").silent().run().assert_token();
+    fixture.login("hangs").argument("deadline=100ms").silent().run().assert_no_token_with_reason("deadline");
 }
 
 #[test]
-fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
-    let bed = bed();
+fn session_calls_succeed_alone_and_with_other_modules() {
+    let fixture = fixture();
     for stack in [
         "session required MODULE\n",
         "session optional MODULE\n",
@@ -258,7 +273,7 @@ fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
         "session [success=ok default=die] MODULE\n",
     ] {
         for (mode, has_token) in [("answers", true), ("crashes", false)] {
-            let report = bed.login(mode).stack(stack).run();
+            let report = fixture.login(mode).stack(stack).run();
             report.assert_harmless();
             assert_eq!(report.environment().len(), usize::from(has_token), "{stack}");
         }
@@ -268,16 +283,16 @@ fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
 #[test]
 fn module_in_another_stack_grants_no_access() {
     const PERMISSION_DENIED: i64 = 6;
-    let bed = bed();
+    let fixture = fixture();
     let stack = "auth sufficient MODULE\naccount sufficient MODULE\nsession required MODULE\n";
-    let report = bed.login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
+    let report = fixture.login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
     assert_eq!(report.calls(), [PERMISSION_DENIED; 3], "{report:#?}");
-    assert_eq!(bed.programs_started(), 0);
+    assert_eq!(fixture.programs_started(), 0);
 }
 
 #[test]
-fn setting_credentials_beside_a_real_module_is_not_disturbed() {
+fn setcred_with_another_module_is_not_affected() {
     let stack = "auth required pam_permit.so\nauth optional MODULE\naccount required pam_permit.so\naccount optional MODULE\n";
-    let report = bed().login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
+    let report = fixture().login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
     assert_eq!(report.calls(), [0, 0, 0], "{report:#?}");
 }

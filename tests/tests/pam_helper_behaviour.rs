@@ -1,18 +1,19 @@
-//! Whatever the program in the place of `cas-session` does, the login succeeds, in time, and nothing is left of it.
-//! Times are compared with three times the deadline only: enough to tell a bounded wait from a hang on any machine.
+//! Whatever the replacement of `cas-session` does, the login succeeds, in time, and nothing is left
+//! of it. Times are compared with three times the deadline, which distinguishes a bounded wait from
+//! a hang on any machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use cas_tests::pam::{PamBed, TOKEN};
+use cas_tests::pam::{PamFixture, TOKEN};
 
 const LATE: &str = "did not finish within the deadline";
 const FAILED: &str = "cas-session failed";
 const OTHER_FORM: &str = "has another format";
 
-/// Hosts that make it hard to tell whether a child has ended.
+/// Hosts that make it difficult to detect the end of a child.
 const HOSTS: &[&[&str]] = &[
     &[],
     &["sigchld-ignored"],
@@ -25,29 +26,29 @@ const HOSTS: &[&[&str]] = &[
     &["kernel-5.2", "thief-thread"],
 ];
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn fixture() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 #[test]
-fn a_login_with_a_kept_token_has_it_in_the_environment() {
-    bed().login("answers").run().assert_token();
+fn login_with_a_stored_token_has_it_in_its_environment() {
+    fixture().login("answers").run().assert_token();
 }
 
 #[test]
-fn a_login_without_a_token_is_as_if_the_module_were_not_there() {
-    bed().login("answers-without-token").run().assert_nothing_happened();
+fn login_without_a_token_is_as_without_the_module() {
+    fixture().login("answers-without-token").run().assert_nothing_happened();
 }
 
 #[test]
-fn on_an_older_kernel_a_login_gets_its_token_too() {
-    bed().login("answers").host("kernel-6.1").run().assert_token();
-    bed().login("answers").host("kernel-5.2").run().assert_token();
+fn login_on_an_older_kernel_gets_its_token() {
+    fixture().login("answers").host("kernel-6.1").run().assert_token();
+    fixture().login("answers").host("kernel-5.2").run().assert_token();
 }
 
 #[test]
-fn an_answer_that_comes_late_but_in_time_counts() {
-    bed().login("answers-late").run().assert_token();
+fn slow_reply_within_the_deadline_is_used() {
+    fixture().login("answers-late").run().assert_token();
 }
 
 #[test]
@@ -65,29 +66,29 @@ fn endless_helper_is_killed_with_any_sigchld_disposition() {
 }
 
 fn assert_late(mode: &str, host: &[&str]) {
-    let bed = bed();
-    let login = bed.login(mode).argument("deadline=500ms");
+    let fixture = fixture();
+    let login = fixture.login(mode).argument("deadline=500ms");
     let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
-    report.assert_no_token_because(LATE);
+    report.assert_no_token_with_reason(LATE);
     assert!(report.took() >= Duration::from_millis(500), "{mode} {host:?}: {:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{mode} {host:?}: {:?}", report.took());
-    assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+    assert!(fixture.no_program_is_running(), "{mode} {host:?}");
 }
 
 #[test]
-fn a_program_that_closed_its_output_is_not_waited_for() {
-    let bed = bed();
-    let report = bed.login("answers-closes-and-hangs").argument("deadline=10s").run();
+fn helper_that_closed_its_output_is_not_waited_for() {
+    let fixture = fixture();
+    let report = fixture.login("answers-closes-and-hangs").argument("deadline=10s").run();
     report.assert_token();
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    let report = bed.login("closes-and-hangs").argument("deadline=10s").run();
-    report.assert_no_token_because(OTHER_FORM);
+    let report = fixture.login("closes-and-hangs").argument("deadline=10s").run();
+    report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.all_programs_are_gone());
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
-fn the_word_of_a_program_that_failed_is_not_taken() {
+fn reply_of_a_failed_helper_is_not_used() {
     for mode in [
         "answers-and-fails",
         "answers-closes-and-fails",
@@ -95,83 +96,85 @@ fn the_word_of_a_program_that_failed_is_not_taken() {
         "answers-and-is-killed",
         "crashes",
     ] {
-        bed().login(mode).run().assert_no_token_because(FAILED);
+        fixture().login(mode).run().assert_no_token_with_reason(FAILED);
     }
 }
 
-/// The host cannot take the status of the program away, whatever it does with children of its own.
+/// The host cannot reap the helper, whatever it does with its own children.
 #[test]
-fn a_failed_program_is_found_out_in_every_host() {
+fn failed_helper_is_detected_in_every_host() {
     for host in HOSTS {
-        let bed = bed();
-        let login = bed.login("answers-and-fails");
+        let fixture = fixture();
+        let login = fixture.login("answers-and-fails");
         let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
-        report.assert_no_token_because(FAILED);
+        report.assert_no_token_with_reason(FAILED);
     }
 }
 
 #[test]
-fn a_host_that_is_killed_leaves_no_program_behind() {
-    let bed = bed();
-    let report = bed.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
+fn killed_host_leaves_no_helper_running() {
+    let fixture = fixture();
+    let report = fixture.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
     assert_eq!(report.status.signal(), Some(libc::SIGKILL), "{report:#?}");
-    assert_eq!(bed.programs_started(), 1);
-    assert!(bed.all_programs_are_gone());
+    assert_eq!(fixture.programs_started(), 1);
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
-fn a_flood_is_cut_off_at_the_length_of_a_reply() {
-    let bed = bed();
-    let report = bed.login("floods").argument("deadline=10s").run();
-    report.assert_no_token_because(OTHER_FORM);
+fn excess_output_is_cut_off_at_the_reply_limit() {
+    let fixture = fixture();
+    let report = fixture.login("floods").argument("deadline=10s").run();
+    report.assert_no_token_with_reason(OTHER_FORM);
     assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
-    assert!(bed.all_programs_are_gone());
+    assert!(fixture.no_program_is_running());
 }
 
 #[test]
-fn a_child_that_keeps_the_pipe_open_costs_nothing_and_is_killed() {
+fn child_that_keeps_the_pipe_open_is_killed_without_delay() {
     for host in HOSTS {
         for (mode, has_token) in [("leaves-a-child", true), ("leaves-a-child-in-silence", false)] {
-            let bed = bed();
-            let _ = bed.program("hangs");
-            let login = bed.login(mode).argument("deadline=10s");
+            let fixture = fixture();
+            let _ = fixture.program("hangs");
+            let login = fixture.login(mode).argument("deadline=10s");
             let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
             if has_token {
                 report.assert_token();
             } else {
-                report.assert_no_token_because(OTHER_FORM);
+                report.assert_no_token_with_reason(OTHER_FORM);
             }
             assert!(report.took() < Duration::from_secs(5), "{mode} {host:?}: {:?}", report.took());
-            assert_eq!(bed.programs_started(), 2, "{mode} {host:?}");
-            assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+            assert_eq!(fixture.programs_started(), 2, "{mode} {host:?}");
+            assert!(fixture.no_program_is_running(), "{mode} {host:?}");
         }
     }
 }
 
 #[test]
-fn a_child_that_left_the_group_does_not_keep_the_login() {
-    let bed = bed();
-    let _ = bed.program("leaves-the-group");
-    let report = bed.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
+fn child_outside_the_group_does_not_delay_the_login() {
+    let fixture = fixture();
+    let _ = fixture.program("leaves-the-group");
+    let report = fixture.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
     report.assert_token();
     assert!(report.took() < Duration::from_millis(2500), "it lives three seconds: {:?}", report.took());
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_one_line_in_the_log() {
-    let bed = bed();
-    let plain = bed.at("plain");
+fn helper_that_cannot_be_started_is_logged_once() {
+    let fixture = fixture();
+    let plain = fixture.path("plain");
     fs::write(&plain, "text").expect("a file");
-    let garbage = bed.at("garbage");
+    let garbage = fixture.path("garbage");
     fs::write(&garbage, [0x7f, b'E', b'L', b'F', 0, 0]).expect("a file");
-    let orphan = bed.at("orphan");
+    let orphan = fixture.path("orphan");
     fs::write(&orphan, "#!/nonexistent/shell\n").expect("a file");
     for executable in [&garbage, &orphan] {
-        fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("its mode can be changed");
     }
-    for path in [&bed.at("missing"), &plain, &garbage, &orphan, &bed.at("programs"), &plain.join("below")] {
-        let report = bed.login("answers").helper(path).run();
-        report.assert_no_token_because(&format!("cannot start {}", path.display()));
+    for path in
+        [&fixture.path("missing"), &plain, &garbage, &orphan, &fixture.path("programs"), &plain.join("below")]
+    {
+        let report = fixture.login("answers").helper(path).run();
+        report.assert_no_token_with_reason(&format!("cannot start {}", path.display()));
         assert!(
             report
                 .only_line()
@@ -182,8 +185,8 @@ fn a_program_that_cannot_be_started_is_one_line_in_the_log() {
 }
 
 #[test]
-fn nothing_but_one_well_formed_line_sets_anything() {
-    let bed = bed();
+fn only_one_well_formed_line_sets_the_token() {
+    let fixture = fixture();
     let token = TOKEN.as_bytes();
     let megabyte = vec![b'a'; 1 << 20];
     let line = |parts: &[&[u8]]| parts.concat();
@@ -222,12 +225,12 @@ fn nothing_but_one_well_formed_line_sets_anything() {
         line(&[&[0_u8; 64]]),
     ];
     for answer in rows {
-        fs::create_dir_all(bed.at("programs")).expect("the directory is there");
-        fs::write(bed.at("programs/answer"), answer).expect("the answer is written");
-        let report = bed.login("answers-what-is-written").run();
-        let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
-        assert_eq!(report.environment(), [""; 0], "{shown:?}");
-        report.assert_no_token_because(OTHER_FORM);
+        fs::create_dir_all(fixture.path("programs")).expect("the directory is there");
+        fs::write(fixture.path("programs/answer"), answer).expect("the answer is written");
+        let report = fixture.login("answers-what-is-written").run();
+        let output = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
+        assert_eq!(report.environment(), [""; 0], "{output:?}");
+        report.assert_no_token_with_reason(OTHER_FORM);
         assert!(
             !report.only_line().contains("sk-ant"),
             "no part of an answer is logged: {}",
@@ -237,12 +240,12 @@ fn nothing_but_one_well_formed_line_sets_anything() {
 }
 
 #[test]
-fn the_longest_token_there_may_be_arrives_whole() {
-    let bed = bed();
+fn token_of_maximum_length_is_passed_completely() {
+    let fixture = fixture();
     let token = format!("sk-ant-oat01-{}", "a".repeat(1024 - 13));
-    let _ = bed.program("answers-what-is-written");
-    fs::write(bed.at("programs/answer"), format!("CAS1 {token}\n")).expect("the answer is written");
-    let report = bed.login("answers-what-is-written").run();
+    let _ = fixture.program("answers-what-is-written");
+    fs::write(fixture.path("programs/answer"), format!("CAS1 {token}\n")).expect("the answer is written");
+    let report = fixture.login("answers-what-is-written").run();
     report.assert_harmless();
     assert_eq!(report.environment(), [format!("CLAUDE_CODE_OAUTH_TOKEN={token}")]);
 }

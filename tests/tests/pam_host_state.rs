@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, Report, TOKEN_VARIABLE};
 use serde_json::{Value, json};
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn fixture() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 fn login_in(mode: &str) -> Report {
-    bed().login("answers").host(mode).run()
+    fixture().login("answers").host(mode).run()
 }
 
 fn assert_handler_was_not_called(report: &Report) {
@@ -19,12 +19,12 @@ fn assert_handler_was_not_called(report: &Report) {
 }
 
 #[test]
-fn a_host_that_ignores_its_children_gets_the_token_all_the_same() {
+fn host_that_ignores_sigchld_gets_the_token() {
     login_in("sigchld-ignored").assert_token();
 }
 
 #[test]
-fn a_host_with_a_child_handler_never_hears_of_our_child() {
+fn sigchld_handler_of_the_host_never_sees_the_helper() {
     for mode in ["sigchld-handler", "sigchld-reaping-handler", "sigchld-nocldwait"] {
         let report = login_in(mode);
         report.assert_token();
@@ -33,43 +33,44 @@ fn a_host_with_a_child_handler_never_hears_of_our_child() {
 }
 
 #[test]
-fn a_host_hears_of_its_own_child_that_ended_during_the_login() {
-    let report = bed().login("answers-late").host("sigchld-handler").host("own-child").run();
+fn host_is_notified_of_its_own_child_ended_during_login() {
+    let report = fixture().login("answers-late").host("sigchld-handler").host("own-child").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!(report.environment(), [TOKEN_VARIABLE]);
     assert_eq!(report.answer["handler_calls"], json!(1), "once, for its own child alone");
 }
 
 #[test]
-fn a_thread_of_the_host_that_reaps_everything_changes_nothing() {
+fn host_thread_that_reaps_all_children_changes_nothing() {
     login_in("thief-thread").assert_token();
 }
 
 #[test]
-fn a_host_with_everything_set_oddly_finds_it_all_as_it_was() {
+fn unusual_process_state_of_the_host_is_preserved() {
     login_in("dirty").assert_token();
 }
 
 #[test]
-fn a_host_without_standard_streams_gets_the_token() {
-    let report = bed().login("tells-what-it-sees").host("stdio-closed").run();
+fn host_without_standard_streams_gets_the_token() {
+    let report = fixture().login("tells-what-it-sees").host("stdio-closed").run();
     report.assert_token();
 }
 
 #[test]
-fn a_login_in_another_thread_outlives_that_thread() {
+fn session_opened_in_a_thread_outlives_the_thread() {
     login_in("other-thread").assert_token();
 }
 
 #[test]
 fn thread_cancelled_during_a_login_finishes_it_first() {
-    let report = bed().login("answers-late").host("cancelled").run();
+    let report = fixture().login("answers-late").host("cancelled").run();
     report.assert_token();
 }
 
 #[test]
 fn concurrent_sessions_in_two_threads_do_not_interfere() {
-    let report = bed().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
+    let report =
+        fixture().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
     assert!(report.status.success(), "{report:#?}");
     let logins = report.login()["logins"].as_array().expect("two threads logged in").clone();
     assert_eq!(logins.len(), 50);
@@ -85,7 +86,7 @@ fn concurrent_sessions_in_two_threads_do_not_interfere() {
 /// that another thread forks at that moment, permanently.
 #[test]
 fn threads_that_fork_during_logins_keep_their_handler() {
-    let report = bed().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
+    let report = fixture().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
     assert!(report.status.success(), "{report:#?}");
     let login = report.login();
     let logins = login["logins"].as_array().expect("four threads logged in");
@@ -100,20 +101,20 @@ fn threads_that_fork_during_logins_keep_their_handler() {
 }
 
 #[test]
-fn a_storm_of_signals_neither_shortens_nor_lengthens_the_wait() {
-    let bed = bed();
-    bed.login("answers-late").host("eintr-storm").run().assert_token();
-    let report = bed.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
-    report.assert_no_token_because("did not finish within the deadline");
+fn signals_do_not_change_the_deadline() {
+    let fixture = fixture();
+    fixture.login("answers-late").host("eintr-storm").run().assert_token();
+    let report = fixture.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
+    report.assert_no_token_with_reason("did not finish within the deadline");
     assert!(report.took() >= Duration::from_millis(500), "{:?}", report.took());
     assert!(report.took() < Duration::from_millis(1500), "{:?}", report.took());
 }
 
 #[test]
 fn host_without_resources_logs_in_without_a_token() {
-    login_in("no-files").assert_no_token_because("Too many open files");
-    login_in("no-processes").assert_no_token_because("Resource temporarily unavailable");
-    login_in("no-memory").assert_no_token_because("Cannot allocate memory");
+    login_in("no-files").assert_no_token_with_reason("Too many open files");
+    login_in("no-processes").assert_no_token_with_reason("Resource temporarily unavailable");
+    login_in("no-memory").assert_no_token_with_reason("Cannot allocate memory");
 }
 
 #[test]
@@ -121,11 +122,11 @@ fn helper_inherits_only_three_descriptors_and_its_environment() {
     for modes in
         [&[][..], &["dirty"], &["dirty", "sigchld-ignored"], &["stdio-closed"], &["dirty", "stdio-closed"]]
     {
-        let bed = bed();
-        let login = bed.login("tells-what-it-sees").argument("minimum_uid=1234");
+        let fixture = fixture();
+        let login = fixture.login("tells-what-it-sees").argument("minimum_uid=1234");
         modes.iter().fold(login, |login, mode| login.host(mode)).run().assert_token();
-        assert_clean(&bed.seen());
-        let arguments = arguments(&bed.seen());
+        assert_clean(&fixture.helper_report());
+        let arguments = arguments(&fixture.helper_report());
         let (deadline, others): (Vec<_>, Vec<_>) =
             arguments.iter().partition(|argument| argument.starts_with("--deadline-ms="));
         assert_eq!(others, ["cas-session", "login", "--reply=1", "--minimum-uid=1234", "--user=alice"]);
@@ -135,24 +136,24 @@ fn helper_inherits_only_three_descriptors_and_its_environment() {
 }
 
 #[test]
-fn the_pipe_is_closed_on_exec_from_its_first_moment() {
+fn pipe_is_created_with_close_on_exec() {
     let report = login_in("thief-thread");
     report.assert_token();
     assert_eq!(report.login()["pipe_flags"], json!(libc::O_CLOEXEC));
 }
 
 #[test]
-fn the_token_stays_in_the_hosts_memory_once_as_libpams_own_copy() {
+fn token_is_in_host_memory_only_as_the_copy_of_libpam() {
     let report = login_in("memory");
     report.assert_token();
     assert_eq!(report.login()["copies"], json!(1));
 }
 
 #[test]
-fn debug_is_passed_on() {
-    let bed = bed();
-    let _ = bed.login("tells-what-it-sees").argument("debug").run();
-    assert!(arguments(&bed.seen()).contains(&"--debug".to_owned()));
+fn debug_option_is_passed_to_the_helper() {
+    let fixture = fixture();
+    let _ = fixture.login("tells-what-it-sees").argument("debug").run();
+    assert!(arguments(&fixture.helper_report()).contains(&"--debug".to_owned()));
 }
 
 fn arguments(seen: &Value) -> Vec<String> {
@@ -170,21 +171,22 @@ fn assert_clean(seen: &Value) {
     assert_eq!(seen["leads"], json!([true, true]), "a session and a group of its own");
     let status = &seen["status"];
     assert_eq!(status["SigBlk"], json!("0000000000000000"));
-    // Signals 32 and 33 are the C library's own: it neither lets anybody reset them nor needs it.
-    const OF_THE_C_LIBRARY: u64 = 0x1_8000_0000;
+    // Signals 32 and 33 belong to the C library: it allows no process to reset them and does not
+    // need it.
+    const C_LIBRARY_SYMBOLS: u64 = 0x1_8000_0000;
     let signals = |name: &str| {
         let mask = status[name].as_str().expect("a mask");
-        u64::from_str_radix(mask, 16).expect("hexadecimal") & !OF_THE_C_LIBRARY
+        u64::from_str_radix(mask, 16).expect("hexadecimal") & !C_LIBRARY_SYMBOLS
     };
     // The Rust runtime of the program itself ignores SIGPIPE, and handles SIGBUS and SIGSEGV.
     assert_eq!((signals("SigIgn"), signals("SigCgt")), (1 << 12, 1 << 6 | 1 << 10));
 }
 
 #[test]
-fn ten_thousand_logins_hold_no_more_than_the_first_thousand() {
-    let bed = bed();
+fn ten_thousand_logins_leak_no_resources() {
+    let fixture = fixture();
     for (user, times) in [("bob", 10_000), ("alice", 2_000)] {
-        let report = bed.login("answers").user(user).times(times).run();
+        let report = fixture.login("answers").user(user).times(times).run();
         assert!(report.status.success(), "{report:#?}");
         let login = report.login();
         assert_eq!(login["failures"], json!(0));
@@ -205,24 +207,24 @@ fn handle_ended_in_a_forked_child_keeps_the_session() {
 }
 
 #[test]
-fn closing_without_opening_or_twice_is_harmless() {
+fn close_without_open_or_twice_is_harmless() {
     for calls in [&["close"][..], &["open", "close", "close"], &["open", "open", "close"], &["close", "open"]]
     {
-        let report = bed().login("answers").calls(calls).run();
+        let report = fixture().login("answers").calls(calls).run();
         report.assert_harmless();
         assert_eq!(report.calls().len(), calls.len());
     }
 }
 
 #[test]
-fn a_second_login_in_the_same_handle_gives_the_same_token() {
-    let report = bed().login("answers").calls(&["open", "open", "close"]).run();
+fn second_session_in_a_handle_gets_the_same_token() {
+    let report = fixture().login("answers").calls(&["open", "open", "close"]).run();
     report.assert_token();
 }
 
 #[test]
-fn any_single_call_to_the_system_may_fail() {
-    let report = bed().login("answers").host("faults").host("sigchld-handler").run();
+fn failure_of_any_single_system_call_is_handled() {
+    let report = fixture().login("answers").host("faults").host("sigchld-handler").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!((report.printed.as_str(), &report.answer["conversations"]), ("", &json!(0)));
     let logins = report.login().as_array().expect("logins with faults");
@@ -246,7 +248,7 @@ fn any_single_call_to_the_system_may_fail() {
         assert_eq!(login["unchanged"], json!(true), "{login}");
         let environment = &login["environment"];
         assert!(*environment == json!([]) || *environment == json!([TOKEN_VARIABLE]), "{login}");
-        // Made to fail, these say of a living child that it is gone.
+        // If these fail, they report that a running child has ended.
         if login["function"] != "waitpid" && login["function"] != "waitid" {
             assert_eq!(login["children"], json!(false), "{login}");
         }
@@ -258,7 +260,7 @@ fn any_single_call_to_the_system_may_fail() {
 fn module_panic_is_one_log_line() {
     // The standard library panics when the clock cannot be read; that is a real one, from deep
     // inside.
-    let report = bed().login("answers").host("faults").run();
+    let report = fixture().login("answers").host("faults").run();
     assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
     let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();
     let logins = report.login().as_array().expect("logins with faults");

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+use cas_tests::pam::{PamFixture, Report, TOKEN_VARIABLE};
 
 const EMPTY: &str = "CLAUDE_CODE_OAUTH_TOKEN=";
 
-fn bed() -> PamBed {
-    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+fn fixture() -> PamFixture {
+    PamFixture::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
 }
 
 fn assert_emptied(report: &Report) {
@@ -18,27 +18,27 @@ fn assert_emptied(report: &Report) {
 #[test]
 fn su_to_a_user_with_a_token_sets_it() {
     for service in ["su", "su-l"] {
-        bed().login("answers").service(service).run().assert_token();
+        fixture().login("answers").service(service).run().assert_token();
     }
 }
 
 #[test]
 fn su_to_a_user_without_a_token_sets_an_empty_variable() {
-    let bed = bed();
-    odd_marker(&bed, "carol");
+    let fixture = fixture();
+    odd_marker(&fixture, "carol");
     for service in ["su", "su-l"] {
         for (login, logs) in [
-            (bed.login("answers-without-token"), false),
-            (bed.login("answers").user("root"), false),
-            (bed.login("answers").user("bob"), false),
-            (bed.login("answers").user("-x"), false),
-            (bed.login("answers").nobody(), false),
-            (bed.login("answers").user("carol"), true),
-            (bed.login("crashes"), true),
-            (bed.login("floods"), true),
-            (bed.login("hangs").argument("deadline=100ms"), true),
-            (bed.login("answers").helper(&bed.at("missing")), true),
-            (bed.login("answers").host("no-files"), true),
+            (fixture.login("answers-without-token"), false),
+            (fixture.login("answers").user("root"), false),
+            (fixture.login("answers").user("bob"), false),
+            (fixture.login("answers").user("-x"), false),
+            (fixture.login("answers").without_user(), false),
+            (fixture.login("answers").user("carol"), true),
+            (fixture.login("crashes"), true),
+            (fixture.login("floods"), true),
+            (fixture.login("hangs").argument("deadline=100ms"), true),
+            (fixture.login("answers").helper(&fixture.path("missing")), true),
+            (fixture.login("answers").host("no-files"), true),
         ] {
             let report = login.service(service).run();
             assert_emptied(&report);
@@ -49,7 +49,7 @@ fn su_to_a_user_without_a_token_sets_an_empty_variable() {
 
 #[test]
 fn su_empties_the_variable_even_when_the_module_panics() {
-    let report = bed().login("answers").service("su").host("faults").run();
+    let report = fixture().login("answers").service("su").host("faults").run();
     assert!(report.status.success(), "{report:#?}");
     for login in report.login().as_array().expect("logins with faults") {
         let environment = &login["environment"];
@@ -65,17 +65,17 @@ fn su_empties_the_variable_even_when_the_module_panics() {
 }
 
 #[test]
-fn su_outside_the_list_is_left_alone() {
-    bed().login("answers").service("su").argument("services=sshd").run().assert_nothing_happened();
+fn su_outside_the_list_is_not_handled() {
+    fixture().login("answers").service("su").argument("services=sshd").run().assert_nothing_happened();
 }
 
 #[test]
-fn no_other_service_gets_an_empty_variable() {
+fn only_su_gets_an_empty_variable() {
     for service in ["sshd", "login", "sudo-i", "gdm-password"] {
-        bed().login("answers").service(service).user("bob").run().assert_nothing_happened();
+        fixture().login("answers").service(service).user("bob").run().assert_nothing_happened();
     }
 }
 
-fn odd_marker(bed: &PamBed, user: &str) {
-    fs::create_dir(bed.marker(user.as_bytes())).expect("a marker that is none");
+fn odd_marker(fixture: &PamFixture, user: &str) {
+    fs::create_dir(fixture.marker(user.as_bytes())).expect("a marker that is none");
 }

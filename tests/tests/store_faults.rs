@@ -1,5 +1,5 @@
-//! Whatever stands where the store should be, and however it breaks: a run gets an explained failure in time, takes
-//! nothing for the store's word that is not, and the document stays whole.
+//! Any server in place of the store, with any fault: a run gets an explained failure in time,
+//! believes nothing that is not from the store, and the document stays intact.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +14,24 @@ use tempfile::TempDir;
 
 const SPAN: Duration = Duration::from_secs(1);
 
-/// Checks that a run with the deadline [`SPAN`] kept it, but for what a machine takes that other tests use as well.
+/// Checks that a run with the deadline [`SPAN`] met it, with a margin for other tests on the
+/// machine.
 #[track_caller]
 fn assert_in_time(started: Instant, what: &str) {
     let took = started.elapsed();
     assert!(took < SPAN + Duration::from_millis(150).mul_f64(slowdown()), "{what}: took {took:?}");
 }
 
-struct Bed {
+struct Fixture {
     fake: VaultFake,
     folder: TempDir,
 }
 
-impl Bed {
+impl Fixture {
     fn new() -> Self {
-        let bed = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
-        bed.fake.replace("alice", &json!({ "theirs": "x" }));
-        bed
+        let fixture = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
+        fixture.fake.replace("alice", &json!({ "theirs": "x" }));
+        fixture
     }
 
     fn store(&self) -> VaultStore {
@@ -61,7 +62,7 @@ fn plain(status: u16, body: &str) -> Fault {
     Fault::Answer(Answer::new(status, body))
 }
 
-/// Every fault with the kind of failure it is, and words that have to be in it.
+/// Returns every fault with the kind of failure, and words that the message must contain.
 fn faults() -> Vec<(Fault, &'static str, &'static str)> {
     let page = "<html>Please log in</html>";
     let huge =
@@ -106,8 +107,8 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
     ]
 }
 
-/// The deadline of a run that meets this fault. One that is answered at once with what is final ends long before it, and on a
-/// busy machine must not meet it.
+/// Returns the deadline of a run with this fault. One that gets a final answer at once ends long
+/// before it, also on a busy machine.
 fn span(fault: &Fault, expected: &str) -> Duration {
     match fault {
         Fault::Silence | Fault::StopInBody | Fault::Late(_) => SPAN,
@@ -116,7 +117,7 @@ fn span(fault: &Fault, expected: &str) -> Duration {
     }
 }
 
-/// The failure is the expected one, came in time, and shows no token.
+/// Checks that the failure is the expected one, was in time, and contains no token.
 fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, words: &str) {
     let fault = format!("{fault:.200?}");
     let text = failure.to_string();
@@ -129,28 +130,28 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
 #[test]
 fn failed_read_is_an_error_and_not_an_empty_document() {
     for (fault, expected, words) in faults() {
-        let bed = Bed::new();
-        bed.fake.fail("GET /v1/secret/data/", fault.clone());
+        let fixture = Fixture::new();
+        fixture.fake.fail("GET /v1/secret/data/", fault.clone());
         let started = Instant::now();
         let failure =
-            bed.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
+            fixture.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
         check(&failure, started, &fault, expected, words);
-        bed.fake.recover();
-        assert_eq!(bed.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
+        fixture.fake.recover();
+        assert_eq!(fixture.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
     }
 }
 
 #[test]
 fn failed_lookup_prevents_access_to_the_document() {
     for (fault, _, _) in faults() {
-        let bed = Bed::new();
-        bed.fake.fail("lookup-self", fault.clone());
+        let fixture = Fixture::new();
+        fixture.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
-        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
+        let failure = fixture.store().read(&Deadline::after(SPAN)).expect_err("the token has no known owner");
         let is_final = matches!(failure, StoreError::Refused { .. });
         assert_in_time(started, &format!("{fault:.200?}"));
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
-        assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
+        assert_eq!(fixture.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
     }
 }
 
@@ -158,37 +159,39 @@ fn failed_lookup_prevents_access_to_the_document() {
 fn failed_write_is_an_error_and_loses_nothing() {
     for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
         for (fault, expected, words) in faults() {
-            let bed = Bed::new();
-            bed.fake.set_policy(may_patch, !may_patch);
-            let mut store = bed.store();
+            let fixture = Fixture::new();
+            fixture.fake.set_policy(may_patch, !may_patch);
+            let mut store = fixture.store();
             let version = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
-            bed.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
+            fixture.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
             let changes = fields(&json!({ "ours": "y" }));
             let started = Instant::now();
             let failure = store
                 .merge(&changes, version, &Deadline::after(span(&fault, expected)))
-                .expect_err("no success was told");
+                .expect_err("an error");
             let other_words = matches!(&fault, Fault::Answer(answer) if answer.status == 200);
             check(
                 &failure,
                 started,
                 &fault,
-                expected_of_a_write(&fault, expected),
+                expected_write_error(&fault, expected),
                 if other_words { "" } else { words },
             );
-            bed.fake.recover();
-            // The write may have been carried out although its answer was lost: either way the next run gets it right.
-            let mut next = bed.store();
+            fixture.fake.recover();
+            // The write may have been carried out although its answer was lost: the next run is
+            // correct in both cases.
+            let mut next = fixture.store();
             let version = next.read(&Deadline::after(SPAN * 9)).unwrap().version;
             next.merge(&changes, version, &Deadline::after(SPAN * 9)).unwrap();
-            assert_eq!(bed.document(), json!({ "theirs": "x", "ours": "y" }), "{fault:.200?}");
+            assert_eq!(fixture.document(), json!({ "theirs": "x", "ours": "y" }), "{fault:.200?}");
             assert!(next.read(&Deadline::after(SPAN * 9)).unwrap().version <= 2, "it was written once");
         }
     }
 }
 
-/// A write's answer needs a version only, so that a read's answer in its place is taken for that of another engine.
-fn expected_of_a_write<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
+/// Returns the expected error of a write. The answer to a write needs a version only, so the answer
+/// to a read in its place is taken for that of another engine.
+fn expected_write_error<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
     match fault {
         Fault::Answer(answer)
             if answer.status == 200 && answer.body.starts_with(b"{\"data\":{\"data\":{}}") =>
@@ -200,30 +203,30 @@ fn expected_of_a_write<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str
 }
 
 #[test]
-fn the_time_a_busy_server_asks_for_is_passed_on() {
-    let bed = Bed::new();
-    bed.fake.fail(
+fn retry_after_of_a_busy_server_is_returned() {
+    let fixture = Fixture::new();
+    fixture.fake.fail(
         "GET /v1/secret",
         Fault::Answer(Answer::new(503, r#"{"errors":["x"]}"#).with("Retry-After", "17")),
     );
-    let Err(StoreError::Busy { retry_after, .. }) = bed.store().read(&Deadline::after(SPAN)) else {
+    let Err(StoreError::Busy { retry_after, .. }) = fixture.store().read(&Deadline::after(SPAN)) else {
         panic!()
     };
     assert_eq!(retry_after, Some(Duration::from_secs(17)));
 }
 
 #[test]
-fn a_version_that_lost_is_never_read_again_as_the_newest() {
-    let bed = Bed::new();
-    let mut store = bed.store();
+fn version_that_lost_a_race_is_never_read_as_the_newest() {
+    let fixture = Fixture::new();
+    let mut store = fixture.store();
     let stale = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
-    let old = bed.fake.document("alice").1.to_string();
-    bed.fake.replace("alice", &json!({ "theirs": "z" }));
+    let old = fixture.fake.document("alice").1.to_string();
+    fixture.fake.replace("alice", &json!({ "theirs": "z" }));
     let ours = fields(&json!({ "ours": "y" }));
     assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(StoreError::Conflict));
 
-    // As a standby does that has not heard of the newer version.
-    bed.fake.fail("GET /v1/secret/data/", plain(200, &old));
+    // As a standby does that does not have the newer version yet.
+    fixture.fake.fail("GET /v1/secret/data/", plain(200, &old));
     let failure = store.read(&Deadline::after(SPAN * 9)).unwrap_err();
     assert!(failure.to_string().contains("not caught up"), "{failure}");
     let started = Instant::now();
@@ -232,29 +235,29 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
     let version = std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(120));
-            bed.fake.recover();
+            fixture.fake.recover();
         });
         store.read(&Deadline::after(SPAN * 9)).unwrap().version
     });
     assert_eq!(version, stale + 1);
     store.merge(&ours, version, &Deadline::after(SPAN * 9)).unwrap();
-    assert_eq!(bed.document(), json!({ "theirs": "z", "ours": "y" }));
+    assert_eq!(fixture.document(), json!({ "theirs": "z", "ours": "y" }));
 }
 
 #[test]
 fn expired_deadline_sends_no_request() {
-    let bed = Bed::new();
-    let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
+    let fixture = Fixture::new();
+    let failure = fixture.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
     assert!(failure.to_string().contains("no time is left"), "{failure}");
-    assert_eq!((bed.fake.requests().len(), bed.fake.connections()), (0, 0));
+    assert_eq!((fixture.fake.requests().len(), fixture.fake.connections()), (0, 0));
 }
 
 #[test]
 fn unused_store_accesses_neither_file_nor_network() {
-    let bed = Bed::new();
-    let mut config = bed.fake.config("alice", bed.folder.path());
+    let fixture = Fixture::new();
+    let mut config = fixture.fake.config("alice", fixture.folder.path());
     config.token_file = "/nonexistent".into();
     config.ca_cert = Some("/nonexistent".into());
     let store = VaultStore::new(config);
-    assert_eq!((store.requests(), bed.fake.connections()), (0, 0));
+    assert_eq!((store.requests(), fixture.fake.connections()), (0, 0));
 }

@@ -1,6 +1,5 @@
-//! `http://` to this machine: the token is sent only to a process of root, of the configured user,
-//! or of the user itself. Others may listen where they like. The tests need root, to be other
-//! users.
+//! `http://` to this host: the token is sent only to a process of root, of the configured user, or
+//! of the user. Other processes may listen anywhere. The tests need root, to become other users.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -22,10 +21,10 @@ const READS: usize = 40;
 
 /// A user of every Debian, and one of none.
 const DAEMON: &str = "daemon";
-const STRANGER: u32 = 54_321;
+const OTHER_UID: u32 = 54_321;
 
-/// Listens at `address` and accepts one connection as this user, after a while; gives the port, and
-/// all that was sent.
+/// Listens at `address` and accepts one connection as this user, after a while. Returns the port,
+/// and everything that was sent.
 fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>>) {
     let (sender, receiver) = channel();
     let (port_sender, port) = channel();
@@ -37,16 +36,16 @@ fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>
         port_sender.send(listener.local_addr().expect("an address").port()).expect("the test waits");
         thread::sleep(delay);
         let (mut stream, _) = listener.accept().expect("a connection");
-        let mut heard = Vec::new();
+        let mut output = Vec::new();
         stream.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
         let mut piece = [0; 4096];
         while let Ok(count) = stream.read(&mut piece) {
-            heard.extend_from_slice(&piece[..count]);
-            if count == 0 || heard.ends_with(b"\r\n\r\n") {
+            output.extend_from_slice(&piece[..count]);
+            if count == 0 || output.ends_with(b"\r\n\r\n") {
                 break;
             }
         }
-        let _ = sender.send(heard);
+        let _ = sender.send(output);
     });
     (port.recv().expect("it listens"), receiver)
 }
@@ -78,13 +77,13 @@ const WAYS: [(&str, &str); 7] = [
 fn token_is_not_sent_to_another_user() {
     for (host, listening) in WAYS {
         for agent in [None, Some(DAEMON)] {
-            let (port, heard) = listen_as(STRANGER, listening, Duration::ZERO);
+            let (port, output) = listen_as(OTHER_UID, listening, Duration::ZERO);
             let refused = read(&format!("http://{host}:{port}"), agent);
             assert!(matches!(refused, StoreError::Refused { .. }), "{host} {listening}: {refused}");
             let text = refused.to_string();
             assert!(text.contains("a process of user id 54321 listens there"), "{host} {listening}: {text}");
             assert!(text.contains("use https://, or set vault.agent_user"), "{text}");
-            assert_eq!(heard.recv().expect("it was connected to"), b"", "{host} {listening}");
+            assert_eq!(output.recv().expect("it was connected to"), b"", "{host} {listening}");
         }
     }
 }
@@ -94,11 +93,11 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
     let daemon = User::from_name(DAEMON).expect("a user database").expect("Debian has it").uid.as_raw();
     for (host, listening) in WAYS {
         for (uid, agent) in [(0, None), (0, Some(DAEMON)), (daemon, Some(DAEMON))] {
-            let (port, heard) = listen_as(uid, listening, Duration::ZERO);
+            let (port, output) = listen_as(uid, listening, Duration::ZERO);
             let url = format!("http://{host}:{port}");
             let failed = thread::spawn(move || read(&url, agent));
-            let heard = String::from_utf8(heard.recv().expect("it was connected to")).expect("text");
-            assert!(heard.contains("x-vault-token: "), "{host} {listening} {uid}: {heard}");
+            let output = String::from_utf8(output.recv().expect("it was connected to")).expect("text");
+            assert!(output.contains("x-vault-token: "), "{host} {listening} {uid}: {output}");
             assert!(matches!(failed.join().expect("it ended"), StoreError::Unreachable { .. }));
         }
     }
@@ -106,37 +105,37 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
 
 /// Until a process accepts a connection, its socket has no user.
 #[test]
-fn nothing_is_sent_before_the_connection_is_accepted() {
-    let (port, heard) = listen_as(STRANGER, "127.0.0.1", Duration::from_millis(500));
+fn token_is_not_sent_before_the_connection_is_accepted() {
+    let (port, output) = listen_as(OTHER_UID, "127.0.0.1", Duration::from_millis(500));
     let refused = read(&format!("http://127.0.0.1:{port}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");
-    assert_eq!(heard.recv().expect("it was connected to"), b"");
+    assert_eq!(output.recv().expect("it was connected to"), b"");
 
-    let (port, heard) = listen_as(STRANGER, "127.0.0.1", Duration::from_secs(3));
+    let (port, output) = listen_as(OTHER_UID, "127.0.0.1", Duration::from_secs(3));
     let never = read(&format!("http://127.0.0.1:{port}"), None);
     assert!(matches!(never, StoreError::Unreachable { .. }), "{never}");
-    assert_eq!(heard.recv().expect("it was connected to"), b"");
+    assert_eq!(output.recv().expect("it was connected to"), b"");
 }
 
-/// The listener that is there at a look is not always the one that a connection was made to.
+/// The listener at the time of a check is not always the one to which a connection was made.
 #[test]
 fn listener_of_root_does_not_authorize_another_connection() {
     let stranger = thread::spawn(|| {
-        nix::unistd::setfsuid(Uid::from_raw(STRANGER));
+        nix::unistd::setfsuid(Uid::from_raw(OTHER_UID));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         (listener, address)
     });
     let (listener, address) = stranger.join().expect("it listens");
     let accepting = thread::spawn(move || {
-        nix::unistd::setfsuid(Uid::from_raw(STRANGER));
+        nix::unistd::setfsuid(Uid::from_raw(OTHER_UID));
         let (mut stream, _): (TcpStream, _) = listener.accept().expect("a connection");
         drop(listener);
         nix::unistd::setfsuid(Uid::from_raw(0));
         let _of_root = TcpListener::bind(address).expect("the port is free again");
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).expect("the end");
-        heard
+        let mut output = Vec::new();
+        stream.read_to_end(&mut output).expect("the end");
+        output
     });
     let refused = read(&format!("http://{address}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");
@@ -144,14 +143,14 @@ fn listener_of_root_does_not_authorize_another_connection() {
 }
 
 #[test]
-fn an_agent_user_that_does_not_exist_is_named() {
+fn missing_agent_user_is_named() {
     let failed = read("http://127.0.0.1:9", Some("no-such-user"));
     assert!(matches!(failed, StoreError::Misconfigured { .. }), "{failed}");
     assert!(failed.to_string().contains("vault.agent_user \"no-such-user\" is not a user"), "{failed}");
 }
 
-/// A connection of the same process that its server has just closed has no other end any more. It
-/// must not be taken for the connection that is checked.
+/// A connection of the same process that its server has just closed has no peer. It must not be
+/// taken for the connection that is checked.
 #[test]
 fn token_is_sent_while_other_connections_end() {
     let fake = VaultFake::start("alice");

@@ -1,5 +1,5 @@
-//! What stands between a run and its server: redirections, proxies, certificates, name servers and
-//! black holes.
+//! Obstacles between a run and its server: redirections, proxies, certificates, name servers and
+//! unresponsive hosts.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,7 +22,8 @@ use serde_json::json;
 
 const SPAN: Duration = Duration::from_millis(500);
 
-/// How much later than the deadline an answer may be here, where other tests use the machine as well.
+/// Returns how much later than the deadline an answer may be here, where other tests use the
+/// machine as well.
 fn slack() -> Duration {
     Duration::from_millis(150).mul_f64(slowdown())
 }
@@ -35,7 +36,7 @@ fn unreachable(outcome: Result<cas_core::store::Document, StoreError>) -> String
 }
 
 #[test]
-fn a_redirection_never_carries_the_token_elsewhere() {
+fn redirection_never_forwards_the_token() {
     let elsewhere = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     for status in [301, 302, 303, 307, 308] {
@@ -55,7 +56,7 @@ fn a_redirection_never_carries_the_token_elsewhere() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// Accepts connections, sends on what the first line of each says, and closes them.
+/// Accepts connections, forwards the first line of each, and closes them.
 fn listening() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -79,13 +80,13 @@ fn read_once(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn proxies_in_the_environment_are_not_asked() {
+fn proxies_in_the_environment_are_not_used() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let fake_token = fake.config("alice", folder.path()).token_file;
-    let (proxy, asked) = listening();
+    let (proxy, requests) = listening();
     let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
     let environment: Vec<(&str, &str)> = names.iter().map(|name| (*name, proxy.as_str())).collect();
     for (address, ca, token_file) in [
@@ -98,13 +99,13 @@ fn proxies_in_the_environment_are_not_asked() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.starts_with("version=0 requests=2"), "{text}{output:?}");
     }
-    assert!(asked.try_recv().is_err());
+    assert!(requests.try_recv().is_err());
 }
 
 #[test]
-fn a_ca_in_the_environment_is_not_believed() {
+fn ca_in_the_environment_is_not_trusted() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let folder = tempfile::tempdir().unwrap();
     let (memory, token_file) = (folder.path().join("memory"), alice.token_file());
     let paths = [token_file.to_str().unwrap(), memory.to_str().unwrap()];
@@ -116,13 +117,13 @@ fn a_ca_in_the_environment_is_not_believed() {
 }
 
 #[test]
-fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
+fn configured_proxy_gets_connect_and_sees_no_token() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
-    let (proxy, asked) = listening();
+    let alice = bao.create_user("alice", Policy::Patch);
+    let (proxy, requests) = listening();
     let config = VaultConfig { proxy: Some(ProxyAddress::parse(&proxy).unwrap()), ..alice.config() };
     let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN)));
-    let request = asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    let request = requests.recv_timeout(Duration::from_secs(5)).unwrap();
     let host = bao.address().trim_start_matches("https://");
     assert!(request.starts_with(&format!("CONNECT {host} ")), "{request}");
     assert!(!request.contains(&alice.token()) && !failure.contains(&alice.token()), "{request}{failure}");
@@ -132,7 +133,7 @@ fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
 fn server_with_an_untrusted_certificate_gets_no_token() {
     let bao = Bao::tls();
     let other = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     for ca_cert in [other.ca_cert().map(Path::to_owned), None] {
         let config = VaultConfig { ca_cert, ..alice.config() };
         let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN * 4)));
@@ -141,7 +142,7 @@ fn server_with_an_untrusted_certificate_gets_no_token() {
             "{failure}"
         );
     }
-    // The right CA, but an address that is not in the certificate.
+    // The right CA, but an IP address that is not in the certificate.
     let here = TcpListener::bind("127.0.0.2:0").unwrap();
     let address = ServerUrl::parse(&format!("https://{}", here.local_addr().unwrap())).unwrap();
     let there = bao.address().trim_start_matches("https://").to_owned();
@@ -158,14 +159,14 @@ fn server_with_an_untrusted_certificate_gets_no_token() {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_gets_no_token() {
+fn server_without_tls_gets_no_token() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config =
         VaultConfig { address: ServerUrl::parse(&address).unwrap(), ..fake.config("alice", folder.path()) };
-    let heard = thread::spawn(move || {
+    let output = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = vec![0; 4096];
         let length = stream.read(&mut bytes).unwrap();
@@ -173,8 +174,8 @@ fn a_server_that_does_not_speak_tls_gets_no_token() {
         bytes
     });
     unreachable(VaultStore::new(config).read(&Deadline::after(SPAN)));
-    let heard = String::from_utf8_lossy(&heard.join().unwrap()).into_owned();
-    assert!(!heard.contains("canary") && !heard.contains("GET"), "{heard:?}");
+    let output = String::from_utf8_lossy(&output.join().unwrap()).into_owned();
+    assert!(!output.contains("canary") && !output.contains("GET"), "{output:?}");
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn refused_connection_is_reported_at_once() {
 
 #[test]
 fn unreachable_server_costs_the_deadline() {
-    // A socket whose queue is full swallows every further attempt to connect.
+    // A socket with a full queue drops every further attempt to connect.
     let hole = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let hole_fd = std::os::fd::AsRawFd::as_raw_fd(&hole);
     bind(hole_fd, &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();

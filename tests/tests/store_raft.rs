@@ -1,4 +1,4 @@
-//! Three servers: runs that talk to a standby, and the death of the active node.
+//! Three servers: runs that talk to a standby, and the loss of the active node.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
 #[test]
-fn a_run_at_a_standby_reads_what_it_wrote() {
-    let raft = Raft::three();
-    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+fn run_at_a_standby_reads_its_own_writes() {
+    let raft = Raft::start();
+    let alice = raft.user_at_standby("alice", Policy::Patch);
     let mut store = alice.store();
     let mut version = store.read(&soon()).unwrap().version;
     for round in 0..100 {
@@ -25,12 +25,12 @@ fn a_run_at_a_standby_reads_what_it_wrote() {
 #[test]
 fn run_without_a_write_may_read_a_recent_version() {
     // The other half of the test above: without it, that one could not fail.
-    let raft = Raft::three();
-    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+    let raft = Raft::start();
+    let alice = raft.user_at_standby("alice", Policy::Patch);
     let (mut writer, mut reader) = (alice.store(), alice.store());
     let mut version = writer.merge(&fields(&json!({ "round": 0 })), 0, &soon()).unwrap();
     reader.read(&soon()).unwrap();
-    // Nearly every such read is stale; on a machine that is busy with other things the standby may be the faster one.
+    // Nearly every such read is stale; on a busy machine the standby may be faster.
     for round in 1..=200 {
         version = writer.merge(&fields(&json!({ "round": round })), version, &soon()).unwrap();
         let read = reader.read(&soon()).unwrap().version;
@@ -42,16 +42,16 @@ fn run_without_a_write_may_read_a_recent_version() {
 }
 
 #[test]
-fn after_a_conflict_a_standby_shows_what_caused_it() {
-    let raft = Raft::three();
+fn standby_shows_the_conflicting_version_after_a_conflict() {
+    let raft = Raft::start();
     for policy in [Policy::Patch, Policy::Update] {
-        let alice = raft.person_at_a_standby(&format!("alice-{policy:?}"), policy);
+        let alice = raft.user_at_standby(&format!("alice-{policy:?}"), policy);
         let mut store = alice.store();
         let mut version = store.merge(&fields(&json!({ "ours": 0 })), 0, &soon()).unwrap();
         let mut conflicts = 0;
         for round in 1..=30 {
             let theirs = json!({ "data": { "theirs": round, "ours": round - 1 } });
-            raft.active().done("PUT", &alice.path("data"), &theirs);
+            raft.active().send_ok("PUT", &alice.path("data"), &theirs);
             let ours = fields(&json!({ "ours": round }));
             version = loop {
                 match store.merge(&ours, version, &soon()) {
@@ -73,15 +73,16 @@ fn after_a_conflict_a_standby_shows_what_caused_it() {
 }
 
 #[test]
-fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
-    let mut raft = Raft::three();
-    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+fn loss_of_the_active_node_allows_reads_and_delays_writes() {
+    let mut raft = Raft::start();
+    let alice = raft.user_at_standby("alice", Policy::Patch);
     let mut store = alice.store();
     let version = store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()).unwrap();
-    // A standby knows of a write when it hears of its commit, some 60 ms later: it must not die with the active node.
-    alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    // A standby gets a write with its commit, some 60 ms later, so the active node must not end
+    // before.
+    alice.user_client().eventually("GET", &alice.path("data"), &Value::Null);
     let memory = store.token_cache().clone();
-    raft.kill_the_active_node();
+    raft.kill_active_node();
     let started = Instant::now();
 
     let mut config = alice.config();
@@ -93,7 +94,7 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
     let mut failures = Vec::new();
     let written = loop {
         assert!(started.elapsed() < Duration::from_secs(60), "no new active node: {:?}", failures.last());
-        let asked = Instant::now();
+        let requests = Instant::now();
         match other_run.merge(&changes, version, &Deadline::after(Duration::from_secs(2))) {
             Ok(written) => break written,
             Err(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
@@ -102,7 +103,7 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
             Err(failure) => panic!("{failure}"),
         }
         let (took, limit) =
-            (asked.elapsed(), Duration::from_secs(2) + Duration::from_millis(300).mul_f64(slowdown()));
+            (requests.elapsed(), Duration::from_secs(2) + Duration::from_millis(300).mul_f64(slowdown()));
         assert!(took < limit, "a write outlived its deadline: {took:?}");
         std::thread::sleep(Duration::from_millis(200));
     };

@@ -1,4 +1,4 @@
-//! How a token is kept alive, and what is said when it cannot be.
+//! How a token is renewed, and what is reported when it cannot be.
 
 use cas_core::store::Renewal;
 use cas_core::store::{Store, StoreError};
@@ -13,7 +13,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 #[test]
 fn token_is_renewed_after_a_week_for_another_period() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
     let mut store = alice.store();
     assert_eq!(store.renew_if_due(&soon()), Ok(Renewal::NotDue));
     assert_eq!(store.requests(), 1);
@@ -28,17 +28,17 @@ fn token_is_renewed_after_a_week_for_another_period() {
         (now_ms, Some(expires_at_ms))
     );
     assert_eq!(run.renew_if_due(&soon()), Ok(Renewal::NotDue));
-    let lookup = alice.by_hand().done("GET", "auth/token/lookup-self", &Value::Null);
+    let lookup = alice.user_client().send_ok("GET", "auth/token/lookup-self", &Value::Null);
     assert!(lookup["data"]["last_renewal_time"].is_u64(), "the server knows of it: {lookup}");
 }
 
 #[test]
 fn server_warning_at_a_renewal_is_reported() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
     let limits = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": true, "renewable": true,
         "token_period": "900h", "token_no_default_policy": true });
-    bao.admin().done("POST", "auth/token/roles/workstation-claude", &limits);
+    bao.admin().send_ok("POST", "auth/token/roles/workstation-claude", &limits);
     alice.use_token(&alice.mint(&json!({ "user": "alice" })));
     let mut store = VaultStore::new(VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() });
     let Ok(Renewal::Renewed { warnings, .. }) = store.renew_if_due(&soon()) else { panic!() };
@@ -48,11 +48,11 @@ fn server_warning_at_a_renewal_is_reported() {
 #[test]
 fn token_that_cannot_be_renewed_is_refused() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
     let mut store = alice.store();
     store.read(&soon()).unwrap();
     let later = VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() };
-    bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
     assert!(text.contains("could not be found") && text.contains("create a new one"), "{text}");
 
@@ -62,7 +62,7 @@ fn token_that_cannot_be_renewed_is_refused() {
 
     alice.set_policy(Policy::Update);
     let fixed = json!({ "policies": ["workstation-claude-alice"], "ttl": "48h", "renewable": false });
-    let answer = bao.admin().done("POST", "auth/token/create-orphan", &fixed);
+    let answer = bao.admin().send_ok("POST", "auth/token/create-orphan", &fixed);
     alice.use_token(answer["auth"]["client_token"].as_str().unwrap());
     let mut store = alice.store();
     store.read(&soon()).unwrap();
@@ -74,9 +74,9 @@ fn token_that_cannot_be_renewed_is_refused() {
 }
 
 #[test]
-fn a_renewal_while_the_server_is_away_is_left_to_the_next_run() {
+fn renewal_with_an_unreachable_server_is_retried_next_run() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
     let mut store = alice.store();
     store.read(&soon()).unwrap();
     bao.seal();

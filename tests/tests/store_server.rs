@@ -7,9 +7,9 @@ use cas_vault::{VaultConfig, VaultPath, VaultStore};
 use serde_json::{Value, json};
 
 #[test]
-fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
+fn sealed_server_is_busy_and_works_once_unsealed() {
     let bao = Bao::tls();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     alice.put_document(&json!({ "theirs": "x" }));
     let mut store = alice.store();
     let version = store.read(&soon()).unwrap().version;
@@ -23,15 +23,15 @@ fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
         assert!(failure.to_string().contains("sealed"), "{failure}");
     }
     bao.unseal();
-    let read = alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    let read = alice.user_client().eventually("GET", &alice.path("data"), &Value::Null);
     assert_eq!(read["data"]["data"], json!({ "theirs": "x" }));
     assert_eq!(store.read(&soon()).unwrap().version, version);
 }
 
 #[test]
-fn a_document_too_large_to_be_a_users_is_left_alone() {
+fn oversized_document_is_not_changed() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
     let large = json!({ "theirs": "x".repeat(1_000_000), "more": "y".repeat(500_000) });
     alice.put_document(&large);
     for failure in [
@@ -44,11 +44,11 @@ fn a_document_too_large_to_be_a_users_is_left_alone() {
 }
 
 #[test]
-fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
+fn wrong_mount_path_or_namespace_is_refused_with_a_remedy() {
     let bao = Bao::dev();
-    bao.admin().done("POST", "sys/mounts/plain", &json!({ "type": "kv", "options": { "version": "1" } }));
-    let alice = bao.person("alice", Policy::Patch);
-    let bob = bao.person("bob", Policy::Patch);
+    bao.admin().send_ok("POST", "sys/mounts/plain", &json!({ "type": "kv", "options": { "version": "1" } }));
+    let alice = bao.create_user("alice", Policy::Patch);
+    let bob = bao.create_user("bob", Policy::Patch);
     bob.put_document(&json!({ "setup_token": "bob's" }));
     let path = |text: &str| VaultPath::parse(text).unwrap();
     let refused = |change: &dyn Fn(&mut VaultConfig), words: &str| {
@@ -63,6 +63,6 @@ fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
     let more = r#"path "plain/*" { capabilities = ["read", "create"] } path "nowhere/*" { capabilities = ["read"] }"#;
     alice.set_policy_text(&format!("{}\n{more}", Policy::Patch.text("alice")));
     refused(&|config| config.mount = path("nowhere"), "configured mount");
-    alice.admin().done("PUT", "plain/data/workstation/claude-users/alice", &json!({ "data": { "a": 1 } }));
+    alice.admin().send_ok("PUT", "plain/data/workstation/claude-users/alice", &json!({ "data": { "a": 1 } }));
     refused(&|config| config.mount = path("plain"), "KV version 2");
 }

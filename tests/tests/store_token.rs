@@ -1,4 +1,4 @@
-//! Whose token it is, and how many requests finding out takes.
+//! The owner of a token, and the number of requests to find it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 #[test]
 fn token_of_another_user_accesses_no_document() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Update);
-    let bob = bao.person("bob", Policy::Update);
+    let alice = bao.create_user("alice", Policy::Update);
+    let bob = bao.create_user("bob", Policy::Update);
     bob.put_document(&json!({ "setup_token": "bob's" }));
     alice.put_document(&json!({ "setup_token": "alice's" }));
     let bobs_token = bob.token();
     alice.use_token(&bobs_token);
-    // Even where the policy would let it through: bob's token may read and write alice's document now.
+    // Even if the policy would allow it: bob's token may read and write alice's document now.
     bob.set_policy_text(&format!("{}\n{}", Policy::Update.text("bob"), Policy::Update.text("alice")));
     for config in [alice.config(), VaultConfig { path: bob.config().path, ..alice.config() }] {
         let mut store = VaultStore::new(config);
@@ -38,9 +38,9 @@ fn token_of_another_user_accesses_no_document() {
 }
 
 #[test]
-fn a_root_token_is_refused_although_it_could_do_everything() {
+fn root_token_is_refused() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     alice.use_token("root");
     let text = refusal(alice.store().read(&soon()));
     assert!(text.contains("it is a root token"), "{text}");
@@ -50,18 +50,18 @@ fn a_root_token_is_refused_although_it_could_do_everything() {
 fn token_without_meta_user_is_identified_by_its_policy() {
     let bao = Bao::dev();
     for user in ["alice", "J.Doe_x-", "müller"] {
-        let person = bao.person(user, Policy::Patch);
-        person.use_token(&person.mint(&Value::Null));
-        let mut store = person.store();
+        let vault_user = bao.create_user(user, Policy::Patch);
+        vault_user.use_token(&vault_user.mint(&Value::Null));
+        let mut store = vault_user.store();
         let version = store.merge(&fields(&json!({ "ours": user })), 0, &soon()).unwrap();
-        assert_eq!(person.store().read(&soon()).unwrap().version, version, "{user}");
+        assert_eq!(vault_user.store().read(&soon()).unwrap().version, version, "{user}");
     }
 }
 
 #[test]
 fn expired_token_is_distinguished_from_a_denied_one() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let mut store = alice.store();
     store.read(&soon()).unwrap();
 
@@ -83,7 +83,7 @@ fn expired_token_is_distinguished_from_a_denied_one() {
     assert!(text.contains("does not permit"), "{text}");
 
     alice.set_policy(Policy::Patch);
-    bao.admin().done("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
+    bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
     assert!(text.contains("expired, revoked, or cannot look itself up"), "{text}");
@@ -91,11 +91,11 @@ fn expired_token_is_distinguished_from_a_denied_one() {
 }
 
 #[test]
-fn an_expired_token_is_named_as_such() {
+fn expired_token_is_reported_as_expired() {
     let bao = Bao::dev();
-    let alice = bao.person("alice", Policy::Patch);
+    let alice = bao.create_user("alice", Policy::Patch);
     let short = json!({ "policies": ["workstation-claude-alice"], "ttl": "1s", "no_default_policy": true });
-    let answer = bao.admin().done("POST", "auth/token/create-orphan", &short);
+    let answer = bao.admin().send_ok("POST", "auth/token/create-orphan", &short);
     alice.use_token(answer["auth"]["client_token"].as_str().unwrap());
     let mut store = alice.store();
     store.read(&soon()).unwrap();
@@ -144,7 +144,8 @@ fn token_is_looked_up_once_and_a_run_uses_one_connection() {
     changed.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap();
     assert_eq!((changed.requests(), fake.connections()), (2, 3));
 
-    // The same where the whole has to be replaced: what is allowed is found out once, then one more than by merging.
+    // As above, where the complete document must be replaced: the permissions are read once, then
+    // it takes one request more than merging.
     fake.set_policy(false, true);
     let mut found_out = next_run(&changed, config.clone());
     let version = found_out.read(&soon()).unwrap().version;
@@ -177,7 +178,7 @@ fn token_cache_does_not_contain_the_token() {
 }
 
 #[test]
-fn every_request_has_the_vault_request_header() {
+fn requests_have_the_vault_request_header() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));

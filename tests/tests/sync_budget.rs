@@ -1,14 +1,14 @@
 //! What one sync costs, without the verification: requests, connections and writes exactly, by the
 //! server's own account, and instructions below a ceiling.
 
-use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
+use cas_tests::claude_login::{HOUR_MS, new_login, valid_login};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
-use cas_tests::openbao::{Asked, Bao, Policy};
-use cas_tests::resident::{LOGIN, Resident};
+use cas_tests::openbao::{AuditEntry, Bao, Policy};
+use cas_tests::test_user::{LOGIN, TestUser};
 use serde_json::json;
 
-/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see
+/// Instructions of a complete steady run: start, files, one read over TLS, report. Measured: see
 /// docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 
@@ -25,38 +25,38 @@ struct Metered {
     // Dropped in this order: the server ends before its network does.
     bao: Bao,
     relay: CountingRelay,
-    resident: Resident,
+    test_user: TestUser,
 }
 
 impl Metered {
     fn new(policy: Policy) -> Self {
-        let resident = Resident::settle();
-        let bao = resident.bao();
-        let (person, relay) = resident.use_store_through_a_relay(&bao, policy);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-        Self { bao, relay, resident }
+        let test_user = TestUser::create();
+        let bao = test_user.bao();
+        let (vault_user, relay) = test_user.use_store_through_relay(&bao, policy);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        Self { bao, relay, test_user }
     }
 
     fn sync(&self) -> Cost {
-        let (asked, connections) = (self.bao.asked().len(), self.relay.connections());
-        let output = self.resident.sync();
+        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
+        let output = self.test_user.sync();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        let asked = self.bao.asked().split_off(asked);
+        let asked = self.bao.requests().split_off(asked);
         Cost {
-            requests: asked.iter().map(in_short).collect(),
+            requests: asked.iter().map(summarize).collect(),
             connections: self.relay.connections() - connections,
             writes: asked.iter().filter(|asked| asked.is_write()).count(),
         }
     }
 }
 
-fn in_short(asked: &Asked) -> &'static str {
-    match (asked.operation.as_str(), asked.path.as_str()) {
+fn summarize(requests: &AuditEntry) -> &'static str {
+    match (requests.operation.as_str(), requests.path.as_str()) {
         ("read", "auth/token/lookup-self") => "look the token up",
         ("read", "secret/data/workstation/claude-users/alice") => "read",
         ("patch", "secret/data/workstation/claude-users/alice") => "merge",
         ("create" | "update", "secret/data/workstation/claude-users/alice") => "write",
-        other => panic!("nobody asked for {other:?}"),
+        other => panic!("unexpected request {other:?}"),
     }
 }
 
@@ -65,12 +65,12 @@ fn cost(requests: &[&'static str], writes: usize) -> Cost {
 }
 
 #[test]
-fn a_steady_sync_is_one_read_and_a_changed_login_one_write_more() {
+fn steady_sync_needs_one_read_and_a_new_login_one_write() {
     let alice = Metered::new(Policy::Patch);
-    alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &valid_login("one", now_ms() + HOUR_MS));
     assert_eq!(alice.sync(), cost(&["look the token up", "read", "merge"], 1), "the first time of a token");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
-    alice.resident.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &new_login("two"));
     assert_eq!(alice.sync(), cost(&["read", "merge"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
@@ -78,27 +78,27 @@ fn a_steady_sync_is_one_read_and_a_changed_login_one_write_more() {
 #[test]
 fn login_without_server_merge_needs_one_more_read() {
     let alice = Metered::new(Policy::Update);
-    alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
+    alice.test_user.put(LOGIN, &valid_login("one", now_ms() + HOUR_MS));
     let first = alice.sync();
     assert_eq!((first.connections, first.requests.last()), (1, Some(&"write")), "{first:?}");
-    alice.resident.put(LOGIN, &fresh("two"));
+    alice.test_user.put(LOGIN, &new_login("two"));
     assert_eq!(alice.sync(), cost(&["read", "read", "write"], 1), "a new login");
     assert_eq!(alice.sync(), cost(&["read"], 0), "nothing changed");
 }
 
 #[test]
-fn a_steady_sync_stays_below_its_ceiling_of_instructions() {
+fn steady_sync_stays_below_its_instruction_limit() {
     let alice = Metered::new(Policy::Patch);
-    alice.resident.put(LOGIN, &fresh("one"));
+    alice.test_user.put(LOGIN, &new_login("one"));
     alice.sync();
-    let program = alice.resident.program("cas-sync").display().to_string();
+    let program = alice.test_user.program("cas-sync").display().to_string();
     let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", &program, "run"];
-    let output = alice.resident.output(alice.resident.command("valgrind".as_ref(), &arguments));
+    let output = alice.test_user.output(alice.test_user.command("valgrind".as_ref(), &arguments));
     assert!(output.stdout.starts_with(b"OK "), "{output:?}; is valgrind there? `make test-deps`");
     let report = String::from_utf8_lossy(&output.stderr);
     let collected = report.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
     let instructions: u64 = collected.trim().parse().expect("a number");
     eprintln!("one steady sync: {instructions} instructions");
     assert!(instructions < CEILING, "{instructions} instructions");
-    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a whole sync");
+    assert!(instructions > CEILING / 10, "{instructions} instructions cannot be a complete sync");
 }

@@ -3,46 +3,48 @@
 use std::fs;
 use std::os::unix::fs::chown;
 
-use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
+use cas_tests::claude_login::{HOUR_MS, parsed, valid_login};
 use cas_tests::now_ms;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::test_user::{LOGIN, TestUser, UID};
 use serde_json::{Value, json};
 
 /// A home that is mounted at a login: until then there is a mount point, owned by another user.
 #[test]
-fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
+fn nothing_is_created_in_a_possible_mountpoint() {
     for owner in [UID, 0] {
-        let resident = Resident::settle();
-        for entry in fs::read_dir(resident.home()).expect("a home") {
+        let test_user = TestUser::create();
+        for entry in fs::read_dir(test_user.home()).expect("a home") {
             fs::remove_dir_all(entry.expect("an entry").path()).expect("removed");
         }
         if owner == 0 {
-            fs::write(resident.home().join("README"), "Mounted when you log in.").expect("written");
+            fs::write(test_user.home().join("README"), "Mounted when you log in.").expect("written");
         }
-        chown(resident.home(), Some(owner), None).expect("given");
-        let before = fs::read_dir(resident.home()).expect("a home").count();
-        let ended = resident.sync();
-        let said = String::from_utf8_lossy(&ended.stdout);
-        assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
-        assert_eq!(fs::read_dir(resident.home()).expect("a home").count(), before);
+        chown(test_user.home(), Some(owner), None).expect("given");
+        let before = fs::read_dir(test_user.home()).expect("a home").count();
+        let ended = test_user.sync();
+        let output = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!((ended.status.code(), output.starts_with("SKIP ")), (Some(0), true), "{output}");
+        assert_eq!(fs::read_dir(test_user.home()).expect("a home").count(), before);
     }
 }
 
-/// One that is made at the first login (pam_mkhomedir(8)), or lies on a file server that is away.
+/// A home that is created at the first login (pam_mkhomedir(8)), or is on an unreachable file
+/// server.
 #[test]
 fn missing_home_is_not_created_and_raises_no_alert() {
-    let resident = Resident::settle();
-    fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
-    let ended = resident.sync();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
-    assert!(!resident.home().exists() && resident.journal().is_empty(), "{}", resident.journal());
+    let test_user = TestUser::create();
+    fs::rename(test_user.home(), test_user.folder().join("elsewhere")).expect("moved away");
+    let ended = test_user.sync();
+    let output = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!((ended.status.code(), output.starts_with("SKIP ")), (Some(0), true), "{output}");
+    assert!(!test_user.home().exists() && test_user.journal().is_empty(), "{}", test_user.journal());
 }
 
-/// The login of this account, or of one that its client does not name.
+/// Returns the login of this account, or one whose client does not name the account.
 fn login(number: u64, account: Option<&str>) -> String {
-    let mut login = parsed(&healthy(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));
+    let mut login =
+        parsed(&valid_login(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));
     if let Some(account) = account {
         login["claudeAiOauth"]["accountUuid"] = json!(account);
     }
@@ -51,17 +53,17 @@ fn login(number: u64, account: Option<&str>) -> String {
 
 #[test]
 fn login_without_owner_never_replaces_another_accounts_backup() {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Patch);
-    person.put_document(&json!({ "tracker_token": "of somebody else" }));
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let user = test_user.use_store(&bao, Policy::Patch);
+    user.put_document(&json!({ "tracker_token": "of somebody else" }));
     let run = |number, account| {
-        resident.put(LOGIN, &login(number, account));
-        let ended = resident.sync();
+        test_user.put(LOGIN, &login(number, account));
+        let ended = test_user.sync();
         String::from_utf8_lossy(&ended.stdout).into_owned()
     };
     let kept = || {
-        let fields: Value = person.fields();
+        let fields: Value = user.fields();
         let generation = (1..=5).find(|number| {
             fields["claude_ai_oauth_json"]
                 .as_str()
@@ -76,9 +78,9 @@ fn login_without_owner_never_replaces_another_accounts_backup() {
     run(2, None);
     assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
     for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {
-        let said = run(number, account);
-        assert!(said.contains("the login of another account or organization"), "{number}: {said}");
-        assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{said}");
+        let output = run(number, account);
+        assert!(output.contains("the login of another account or organization"), "{number}: {output}");
+        assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{output}");
     }
-    assert_eq!(person.fields()["tracker_token"], "of somebody else");
+    assert_eq!(user.fields()["tracker_token"], "of somebody else");
 }

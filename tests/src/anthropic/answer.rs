@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::Response;
-use super::tokens::Standing;
+use super::tokens::TokenStatus;
 
 /// An answer of `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +19,11 @@ pub enum MessageAnswer {
     Invalid,
     /// 403 `permission_error`: the token was revoked.
     Revoked,
-    /// 403 `permission_error`: the organisation does not allow such logins.
+    /// 403 `permission_error`: the organization does not allow such logins.
     OrganizationForbidden,
     /// 403 `permission_error`: the token lacks a scope.
     ScopeForbidden,
-    /// 429 `rate_limit_error` with `retry-after` in seconds: says nothing about the token.
+    /// 429 `rate_limit_error` with `retry-after` in seconds. It is no information about the token.
     RateLimited {
         /// Seconds.
         retry_after: u32,
@@ -32,7 +32,7 @@ pub enum MessageAnswer {
     UsageLimited,
     /// 400 `invalid_request_error`: the credit balance is too low.
     CreditTooLow,
-    /// 404 `not_found_error`: there is no such model.
+    /// 404 `not_found_error`: the model does not exist.
     ModelNotFound,
     /// 500 `api_error`.
     InternalError,
@@ -50,7 +50,7 @@ pub enum MessageAnswer {
     },
     /// The request is read and never answered.
     Silence,
-    /// The answer's stream begins and then says nothing more.
+    /// The stream of the answer begins and then stops without ending.
     StalledStream,
     /// The connection is closed without an answer.
     Disconnect,
@@ -74,7 +74,7 @@ pub enum RefreshAnswer {
     Silence,
 }
 
-/// An answer of `GET /api/claude_code/settings`: what an organisation's admin has set for every
+/// An answer of `GET /api/claude_code/settings`: what an organization's admin has set for every
 /// client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,17 +111,17 @@ pub(super) enum Reaction {
 }
 
 impl MessageAnswer {
-    /// What the server says by itself about a token of this standing.
-    pub(super) fn of(standing: Standing) -> Self {
+    /// Returns the answer that a token with this status gets by default.
+    pub(super) fn for_standing(standing: TokenStatus) -> Self {
         match standing {
-            Standing::Valid => Self::Ok,
-            Standing::Expired => Self::Expired,
-            Standing::Revoked => Self::Revoked,
-            Standing::Unknown => Self::Invalid,
+            TokenStatus::Valid => Self::Ok,
+            TokenStatus::Expired => Self::Expired,
+            TokenStatus::Revoked => Self::Revoked,
+            TokenStatus::Unknown => Self::Invalid,
         }
     }
 
-    /// `request` is the body of the request.
+    /// Returns the reaction to a request with the body `request`.
     pub(super) fn reaction(&self, request: &Value) -> Reaction {
         Reaction::Answer(match self {
             Self::Ok if request["stream"] == true => Response::events(stream(request, EVENTS)),
@@ -145,7 +145,7 @@ impl MessageAnswer {
                 error(429, "rate_limit_error", "Number of requests has exceeded your rate limit.")
                     .with("retry-after", retry_after)
             }
-            Self::UsageLimited => usage_limited(),
+            Self::UsageLimited => usage_limit_response(),
             Self::CreditTooLow => error(
                 400,
                 "invalid_request_error",
@@ -165,14 +165,14 @@ impl MessageAnswer {
     }
 }
 
-/// An error in the API's form.
+/// Returns an error in the format of the API.
 pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
     let body =
         json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"});
     Response::json(status, &body)
 }
 
-fn usage_limited() -> Response {
+fn usage_limit_response() -> Response {
     // 2100-01-01: the time of the reset is displayed, and this one does not pass.
     let reset = 4_102_444_800_u64;
     error(
@@ -192,7 +192,7 @@ fn usage_limited() -> Response {
 const TEXT: &str = "AUTH_OK";
 const EVENTS: usize = 6;
 
-/// The whole message, or what of it stands at the beginning of a stream.
+/// Returns the complete message, or the part that begins a stream.
 fn message(request: &Value, complete: bool) -> Value {
     let content = if complete { json!([{"type": "text", "text": TEXT}]) } else { json!([]) };
     json!({
@@ -203,7 +203,7 @@ fn message(request: &Value, complete: bool) -> Value {
     })
 }
 
-/// The first `count` events of the answer.
+/// Returns the first `count` events of the answer.
 fn stream(request: &Value, count: usize) -> String {
     let events: [Value; EVENTS] = [
         json!({"type": "message_start", "message": message(request, false)}),

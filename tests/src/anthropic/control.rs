@@ -1,5 +1,5 @@
-//! Telling a stand-in in another process or namespace what to do: one JSON object per line over a
-//! unix socket, one line back. `{"do": "requests"}` is answered by `{"ok": …}`, nonsense by
+//! Controls a simulation in another process or namespace: one JSON object per line over a Unix
+//! socket, one line back. `{"do": "requests"}` is answered by `{"ok": …}`, an invalid command by
 //! `{"error": "…"}`.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use super::{FakeAnthropic, MessageAnswer, RefreshAnswer, Reuse};
 
-/// What can be asked of a stand-in; the methods of [`FakeAnthropic`] say what each means.
+/// The commands for a simulation. The methods of [`FakeAnthropic`] describe each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// [`FakeAnthropic::sign_in`]; answered by a [`super::Login`].
     SignIn {
         /// A name of `[A-Za-z0-9_-]`.
-        person: String,
+        user: String,
         /// Seconds for which an access token is accepted.
         lifetime: u64,
     },
@@ -66,19 +66,19 @@ pub enum Command {
     ForgetRequests,
 }
 
-/// Sends one command to the stand-in behind `socket` and returns what follows "ok" in its answer.
+/// Sends one command to the simulation behind `socket` and returns what follows "ok" in its answer.
 ///
 /// # Errors
-/// The connection's, or [`io::ErrorKind::InvalidInput`] with the stand-in's own words.
-pub fn say(socket: &Path, command: &Command) -> io::Result<Value> {
-    say_line(socket, &serde_json::to_string(command)?)
+/// The connection's, or [`io::ErrorKind::InvalidInput`] with the simulation's own words.
+pub fn send_command(socket: &Path, command: &Command) -> io::Result<Value> {
+    send_line(socket, &serde_json::to_string(command)?)
 }
 
-/// The same for a command that is text already.
+/// As [`send_command`], for a command that is already text.
 ///
 /// # Errors
-/// As [`say`].
-pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
+/// As [`send_command`].
+pub fn send_line(socket: &Path, line: &str) -> io::Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     writeln!(stream, "{}", line.trim())?;
@@ -95,17 +95,17 @@ pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
 ///
 /// # Errors
 /// Only when the listener itself fails.
-pub fn obey(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
+pub fn execute(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         // A silent client must not block the others or end the service.
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        drop(obey_one(stream, anthropic));
+        drop(execute_line(stream, anthropic));
     }
     Ok(())
 }
 
-fn obey_one(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()> {
+fn execute_line(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()> {
     let lines = BufReader::new(stream.try_clone()?).lines();
     for line in lines {
         let answer = match serde_json::from_str(&line?) {
@@ -119,8 +119,8 @@ fn obey_one(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()>
 
 fn perform(command: Command, anthropic: &FakeAnthropic) -> Value {
     match command {
-        Command::SignIn { person, lifetime } => {
-            json!(anthropic.sign_in(&person, Duration::from_secs(lifetime)))
+        Command::SignIn { user, lifetime } => {
+            json!(anthropic.sign_in(&user, Duration::from_secs(lifetime)))
         }
         Command::AcceptSetupToken { token } => json!(anthropic.accept_setup_token(&token)),
         Command::Expire { family } => json!(anthropic.expire(&family)),
@@ -147,19 +147,25 @@ mod tests {
         let listener = UnixListener::bind(&socket).expect("a socket");
         thread::spawn(move || {
             let authority = crate::tls_authority::TlsAuthority::new("test");
-            obey(&listener, &FakeAnthropic::start(Vec::new(), &authority))
+            execute(&listener, &FakeAnthropic::start(Vec::new(), &authority))
         });
-        let sign_in = Command::SignIn { person: "alice".to_owned(), lifetime: 60 };
-        let login = say(&socket, &sign_in).expect("a login");
+        let sign_in = Command::SignIn { user: "alice".to_owned(), lifetime: 60 };
+        let login = send_command(&socket, &sign_in).expect("a login");
         assert_eq!(login["family"], "alice-1");
-        assert_eq!(say(&socket, &Command::Revoke { family: "alice-1".into() }).expect("revoked"), true);
-        assert_eq!(say(&socket, &Command::Revoke { family: "bob-1".into() }).expect("nobody"), false);
+        assert_eq!(
+            send_command(&socket, &Command::Revoke { family: "alice-1".into() }).expect("revoked"),
+            true
+        );
+        assert_eq!(
+            send_command(&socket, &Command::Revoke { family: "bob-1".into() }).expect("nobody"),
+            false
+        );
         let answer =
             r#"{"do": "answer_messages", "token": "t", "answer": {"rate_limited": {"retry_after": 2}}}"#;
-        assert_eq!(say_line(&socket, answer).expect("obeyed"), Value::Null);
-        assert_eq!(say(&socket, &Command::Requests).expect("the log"), json!([]));
+        assert_eq!(send_line(&socket, answer).expect("obeyed"), Value::Null);
+        assert_eq!(send_command(&socket, &Command::Requests).expect("the log"), json!([]));
         for line in ["", "{}", r#"{"do": "dance"}"#, r#"{"do": "expire", "family": "bob-1", "of": "bob"}"#] {
-            assert_eq!(say_line(&socket, line).expect_err(line).kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(send_line(&socket, line).expect_err(line).kind(), io::ErrorKind::InvalidInput);
         }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 /// Far above what the client sends: its longest request is the system prompt of an interactive
 /// session.
-const MOST_BODY: usize = 32 << 20;
-const MOST_HEAD: u64 = 256 << 10;
+const MAX_BODY: usize = 32 << 20;
+const MAX_HEAD: u64 = 256 << 10;
 
 /// A request as it was read.
 pub(super) struct Request {
@@ -22,7 +22,7 @@ impl Request {
     /// Reads one request; `None` when the peer closed the connection instead.
     pub(super) fn read(stream: impl Read) -> io::Result<Option<Self>> {
         let mut stream = BufReader::new(stream);
-        let mut head = (&mut stream).take(MOST_HEAD);
+        let mut head = (&mut stream).take(MAX_HEAD);
         let mut first = String::new();
         if head.read_line(&mut first)? == 0 {
             return Ok(None);
@@ -38,17 +38,17 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// The first header of this name, whatever its case.
+    /// Returns the first header of this name, in any case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The token of `Authorization: Bearer …`.
+    /// Returns the token of `Authorization: Bearer …`.
     pub(super) fn bearer(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 
-    /// The name the client wanted to reach, without a port.
+    /// Returns the name of the requested host, without a port.
     pub(super) fn host(&self) -> &str {
         self.header("host").and_then(|host| host.split(':').next()).unwrap_or_default()
     }
@@ -77,7 +77,7 @@ fn read_body(stream: &mut impl BufRead, request: &Request) -> io::Result<Vec<u8>
         return read_chunks(stream);
     }
     let length = request.header("content-length").unwrap_or("0");
-    let length = length.parse().ok().filter(|length| *length <= MOST_BODY);
+    let length = length.parse().ok().filter(|length| *length <= MAX_BODY);
     let mut body = vec![0; length.ok_or_else(|| malformed("content-length"))?];
     stream.read_exact(&mut body)?;
     Ok(body)
@@ -90,7 +90,7 @@ fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
         stream.take(1024).read_line(&mut line)?;
         let size = line.trim().split(';').next().and_then(|digits| usize::from_str_radix(digits, 16).ok());
         let size =
-            size.filter(|size| *size <= MOST_BODY - body.len()).ok_or_else(|| malformed("chunk size"))?;
+            size.filter(|size| *size <= MAX_BODY - body.len()).ok_or_else(|| malformed("chunk size"))?;
         let start = body.len();
         body.resize(start + size + 2, 0);
         stream.read_exact(&mut body[start..])?;
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_whole_or_refused() {
+    fn request_is_read_completely_or_refused() {
         let text = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: api.anthropic.com:443\r\n\
                     authorization: Bearer abc\r\nContent-Length: 2\r\n\r\n{}";
         let request = Request::read(text.as_bytes()).expect("well-formed").expect("a request");

@@ -1,7 +1,7 @@
-//! A stand-in for the two servers Claude Code talks to, `api.anthropic.com` and
-//! `platform.claude.com`: inference, the account's small questions, and a token endpoint with
-//! single-use, rotating refresh tokens. It listens where its caller lets it, on loopback, and never
-//! connects anywhere.
+//! Simulates the two servers that Claude Code talks to, `api.anthropic.com` and
+//! `platform.claude.com`: inference, the requests about the account, and a token endpoint with
+//! single-use, rotating refresh tokens. It listens where its caller specifies, on loopback, and
+//! never connects to a server.
 //!
 //! What the real client does on an answer is what the suites are about; whether the real servers
 //! give that answer in a given situation is not shown by any of this.
@@ -39,8 +39,7 @@ const MESSAGES: &str = "/v1/messages";
 const TOKEN: &str = "/v1/oauth/token";
 const REVOKE: &str = "/v1/oauth/token/revoke";
 
-/// A running stand-in; dropping it closes its listeners and lets go of every client it keeps
-/// waiting.
+/// A running simulation. Dropping it closes its listeners and the connections that it holds.
 pub struct FakeAnthropic {
     state: Arc<State>,
     listeners: Vec<Arc<TcpListener>>,
@@ -48,8 +47,8 @@ pub struct FakeAnthropic {
 }
 
 impl FakeAnthropic {
-    /// Serves on `listeners` (sockets stay in the network namespace they were made in) with a leaf
-    /// of `authority`.
+    /// Serves on `listeners` (a socket stays in the network namespace in which it was created) with
+    /// a leaf certificate of `authority`.
     pub fn start(listeners: Vec<TcpListener>, authority: &TlsAuthority) -> Self {
         let config = authority.leaf(&[API_HOST, PLATFORM_HOST]).server_config();
         let state = Arc::new(State::default());
@@ -62,18 +61,18 @@ impl FakeAnthropic {
         Self { state, listeners, threads }
     }
 
-    /// Where it listens.
+    /// Returns the socket addresses of the listeners.
     ///
     /// # Errors
-    /// Those of `getsockname`.
+    /// Errors of `getsockname`.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(|listener| listener.local_addr()).collect()
     }
 
-    /// Signs in `person` with a new family of tokens. Each of its access tokens is accepted for
+    /// Signs in `user` with a new family of tokens. Each of its access tokens is accepted for
     /// `lifetime`.
-    pub fn sign_in(&self, person: &str, lifetime: Duration) -> Login {
-        self.state.change(|state| state.tokens.sign_in(person, lifetime, Instant::now()))
+    pub fn sign_in(&self, user: &str, lifetime: Duration) -> Login {
+        self.state.change(|state| state.tokens.sign_in(user, lifetime, Instant::now()))
     }
 
     /// Simulates a sign-in to `account` in a browser, which displays `code` (a text without `#`).
@@ -99,7 +98,8 @@ impl FakeAnthropic {
         self.state.change(|state| state.tokens.revoke(family))
     }
 
-    /// What inference with `token` is answered from now on; `None`: what the token deserves.
+    /// Sets the answer to inference with `token`. `None` restores the answer that the token gets by
+    /// default.
     pub fn answer_messages(&self, token: &str, answer: Option<MessageAnswer>) {
         self.state.change(|state| match answer {
             Some(answer) => drop(state.answers.insert(token.to_owned(), answer)),
@@ -107,12 +107,12 @@ impl FakeAnthropic {
         });
     }
 
-    /// What the token endpoint answers from now on.
+    /// Sets the answer of the token endpoint.
     pub fn answer_refreshes(&self, answer: RefreshAnswer) {
         self.state.change(|state| state.refresh_answer = answer);
     }
 
-    /// What is answered from now on when a client asks for the settings of its organisation.
+    /// Sets the answer to a request for the settings of the organization.
     pub fn answer_settings(&self, answer: SettingsAnswer) {
         self.state.change(|state| state.settings = answer);
     }
@@ -122,26 +122,26 @@ impl FakeAnthropic {
         self.state.change(|state| state.tokens.reuse = reuse);
     }
 
-    /// While held, the token endpoint does its work and keeps the answer back (for two minutes at
-    /// most): the client is in the middle of a refresh.
+    /// Holds the answers of the token endpoint for at most two minutes. The endpoint processes the
+    /// request, so the client is in the middle of a refresh.
     pub fn hold_refreshes(&self, held: bool) {
         self.state.change(|state| state.refreshes_held = held);
     }
 
-    /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose
-    /// clients would otherwise keep it waiting for two minutes.
+    /// Holds the refreshes as [`Self::hold_refreshes`] until the value is dropped, also when a
+    /// scenario fails. Otherwise its clients would wait for two minutes.
     #[must_use]
-    pub fn holding_refreshes(&self) -> Held<'_> {
+    pub fn has_held_refreshes(&self) -> HeldRefreshes<'_> {
         self.hold_refreshes(true);
-        Held(self)
+        HeldRefreshes(self)
     }
 
-    /// Everything asked for since the start or the last [`Self::forget_requests`].
+    /// Returns all requests since the start or the last [`Self::forget_requests`].
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.state.lock().requests.clone()
     }
 
-    /// The same without the account's questions: inference and refreshes only.
+    /// Returns the requests for inference and refreshes, without those about the account.
     pub fn essential_requests(&self) -> Vec<LoggedRequest> {
         let requests = self.requests().into_iter();
         requests.filter(|request| request.is_message() || request.is_refresh()).collect()
@@ -160,9 +160,9 @@ impl FakeAnthropic {
 }
 
 /// While it lives, the token endpoint keeps its answers back.
-pub struct Held<'a>(&'a FakeAnthropic);
+pub struct HeldRefreshes<'a>(&'a FakeAnthropic);
 
-impl Drop for Held<'_> {
+impl Drop for HeldRefreshes<'_> {
     fn drop(&mut self) {
         self.0.hold_refreshes(false);
     }

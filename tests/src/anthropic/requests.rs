@@ -12,7 +12,8 @@ pub struct LoggedRequest {
     pub method: String,
     /// Without the query.
     pub path: String,
-    /// Of the bearer token, or of the refresh token that was to be exchanged; none when the request carried none.
+    /// The fingerprint of the bearer token, or of the exchanged refresh token; `None` if the
+    /// request had none.
     pub token: Option<String>,
     /// Of the API key (`x-api-key`); none when the request carried none.
     #[serde(default)]
@@ -22,18 +23,18 @@ pub struct LoggedRequest {
 }
 
 impl LoggedRequest {
-    /// Whether this is inference.
+    /// Returns true for a request for inference.
     pub fn is_message(&self) -> bool {
         self.path == super::MESSAGES
     }
 
-    /// Whether this is the exchange of a refresh token.
+    /// Returns true for the exchange of a refresh token.
     pub fn is_refresh(&self) -> bool {
         self.path == super::TOKEN
     }
 }
 
-/// The name of a token: the first 16 hexadecimal digits of its SHA-256.
+/// Returns the first 16 hexadecimal digits of the SHA-256 of a token.
 pub fn fingerprint(token: &str) -> String {
     let digest = digest(&SHA256, token.as_bytes());
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_short_and_tells_tokens_apart() {
+    fn fingerprint_is_short_and_distinguishes_tokens() {
         // printf abc | sha256sum
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea");
         assert_ne!(fingerprint("abd"), fingerprint("abc"));

@@ -14,22 +14,22 @@ use super::state::State;
 
 type Connection = StreamOwned<ServerConnection, TcpStream>;
 
-/// A client that says nothing for this long has gone.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK_UP: Duration = Duration::from_millis(200);
+/// The limit for a client that sends nothing.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Accepts connections until the listener is shut down.
 pub(super) fn serve(listener: &TcpListener, config: &Arc<ServerConfig>, state: &Arc<State>) {
     while let Ok((stream, _)) = listener.accept() {
         let (config, state) = (Arc::clone(config), Arc::clone(state));
-        // A connection that breaks off is the client's business, and tests make it break off on purpose.
-        thread::spawn(move || drop(converse(stream, config, &state)));
+        // A connection may break off, because tests break connections deliberately.
+        thread::spawn(move || drop(start_conversation(stream, config, &state)));
     }
 }
 
-fn converse(stream: TcpStream, config: Arc<ServerConfig>, state: &State) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn start_conversation(stream: TcpStream, config: Arc<ServerConfig>, state: &State) -> io::Result<()> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let connection = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     let Some(request) = Request::read(&mut stream)? else { return Ok(()) };
@@ -41,16 +41,16 @@ fn converse(stream: TcpStream, config: Arc<ServerConfig>, state: &State) -> io::
         }
         Reaction::AnswerAndStall(response) => {
             response.write_unfinished(&mut stream)?;
-            say_nothing(&mut stream, state)
+            hold_connection(&mut stream, state)
         }
-        Reaction::Silence => say_nothing(&mut stream, state),
+        Reaction::Silence => hold_connection(&mut stream, state),
         Reaction::Disconnect => stream.sock.shutdown(Shutdown::Both),
     }
 }
 
-/// Keeps the connection open and says nothing until the client leaves or the server stops.
-fn say_nothing(stream: &mut Connection, state: &State) -> io::Result<()> {
-    stream.sock.set_read_timeout(Some(LOOK_UP))?;
+/// Keeps the connection open and sends nothing until the client leaves or the server stops.
+fn hold_connection(stream: &mut Connection, state: &State) -> io::Result<()> {
+    stream.sock.set_read_timeout(Some(POLL_INTERVAL))?;
     let mut ignored = [0; 256];
     while !state.lock().stopping {
         match stream.sock.read(&mut ignored) {

@@ -1,5 +1,4 @@
-//! What the stand-in knows and how it answers; every connection and every controller shares one of
-//! these.
+//! The state of the simulation and its answers. All connections and controllers share one.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};
 use super::http::{Request, Response};
 use super::requests::{LoggedRequest, fingerprint};
-use super::tokens::{Account, Login, SCOPES, Standing, Tokens};
+use super::tokens::{Account, Login, SCOPES, TokenStatus, Tokens};
 use super::{API_HOST, MESSAGES, PLATFORM_HOST, REVOKE, TOKEN};
 
 #[derive(Default)]
@@ -32,7 +31,8 @@ pub(super) struct Inner {
 }
 
 impl State {
-    /// A panic elsewhere has failed its own test already; the state stays readable.
+    /// Locks the state. A panic in another thread has already failed its own test; the state stays
+    /// readable.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -57,8 +57,8 @@ impl State {
         true
     }
 
-    /// Logs a request and says what to do about it. Waits only while the answers of the token
-    /// endpoint are held.
+    /// Logs a request and returns the reaction. Waits only while the answers of the token endpoint
+    /// are held.
     pub(super) fn react(&self, request: &Request, now: Instant) -> Reaction {
         self.change(|inner| inner.requests.push(logged(request)));
         let route = (request.host(), request.method.as_str(), request.path.as_str());
@@ -66,9 +66,7 @@ impl State {
             (API_HOST, "POST", MESSAGES) => self.lock().message(request, now),
             (PLATFORM_HOST, "POST", TOKEN) => {
                 let reaction = self.change(|inner| inner.exchange(&request.json(), now));
-                self.wait_until(&Deadline::after(LONGEST_HOLD), |inner| {
-                    !inner.refreshes_held || inner.stopping
-                });
+                self.wait_until(&Deadline::after(MAX_HOLD), |inner| !inner.refreshes_held || inner.stopping);
                 reaction
             }
             (_, "POST", REVOKE) => {
@@ -76,21 +74,21 @@ impl State {
                 self.change(|inner| inner.tokens.revoke_by_token(&token));
                 Reaction::Answer(Response::json(200, &json!({})))
             }
-            (API_HOST, "GET", path) => Reaction::Answer(self.lock().about_the_account(path, request, now)),
+            (API_HOST, "GET", path) => Reaction::Answer(self.lock().account_response(path, request, now)),
             _ => Reaction::Answer(error(404, "not_found_error", "Not found")),
         }
     }
 }
 
 /// A test that holds the token endpoint and dies must not leave the client waiting for ever.
-const LONGEST_HOLD: Duration = Duration::from_secs(120);
+const MAX_HOLD: Duration = Duration::from_secs(120);
 
 impl Inner {
     fn message(&self, request: &Request, now: Instant) -> Reaction {
         let Some(token) = request.bearer() else {
             return Reaction::Answer(error(401, "authentication_error", "x-api-key header is required"));
         };
-        let own = || MessageAnswer::of(self.tokens.standing(token, now));
+        let own = || MessageAnswer::for_standing(self.tokens.standing(token, now));
         self.answers.get(token).cloned().unwrap_or_else(own).reaction(&request.json())
     }
 
@@ -118,15 +116,15 @@ impl Inner {
         }
     }
 
-    fn about_the_account(&self, path: &str, request: &Request, now: Instant) -> Response {
+    fn account_response(&self, path: &str, request: &Request, now: Instant) -> Response {
         let standing = request.bearer().map(|token| self.tokens.standing(token, now));
-        if standing != Some(Standing::Valid) {
+        if standing != Some(TokenStatus::Valid) {
             return error(401, "authentication_error", "Invalid bearer token");
         }
         match path {
             "/api/oauth/profile" => {
                 let token = request.bearer().unwrap_or_default();
-                let account = self.tokens.account(token).cloned().unwrap_or_else(Account::of_somebody);
+                let account = self.tokens.account(token).cloned().unwrap_or_else(Account::personal);
                 Response::json(200, &profile(&account))
             }
             "/api/claude_code/policy_limits" => Response::json(200, &json!({"restrictions": {}})),
@@ -164,7 +162,7 @@ fn pair(login: &Login) -> Value {
     })
 }
 
-/// What the exchange of a code is answered: whose the tokens are as well.
+/// Returns the answer to the exchange of a code, which also names the account of the tokens.
 fn signed_in(login: &Login, account: &Account) -> Value {
     let mut answer = pair(login);
     answer["account"] = json!({"uuid": account.uuid, "email_address": account.email});

@@ -1,5 +1,5 @@
-//! The tokens the stand-in has given out: families of single-use, rotating refresh tokens with
-//! their access tokens, and setup-tokens, which never rotate. No clock and no I/O in here.
+//! The tokens that the simulation has issued: families of single-use, rotating refresh tokens with
+//! their access tokens, and setup tokens, which never rotate. This module has no clock and no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The scopes of a login made by `claude auth login`; without `user:inference` the client says "Not
-/// logged in".
+/// The scopes of a login made by `claude auth login`. Without `user:inference` the client prints
+/// "Not logged in".
 pub const SCOPES: [&str; 4] =
     ["user:inference", "user:profile", "user:sessions:claude_code", "user:mcp_servers"];
 
@@ -26,8 +26,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// The `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds since
-    /// the epoch; what the client believes need not be what the server enforces.
+    /// Returns the `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds
+    /// since the epoch; the client uses it, and the server does not enforce it.
     pub fn oauth_object(&self, expires_at: i64) -> Value {
         json!({
             "accessToken": self.access_token,
@@ -47,13 +47,13 @@ pub struct Account {
     pub email: String,
     /// The account's name, a UUID.
     pub uuid: String,
-    /// The organisation's, likewise.
+    /// The name of the organization.
     pub organization: String,
 }
 
 impl Account {
-    /// The default account of a login.
-    pub fn of_somebody() -> Self {
+    /// Returns the default account of a login.
+    pub fn personal() -> Self {
         Self {
             email: "person@example.com".to_owned(),
             uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
@@ -63,7 +63,7 @@ impl Account {
 }
 
 /// How long an access token of a sign-in in a browser is accepted.
-const LIFE_OF_A_SIGN_IN: Duration = Duration::from_secs(8 * 3600);
+const SIGN_IN_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
 /// The effect of a consumed refresh token on its family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,9 +76,9 @@ pub enum Reuse {
     IsRefused,
 }
 
-/// What the server knows about an access token or a setup-token.
+/// What the server knows about an access token or a setup token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum TokenStatus {
     Valid,
     Expired,
     Revoked,
@@ -110,14 +110,14 @@ struct Family {
 }
 
 impl Tokens {
-    /// Signs in `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
-    pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
-        self.sign_in_to(Account::of_somebody(), person, lifetime, now)
+    /// Signs in `user` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
+    pub(super) fn sign_in(&mut self, user: &str, lifetime: Duration, now: Instant) -> Login {
+        self.sign_in_to(Account::personal(), user, lifetime, now)
     }
 
-    fn sign_in_to(&mut self, account: Account, person: &str, lifetime: Duration, now: Instant) -> Login {
-        let number = (1..).find(|number| !self.families.contains_key(&format!("{person}-{number}")));
-        let name = format!("{person}-{}", number.unwrap_or_default());
+    fn sign_in_to(&mut self, account: Account, user: &str, lifetime: Duration, now: Instant) -> Login {
+        let number = (1..).find(|number| !self.families.contains_key(&format!("{user}-{number}")));
+        let name = format!("{user}-{}", number.unwrap_or_default());
         let family = self.families.entry(name.clone()).or_insert(Family {
             account,
             lifetime,
@@ -138,17 +138,17 @@ impl Tokens {
     /// Exchanges a code for a new family, once.
     pub(super) fn redeem(&mut self, code: &str, now: Instant) -> Result<(Login, Account), InvalidGrant> {
         let account = self.codes.remove(code).ok_or(InvalidGrant)?;
-        let person = account.email.split('@').next().unwrap_or_default().to_owned();
-        Ok((self.sign_in_to(account.clone(), &person, LIFE_OF_A_SIGN_IN, now), account))
+        let user = account.email.split('@').next().unwrap_or_default().to_owned();
+        Ok((self.sign_in_to(account.clone(), &user, SIGN_IN_LIFETIME, now), account))
     }
 
-    /// Whose an access token is, if it was given out here.
+    /// Returns the account of an issued access token.
     pub(super) fn account(&self, token: &str) -> Option<&Account> {
         self.families.values().find(|family| family.access.contains_key(token)).map(|family| &family.account)
     }
 
-    /// Exchanges a refresh token for the next pair, or refuses it and does to its family what
-    /// [`Reuse`] says.
+    /// Exchanges a refresh token for the next pair, or rejects it and changes its family as
+    /// [`Reuse`] specifies.
     pub(super) fn refresh(&mut self, refresh_token: &str, now: Instant) -> Result<Login, InvalidGrant> {
         for (name, family) in &mut self.families {
             if family.spent.contains(refresh_token) {
@@ -167,16 +167,16 @@ impl Tokens {
         self.setup_tokens.insert(token.to_owned());
     }
 
-    pub(super) fn standing(&self, token: &str, now: Instant) -> Standing {
+    pub(super) fn standing(&self, token: &str, now: Instant) -> TokenStatus {
         if self.setup_tokens.contains(token) {
-            return Standing::Valid;
+            return TokenStatus::Valid;
         }
         let family = self.families.values().find(|family| family.access.contains_key(token));
         match family.and_then(|family| Some((family.revoked, *family.access.get(token)?))) {
-            None => Standing::Unknown,
-            Some((true, _)) => Standing::Revoked,
-            Some((false, until)) if until <= now => Standing::Expired,
-            Some((false, _)) => Standing::Valid,
+            None => TokenStatus::Unknown,
+            Some((true, _)) => TokenStatus::Revoked,
+            Some((false, until)) if until <= now => TokenStatus::Expired,
+            Some((false, _)) => TokenStatus::Valid,
         }
     }
 
@@ -232,7 +232,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_refresh_token_works_once() {
+    fn refresh_token_works_once() {
         let now = Instant::now();
         let mut tokens = Tokens { reuse: Reuse::IsRefused, ..Tokens::default() };
         let first = tokens.sign_in("alice", HOUR, now);
@@ -245,10 +245,10 @@ mod tests {
     }
 
     #[test]
-    fn a_code_works_once_and_its_tokens_are_the_accounts() {
+    fn code_works_once_and_gives_tokens_of_its_account() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
-        let account = Account { email: "bob@example.com".to_owned(), ..Account::of_somebody() };
+        let account = Account { email: "bob@example.com".to_owned(), ..Account::personal() };
         tokens.show_code("code", account.clone());
         let (login, whose) = tokens.redeem("code", now).expect("the first exchange");
         assert_eq!((login.family.as_str(), &whose), ("bob-1", &account));
@@ -264,22 +264,22 @@ mod tests {
         let newest = tokens.refresh(&alice.refresh_token, now).expect("the first exchange");
         assert_eq!(tokens.refresh(&alice.refresh_token, now), Err(InvalidGrant));
         assert_eq!(tokens.refresh(&newest.refresh_token, now), Err(InvalidGrant));
-        assert_eq!(tokens.standing(&newest.access_token, now), Standing::Revoked);
-        assert_eq!(tokens.standing(&bob.access_token, now), Standing::Valid);
+        assert_eq!(tokens.standing(&newest.access_token, now), TokenStatus::Revoked);
+        assert_eq!(tokens.standing(&bob.access_token, now), TokenStatus::Valid);
     }
 
     #[test]
-    fn an_access_token_ends_by_itself_and_a_setup_token_does_not() {
+    fn access_token_expires_and_setup_token_does_not() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
         let login = tokens.sign_in("alice", HOUR, now);
         tokens.accept_setup_token("sk-ant-oat01-setup");
         let later = now + HOUR;
-        assert_eq!(tokens.standing(&login.access_token, now), Standing::Valid);
-        assert_eq!(tokens.standing(&login.access_token, later), Standing::Expired);
-        assert_eq!(tokens.standing("sk-ant-oat01-setup", later), Standing::Valid);
-        assert_eq!(tokens.standing("sk-ant-oat01-other", now), Standing::Unknown);
+        assert_eq!(tokens.standing(&login.access_token, now), TokenStatus::Valid);
+        assert_eq!(tokens.standing(&login.access_token, later), TokenStatus::Expired);
+        assert_eq!(tokens.standing("sk-ant-oat01-setup", later), TokenStatus::Valid);
+        assert_eq!(tokens.standing("sk-ant-oat01-other", now), TokenStatus::Unknown);
         assert!(tokens.expire(&login.family, now) && !tokens.expire("bob-1", now));
-        assert_eq!(tokens.standing(&login.access_token, now), Standing::Expired);
+        assert_eq!(tokens.standing(&login.access_token, now), TokenStatus::Expired);
     }
 }

@@ -1,12 +1,13 @@
-//! The stand-in for Anthropic's servers as a program, to be started inside a guest or another network namespace:
+//! The simulated Anthropic servers as a program, to be started inside a guest or another network
+//! namespace:
 //!
 //! ```text
 //! fake-anthropic serve --listen ADDRESS:PORT [--listen …] --authority DIR --control SOCKET
 //! fake-anthropic say --control SOCKET '{"do": "requests"}'
 //! ```
 //!
-//! `serve` makes a new authority, writes its certificate to DIR/ca.pem, then listens and creates SOCKET, so that who
-//! sees the socket can start clients. `say` prints what the answer holds.
+//! `serve` makes a new authority, writes its certificate to DIR/ca.pem, listens, and then creates
+//! SOCKET. When the socket exists, clients can be started. `say` prints the answer.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(lexopt::Parser::from_env())?;
     match arguments.verb.as_deref() {
         Some("serve") => serve(&arguments),
-        Some("say") => say(&arguments),
+        Some("say") => send_command(&arguments),
         _ => bail!("say what to do: serve --listen … --authority … --control …, or say --control … JSON"),
     }
 }
@@ -49,14 +50,14 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let listener =
         UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
-    control::obey(&listener, &anthropic).context("the control socket")
+    control::execute(&listener, &anthropic).context("the control socket")
 }
 
-fn say(arguments: &Arguments) -> anyhow::Result<()> {
+fn send_command(arguments: &Arguments) -> anyhow::Result<()> {
     let socket = arguments.control.as_ref().context("--control SOCKET is missing")?;
     let command = arguments.command.as_deref().context("the command, a JSON object, is missing")?;
     let answer =
-        control::say_line(socket, command).with_context(|| format!("asking {}", socket.display()))?;
+        control::send_line(socket, command).with_context(|| format!("asking {}", socket.display()))?;
     println!("{answer}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Stands in the place of `cas-session` and misbehaves. Its file name says how, so that one program can be linked under
-//! many names; the answers and what it saw lie beside it.
+//! Replaces `cas-session` and misbehaves. The file name selects how, so that one program can be
+//! linked under many names. The answers and the report are in files next to it.
 
 use std::ffi::{CStr, OsString};
 use std::io::Write;
@@ -21,22 +21,24 @@ fn main() {
     let own = started_as();
     let mode = own.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
-    note_pid(&beside);
+    record_pid(&beside);
     match mode.as_str() {
-        "answers" => say(REPLY),
-        "answers-without-token" => say(b"CAS1\n"),
-        "answers-what-is-written" => say(&fs::read(beside.join("answer")).expect("an answer is written")),
+        "answers" => write_stdout(REPLY),
+        "answers-without-token" => write_stdout(b"CAS1\n"),
+        "answers-what-is-written" => {
+            write_stdout(&fs::read(beside.join("answer")).expect("an answer is written"))
+        }
         "tells-what-it-sees" => {
-            fs::write(beside.join("seen"), seen().to_string()).expect("what was seen is written");
-            say(REPLY);
+            fs::write(beside.join("seen"), process_report().to_string()).expect("what was seen is written");
+            write_stdout(REPLY);
         }
         "answers-late" => {
             std::thread::sleep(Duration::from_millis(400));
-            say(REPLY);
+            write_stdout(REPLY);
         }
         "hangs" => hang(),
         "answers-and-hangs" => {
-            say(REPLY);
+            write_stdout(REPLY);
             hang();
         }
         "closes-and-hangs" => {
@@ -44,26 +46,26 @@ fn main() {
             hang();
         }
         "answers-closes-and-hangs" => {
-            say(REPLY);
+            write_stdout(REPLY);
             close_output();
             hang();
         }
         "answers-closes-and-fails" => {
-            say(REPLY);
+            write_stdout(REPLY);
             close_output();
             std::thread::sleep(Duration::from_millis(5));
             std::process::exit(3);
         }
         "answers-and-fails" => {
-            say(REPLY);
+            write_stdout(REPLY);
             std::process::exit(3);
         }
         "answers-and-crashes" => {
-            say(REPLY);
+            write_stdout(REPLY);
             signal_self(libc::SIGSEGV);
         }
         "answers-and-is-killed" => {
-            say(REPLY);
+            write_stdout(REPLY);
             signal_self(libc::SIGKILL);
         }
         "crashes" => signal_self(libc::SIGSEGV),
@@ -79,20 +81,20 @@ fn main() {
             hang();
         }
         "floods" => loop {
-            say(&[b'A'; 65536]);
+            write_stdout(&[b'A'; 65536]);
         },
         "drips" => loop {
-            say(b"C");
+            write_stdout(b"C");
             std::thread::sleep(Duration::from_millis(20));
         },
         "leaves-a-child" => {
-            start_beside(&beside, "hangs");
-            say(REPLY);
+            start_orphan(&beside, "hangs");
+            write_stdout(REPLY);
         }
-        "leaves-a-child-in-silence" => start_beside(&beside, "hangs"),
+        "leaves-a-child-in-silence" => start_orphan(&beside, "hangs"),
         "leaves-a-child-elsewhere" => {
-            start_beside(&beside, "leaves-the-group");
-            say(REPLY);
+            start_orphan(&beside, "leaves-the-group");
+            write_stdout(REPLY);
         }
         "leaves-the-group" => {
             // SAFETY: the call takes nothing.
@@ -103,22 +105,24 @@ fn main() {
     }
 }
 
-/// The path as it was given to `execve`: unlike `/proc/self/exe` it keeps the name of a link.
+/// Returns the path that was passed to `execve`. Unlike `/proc/self/exe` it keeps the name of a
+/// symlink.
 fn started_as() -> PathBuf {
-    // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the program.
+    // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the
+    // program.
     let path = unsafe { CStr::from_ptr(libc::getauxval(libc::AT_EXECFN) as *const _) };
     PathBuf::from(OsString::from_vec(path.to_bytes().to_vec()))
 }
 
-/// Every process that ran leaves its number, so that a test can ask whether it still does.
-fn note_pid(beside: &Path) {
+/// Records the process id, so that a test can check whether the process still runs.
+fn record_pid(beside: &Path) {
     let file = fs::OpenOptions::new().append(true).create(true).open(beside.join("pids"));
     if let Ok(mut file) = file {
         let _ = writeln!(file, "{}", std::process::id());
     }
 }
 
-fn say(bytes: &[u8]) {
+fn write_stdout(bytes: &[u8]) {
     let _ = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
 }
 
@@ -131,7 +135,8 @@ fn close_output() {
     unsafe { libc::close(1) };
 }
 
-/// What a signal does to a program that does not handle it; the Rust runtime handles some.
+/// Ends the process as a signal does that the program does not handle; the Rust runtime handles
+/// some.
 fn signal_self(signal: i32) {
     // SAFETY: the calls take plain numbers.
     unsafe {
@@ -141,7 +146,7 @@ fn signal_self(signal: i32) {
 }
 
 /// Starts this program under another name, with the same standard output, and waits until it runs.
-fn start_beside(beside: &Path, mode: &str) {
+fn start_orphan(beside: &Path, mode: &str) {
     let known = || fs::read_to_string(beside.join("pids")).unwrap_or_default().lines().count();
     let before = known();
     let child = Command::new(beside.join(mode)).spawn().expect("the child starts");
@@ -152,8 +157,8 @@ fn start_beside(beside: &Path, mode: &str) {
     }
 }
 
-/// What of its surroundings a program can tell.
-fn seen() -> Value {
+/// Returns what a program can observe of its environment.
+fn process_report() -> Value {
     // First of all, before anything else is opened.
     let descriptors: Map<String, Value> = (0..256)
         .filter_map(|number: i32| {

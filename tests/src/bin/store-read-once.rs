@@ -1,5 +1,5 @@
-//! One run of the Vault store as a program of its own, for the suites that look at a whole process: reads the user's
-//! document once and says what came of it.
+//! One run of the Vault store as a program, for suites that measure a process: reads the document
+//! of the user once and prints the result.
 //!
 //! ```text
 //! store-read-once ADDRESS CA|- USER TOKEN_FILE MEMORY_FILE DEADLINE_MS [PROXY]

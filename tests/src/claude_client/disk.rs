@@ -1,4 +1,4 @@
-//! A home on a disk of its own, which can be full.
+//! A home on its own disk, which can be full.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,58 +8,57 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use super::{ClaudeBed, Person, furnish};
+use super::{ClaudeFixture, ClaudeUser, create_home_directories};
 
 /// How large the disk is; more than the client and the sync keep in a home.
 const SIZE_KIB: u64 = 16 << 10;
 
-impl ClaudeBed {
-    /// Creates a user whose empty home is a disk of its own, mounted only in the fixture.
+impl ClaudeFixture {
+    /// Creates a user whose empty home is on its own disk, mounted only in the fixture.
     ///
     /// # Errors
-    /// Those of creating and mounting the home.
-    pub fn person_with_a_disk(&self, name: &str) -> io::Result<Person<'_>> {
-        let mut person = self.person(name)?;
-        let home = person.own_view.clone();
+    /// Errors of creating and mounting the home.
+    pub fn user_with_own_disk(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
+        let mut user = self.create_user(name)?;
+        let home = user.own_view.clone();
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         let options = format!("size={SIZE_KIB}k,mode=700");
         self.namespaces.run(move || {
             mount(Some("none"), &home, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
         })?;
-        person.home = self.namespaces.from_outside(&person.own_view);
-        furnish(&person.home, person.uid)?;
-        Ok(person)
+        user.home = self.namespaces.from_outside(&user.own_view);
+        create_home_directories(&user.home, user.uid)?;
+        Ok(user)
     }
 }
 
-impl Person<'_> {
+impl ClaudeUser<'_> {
     /// Fills the disk of the home until so many KiB are left.
     ///
     /// # Errors
-    /// Those of writing to it, and when less is left already.
-    pub fn fill_disk_but(&self, kibibytes: u64) -> io::Result<()> {
-        let free = self.room_on_disk()?;
+    /// Errors of writing to it, and when less is left already.
+    pub fn fill_disk_except(&self, kibibytes: u64) -> io::Result<()> {
+        let free = self.free_disk_space()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
         let mut ballast = OpenOptions::new().create(true).append(true).open(self.home.join(BALLAST))?;
-        // Page by page: the kernel gives room in whole ones, and leaves no part of the last one
-        // unused.
+        // Writes page by page: the kernel allocates complete pages, so none is left partly used.
         (0..wanted / PAGE.len() as u64).try_for_each(|_| ballast.write_all(&PAGE))
     }
 
     /// Makes the room again that was filled.
     ///
     /// # Errors
-    /// When it was not.
+    /// If it was not.
     pub fn empty_disk(&self) -> io::Result<()> {
         fs::remove_file(self.home.join(BALLAST))
     }
 
-    /// Writes a `~/.claude.json` of about so many KiB, in which the client keeps what it knows of
+    /// Writes a `~/.claude.json` of about this many KiB, in which the client stores its data about
     /// projects.
     ///
     /// # Errors
-    /// Those of writing it.
-    pub fn write_own_state(&self, kibibytes: usize) -> io::Result<()> {
+    /// Errors of writing it.
+    pub fn write_client_state(&self, kibibytes: usize) -> io::Result<()> {
         let path = self.home.join(".claude.json");
         let projects: serde_json::Map<_, _> =
             (0..kibibytes).map(|number| (format!("/{number:0>950}"), json!({"allowedTools": []}))).collect();
@@ -67,11 +66,11 @@ impl Person<'_> {
         chown(&path, Some(self.uid), Some(self.uid))
     }
 
-    /// How many bytes can still be written to the disk of the home.
+    /// Returns the number of bytes that can still be written to the disk of the home.
     ///
     /// # Errors
-    /// Those of statvfs(3).
-    pub fn room_on_disk(&self) -> io::Result<u64> {
+    /// Errors of statvfs(3).
+    pub fn free_disk_space(&self) -> io::Result<u64> {
         let disk = statvfs(&self.home)?;
         Ok(disk.blocks_available() * disk.fragment_size())
     }

@@ -1,4 +1,4 @@
-//! One run of the client: its arguments and variables, every one of them literal.
+//! One run of the client with literal arguments and variables.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-use super::{ClaudeBed, NotFinished, Person, Running, Said};
+use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Conversation};
 
 /// How often a child is asked whether it has ended.
-const LOOK_UP: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A run that has not begun.
 #[derive(Clone)]
-pub struct Invocation<'bed> {
-    bed: &'bed ClaudeBed,
+pub struct Invocation<'fixture> {
+    fixture: &'fixture ClaudeFixture,
     program: &'static str,
     uid: u32,
     home: PathBuf,
@@ -27,19 +27,19 @@ pub struct Invocation<'bed> {
     arguments: Vec<String>,
 }
 
-impl<'bed> Invocation<'bed> {
-    /// One short question, answered as a stream of JSON events; nothing of the session is kept.
-    pub(super) fn new(person: &Person<'bed>) -> Self {
-        let bed = person.bed;
-        let home = person.own_view.display().to_string();
+impl<'fixture> Invocation<'fixture> {
+    /// Returns one short question, answered as a stream of JSON events. The session is not kept.
+    pub(super) fn new(user: &ClaudeUser<'fixture>) -> Self {
+        let fixture = user.fixture;
+        let home = user.own_view.display().to_string();
         let temporary = format!("{home}/tmp");
-        let authority = bed.path("ca.pem").display().to_string();
+        let authority = fixture.path("ca.pem").display().to_string();
         let variables = [
             ("PATH", "/usr/bin:/bin"),
             ("LANG", "C.UTF-8"),
             ("HOME", &home),
-            ("USER", &person.name),
-            ("LOGNAME", &person.name),
+            ("USER", &user.name),
+            ("LOGNAME", &user.name),
             ("SHELL", "/bin/sh"),
             ("TMPDIR", &temporary),
             ("CLAUDE_CODE_TMPDIR", &temporary),
@@ -69,31 +69,31 @@ impl<'bed> Invocation<'bed> {
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            bed,
+            fixture,
             program: "claude",
-            uid: person.uid,
-            home: person.own_view.clone(),
+            uid: user.uid,
+            home: user.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: arguments.map(str::to_owned).into(),
         }
     }
 
-    /// `cas-sync run`, with no more of an environment than a service has.
-    pub(super) fn of_sync(person: &Person<'bed>) -> Self {
+    /// Returns `cas-sync run` with the environment of a service.
+    pub(super) fn for_sync(user: &ClaudeUser<'fixture>) -> Self {
         let variables = [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            bed: person.bed,
+            fixture: user.fixture,
             program: "cas-sync",
-            uid: person.uid,
-            home: person.own_view.clone(),
+            uid: user.uid,
+            home: user.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: vec!["run".to_owned()],
         }
     }
 
-    /// By root, whose working directory says nothing of anybody.
-    pub(super) fn by_root(self) -> Self {
+    /// Runs as root, in a working directory that identifies no user.
+    pub(super) fn as_root_user(self) -> Self {
         Self { uid: 0, home: PathBuf::from("/"), ..self }
     }
 
@@ -103,7 +103,7 @@ impl<'bed> Invocation<'bed> {
         self
     }
 
-    /// Another program of the bed.
+    /// Selects another program of the fixture.
     pub(super) fn program(mut self, name: &'static str) -> Self {
         self.program = name;
         self
@@ -126,55 +126,55 @@ impl<'bed> Invocation<'bed> {
     /// Runs to the end, with an empty standard input.
     ///
     /// # Errors
-    /// [`NotFinished`] when it did not start, or has not ended after `limit` and was killed.
-    pub fn run(&self, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError`] when it did not start, or has not ended after `limit` and was killed.
+    pub fn run(&self, limit: Duration) -> Result<ClientOutput, ClientError> {
         self.start()?.end(limit)
     }
 
     /// Starts it in the background, with an empty standard input.
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn start(&self) -> Result<Started, NotFinished> {
-        self.start_reading(Stdio::null())
+    /// [`ClientError::NotStarted`].
+    pub fn start(&self) -> Result<BackgroundRun, ClientError> {
+        self.start_with_stdin(Stdio::null())
     }
 
-    /// The same with a pipe for a standard input: [`Started::tell`].
+    /// As above, with a pipe as standard input: [`BackgroundRun::write_line`].
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn start_listening(&self) -> Result<Started, NotFinished> {
-        self.start_reading(Stdio::piped())
+    /// [`ClientError::NotStarted`].
+    pub fn start_with_input(&self) -> Result<BackgroundRun, ClientError> {
+        self.start_with_stdin(Stdio::piped())
     }
 
-    fn start_reading(&self, stdin: Stdio) -> Result<Started, NotFinished> {
-        let directory = tempfile::tempdir_in(self.bed.scratch.path())?;
+    fn start_with_stdin(&self, stdin: Stdio) -> Result<BackgroundRun, ClientError> {
+        let directory = tempfile::tempdir_in(self.fixture.scratch.path())?;
         let mut command = self.command();
         command.stdin(stdin).stdout(File::create(directory.path().join("stdout"))?);
         command.stderr(File::create(directory.path().join("stderr"))?);
-        let child = self.bed.namespaces.run(move || command.spawn())?;
-        Ok(Started { child, directory })
+        let child = self.fixture.namespaces.run(move || command.spawn())?;
+        Ok(BackgroundRun { child, directory })
     }
 
     /// Starts a conversation of several turns in one process: questions and answers are JSON events
     /// on pipes.
     ///
     /// # Errors
-    /// [`NotFinished::NotStarted`].
-    pub fn converse(mut self) -> Result<Running, NotFinished> {
+    /// [`ClientError::NotStarted`].
+    pub fn start_conversation(mut self) -> Result<Conversation, ClientError> {
         self.arguments.retain(|argument| {
             !argument.starts_with("Reply") && argument != "--max-turns" && argument != "1"
         });
         self.arguments.extend(["--input-format".to_owned(), "stream-json".to_owned()]);
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Running::new(self.bed.namespaces.run(move || command.spawn())?))
+        Ok(Conversation::new(self.fixture.namespaces.run(move || command.spawn())?))
     }
 
     /// Returns the command without its output. With a new user id the standard library drops the
     /// supplementary groups.
     fn command(&self) -> Command {
-        let mut command = Command::new(self.bed.path(self.program));
+        let mut command = Command::new(self.fixture.path(self.program));
         command.env_clear().envs(&self.variables).args(&self.arguments);
         command.current_dir(&self.home).uid(self.uid).gid(self.uid).stdin(Stdio::null());
         command
@@ -182,24 +182,24 @@ impl<'bed> Invocation<'bed> {
 }
 
 /// A run in the background; dropping it kills the client.
-pub struct Started {
+pub struct BackgroundRun {
     child: Child,
     directory: tempfile::TempDir,
 }
 
-impl Started {
+impl BackgroundRun {
     /// Waits for the end.
     ///
     /// # Errors
-    /// [`NotFinished::TimedOut`] when it has not ended after `limit`; it was killed then.
-    pub fn end(mut self, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError::TimedOut`] when it has not ended after `limit`; it was killed then.
+    pub fn end(mut self, limit: Duration) -> Result<ClientOutput, ClientError> {
         let deadline = Deadline::after(limit);
         let status = wait(&mut self.child, &deadline)?;
         let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
         let (stdout, stderr) = (read("stdout"), read("stderr"));
         match status {
-            Some(status) => Ok(Said::new(status.code(), stdout, stderr)),
-            None => Err(NotFinished::TimedOut { limit, stdout, stderr }),
+            Some(status) => Ok(ClientOutput::new(status.code(), stdout, stderr)),
+            None => Err(ClientError::TimedOut { limit, stdout, stderr }),
         }
     }
 
@@ -208,36 +208,35 @@ impl Started {
         self.child.id()
     }
 
-    /// What it has said on its standard output so far.
-    pub fn said(&self) -> String {
+    /// Returns its standard output so far.
+    pub fn stdout(&self) -> String {
         fs::read_to_string(self.directory.path().join("stdout")).unwrap_or_default()
     }
 
     /// Writes a line to its standard input.
     ///
     /// # Errors
-    /// Those of the pipe; when it has none.
-    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+    /// Errors of the pipe; when it has none.
+    pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let pipe = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(pipe, "{line}")
     }
 
-    /// Whether it is still running.
+    /// Returns true while it is running.
     ///
     /// # Errors
-    /// Those of waitpid(2).
+    /// Errors of waitpid(2).
     pub fn is_running(&mut self) -> io::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is
-    /// gone.
+    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits for its end.
     pub fn kill(mut self) {
         kill(&mut self.child);
     }
 }
 
-impl Drop for Started {
+impl Drop for BackgroundRun {
     fn drop(&mut self) {
         kill(&mut self.child);
     }
@@ -253,7 +252,7 @@ pub(super) fn wait(child: &mut Child, deadline: &Deadline) -> io::Result<Option<
             kill(child);
             return Ok(None);
         }
-        thread::sleep(LOOK_UP);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

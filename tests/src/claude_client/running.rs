@@ -11,30 +11,30 @@ use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
 use super::invocation::{kill, wait};
-use super::{NotFinished, Said};
+use super::{ClientError, ClientOutput};
 
 /// A conversation; dropping it kills the client.
-pub struct Running {
+pub struct Conversation {
     child: Child,
     questions: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-impl Running {
+impl Conversation {
     pub(crate) fn new(mut child: Child) -> Self {
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
-            thread::spawn(move || pass_on(stdout, &sender));
+            thread::spawn(move || forward_lines(stdout, &sender));
         }
         Self { questions: child.stdin.take(), child, lines }
     }
 
-    /// Asks one question and waits for its result. There is no exit code, because the client
+    /// Sends one question and waits for its result. There is no exit code, because the client
     /// continues to run.
     ///
     /// # Errors
-    /// [`NotFinished::TimedOut`] when there is no result after `limit`, or the client has left.
-    pub fn ask(&mut self, question: &str, limit: Duration) -> Result<Said, NotFinished> {
+    /// [`ClientError::TimedOut`] if there is no result after `limit`, or the client has ended.
+    pub fn ask(&mut self, question: &str, limit: Duration) -> Result<ClientOutput, ClientError> {
         let message = json!({"type": "user", "message": {"role": "user", "content": question}});
         let questions = self.questions.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         writeln!(questions, "{message}")?;
@@ -44,30 +44,30 @@ impl Running {
             stdout = stdout + &line + "\n";
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["type"] == "result" {
-                return Ok(Said::new(None, stdout, String::new()));
+                return Ok(ClientOutput::new(None, stdout, String::new()));
             }
         }
-        Err(NotFinished::TimedOut { limit, stdout, stderr: String::new() })
+        Err(ClientError::TimedOut { limit, stdout, stderr: String::new() })
     }
 
-    /// Says good-bye and waits for the exit code; none when the client had to be killed after
-    /// `limit`.
+    /// Closes the conversation and waits for the exit code. Returns `None` if the client had to be
+    /// killed after `limit`.
     ///
     /// # Errors
-    /// Those of waitpid(2).
+    /// Errors of waitpid(2).
     pub fn leave(mut self, limit: Duration) -> io::Result<Option<i32>> {
         drop(self.questions.take());
         Ok(wait(&mut self.child, &Deadline::after(limit))?.and_then(|status| status.code()))
     }
 }
 
-impl Drop for Running {
+impl Drop for Conversation {
     fn drop(&mut self) {
         kill(&mut self.child);
     }
 }
 
-fn pass_on(stdout: ChildStdout, lines: &Sender<String>) {
+fn forward_lines(stdout: ChildStdout, lines: &Sender<String>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         if lines.send(line).is_err() {
             return;

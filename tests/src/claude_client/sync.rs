@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{CONFIGURATION, ClaudeBed, Invocation, Person};
+use super::{CONFIGURATION, ClaudeFixture, ClaudeUser, Invocation};
 use crate::programs::release_folder;
 
-impl ClaudeBed {
+impl ClaudeFixture {
     /// Creates a fixture with the client of this version and the release build, which verifies with
     /// that client.
     ///
@@ -19,26 +19,26 @@ impl ClaudeBed {
     /// # Panics
     /// If there is no release build.
     pub fn with_sync(version: &str) -> io::Result<Self> {
-        let bed = Self::with_version(version)?;
+        let fixture = Self::with_version(version)?;
         // The build directory may not be accessible to the users here.
         for name in ["cas-sync", "cas-session"] {
-            fs::copy(release_folder().join(name), bed.path(name))?;
-            fs::set_permissions(bed.path(name), Permissions::from_mode(0o755))?;
+            fs::copy(release_folder().join(name), fixture.path(name))?;
+            fs::set_permissions(fixture.path(name), Permissions::from_mode(0o755))?;
         }
-        bed.configure(&bed.client(), true)?;
-        Ok(bed)
+        fixture.configure(&fixture.client(), true)?;
+        Ok(fixture)
     }
 
-    /// The client of this bed.
+    /// Returns the client of this fixture.
     pub fn client(&self) -> PathBuf {
         self.path("claude")
     }
 
     /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes
-    /// the stand-in.
+    /// the simulation.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn configure(&self, program: &Path, trusts_the_stand_in: bool) -> io::Result<()> {
         let authority = self.path("ca.pem");
         let environment = match trusts_the_stand_in {
@@ -52,7 +52,7 @@ impl ClaudeBed {
     /// Writes `/etc/claude-auth-sync/conf.d/also.toml`.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn configure_also(&self, toml: &str) -> io::Result<()> {
         let directory = self.path(CONFIGURATION).join("conf.d");
         fs::create_dir_all(&directory)?;
@@ -63,7 +63,7 @@ impl ClaudeBed {
     /// `$claude`.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Errors of writing it.
     pub fn wrap_client(&self, script: &str) -> io::Result<PathBuf> {
         let wrapper = self.path("wrapper");
         let client = self.client();
@@ -74,30 +74,30 @@ impl ClaudeBed {
     }
 }
 
-impl<'bed> Person<'bed> {
+impl<'fixture> ClaudeUser<'fixture> {
     /// Prepares `cas-sync run` to be run by this user.
-    pub fn sync(&self) -> Invocation<'bed> {
-        Invocation::of_sync(self)
+    pub fn sync(&self) -> Invocation<'fixture> {
+        Invocation::for_sync(self)
     }
 
     /// Prepares `cas-sync watch` to be run by this user.
-    pub fn watch(&self) -> Invocation<'bed> {
+    pub fn watch(&self) -> Invocation<'fixture> {
         self.sync().arguments(&["watch"])
     }
 
     /// Prepares what the PAM module starts at a login of this user: as root, with only its own
     /// environment.
-    pub fn login(&self) -> Invocation<'bed> {
+    pub fn login(&self) -> Invocation<'fixture> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
-        let invocation = self.sync().program("cas-session").arguments(&arguments).by_root();
+        let invocation = self.sync().program("cas-session").arguments(&arguments).as_root_user();
         invocation
             .without_variable("LANG")
             .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .variable("LC_ALL", "C")
     }
 
-    /// A file in the state directory.
+    /// Returns a path in the state directory.
     pub fn state_file(&self, name: &str) -> PathBuf {
         self.home.join(".local/state/claude-auth-sync").join(name)
     }

@@ -2,7 +2,7 @@
 
 use super::{Guest, Suite};
 
-/// The one environment variable a login may get from us.
+/// The only environment variable that a login may get from the product.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
 impl Guest {
@@ -29,7 +29,7 @@ impl Guest {
     /// # Panics
     /// If it does not exist.
     #[track_caller]
-    pub fn login_of(&self, user: &str) -> String {
+    pub fn read_login(&self, user: &str) -> String {
         let bytes = self.read(&login_path(user)).unwrap_or_else(|| panic!("{user} has no login file"));
         String::from_utf8(bytes).expect("a login file is UTF-8")
     }
@@ -37,10 +37,10 @@ impl Guest {
     /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves
     /// when it loses one.
     #[track_caller]
-    pub fn back_up_and_break(&self, user: &str, login: &str) {
+    pub fn back_up_and_clear(&self, user: &str, login: &str) {
         self.put_login(user, login);
         self.sync(user).expect_success("the first backup");
-        self.put_login(user, &crate::claude_login::tombstone(login));
+        self.put_login(user, &crate::claude_login::cleared_login(login));
     }
 
     /// Writes this text to a user's env file of the setup token.
@@ -75,29 +75,29 @@ impl Guest {
         self.run(&format!("rm -rf /home/{user}/.local/state/claude-auth-sync")).expect_success("forgetting");
     }
 
-    /// What the variable is in a new ssh login; `None` when it is not set at all.
+    /// Returns the variable in a new ssh login; `None` if it is not set.
     #[track_caller]
-    pub fn variable_by_ssh(&self, user: &str) -> Option<String> {
+    pub fn variable_over_ssh(&self, user: &str) -> Option<String> {
         // A login that fails must not look like a variable that is not set.
         let seen = self.ssh(user, &format!("printenv {VARIABLE}; echo done")).expect_success("ssh").text();
         let value = seen.strip_suffix("done\n").expect("the command ran to its end");
         value.strip_suffix('\n').map(str::to_owned)
     }
 
-    /// `mode owner:group kind` of a path, links not followed.
-    pub fn status_of(&self, path: &str) -> String {
+    /// Returns `mode owner:group kind` of a path, without following symlinks.
+    pub fn file_status(&self, path: &str) -> String {
         self.run(&format!("stat -c '%a %U:%G %F' '{path}'")).text().trim_end().to_owned()
     }
 
-    /// All that would tell that a file was written again, if only with the same bytes.
+    /// Returns the properties that change when a file is written again, even with the same bytes.
     #[track_caller]
-    pub fn identity_of(&self, path: &str) -> String {
+    pub fn file_identity(&self, path: &str) -> String {
         self.run(&format!("stat -c '%i %y %z %s' '{path}'; sha256sum '{path}'")).expect_success("stat").text()
     }
 
-    /// Everything of ours that is not for this user alone, in their home and among their requests.
+    /// Returns the files of the product in a home that other users can access.
     #[track_caller]
-    pub fn open_to_others(&self, user: &str, home: &str) -> String {
+    pub fn accessible_to_others(&self, user: &str, home: &str) -> String {
         self.run(&format!(
             "cd '{home}' && find .claude .config .local ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
         ))
@@ -105,8 +105,8 @@ impl Guest {
         .text()
     }
 
-    /// Holds a lock that our programs take with flock(2), as one of them at work would, for this
-    /// long or until [`Guest::release_lock`]; the file must be there.
+    /// Holds a lock that the programs of the product take with flock(2), for this time or until
+    /// [`Guest::release_lock`]. The file must exist.
     #[track_caller]
     pub fn hold_lock(&self, path: &str, seconds: u32) {
         self.release_lock();

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::Guest;
 
-/// Where the program lies in the guest.
+/// The path of the program in the guest.
 const PROGRAM: &str = "/usr/local/bin/hostile-user";
 
 impl Guest {
-    /// Puts the program `hostile-user` into the guest; `env!("CARGO_BIN_EXE_hostile-user")` names it. It may mount FUSE there, as
-    /// any user of a Debian may.
+    /// Installs the program `hostile-user` in the guest; `env!("CARGO_BIN_EXE_hostile-user")` names
+    /// it. It may mount FUSE there, as any user of a Debian may.
     ///
     /// # Panics
-    /// When this machine's kernel has no FUSE, or the guest no device for it.
+    /// If this machine's kernel has no FUSE, or the guest no device for it.
     #[track_caller]
     pub fn install_hostile_user(&self, program: &str) {
         self.install_program(Path::new(program), PROGRAM);
@@ -20,11 +20,11 @@ impl Guest {
             .expect_success("FUSE in the guest: load the kernel module fuse on this machine");
     }
 
-    /// Lets `user` do this until the guest ends or the unit is stopped, where the sessions of the user are. Returns the name of
-    /// the unit.
+    /// Starts this attack of `user` in the slice of the user's sessions. It lasts until the guest
+    /// ends or the unit is stopped. Returns the name of the unit.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[track_caller]
     pub fn start_hostile(&self, user: &str, what: &str) -> String {
         let words: Vec<&str> = what.split(' ').collect();

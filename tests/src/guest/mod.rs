@@ -1,27 +1,27 @@
 //! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown
 //! away after it.
 //!
-//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of
-//! its own that reaches nothing but itself. `tests/bed/guest.sh` boots it and watches a pipe that
-//! only this process holds: however the scenario ends, a SIGKILL by the test runner included, the
-//! guest is halted and every trace of it is removed.
+//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with an isolated
+//! network. `tests/setup/guest.sh` boots it and watches a pipe that only this process holds.
+//! However the scenario ends, including a SIGKILL by the test runner, the guest is halted and
+//! removed completely.
 //!
-//! A scenario wants real components, so what cannot be had is a panic that says what to do, never a
+//! A scenario requires real components. A missing one is a panic that names the remedy, never a
 //! skipped test.
 
 mod bus;
+mod claude_guest;
+mod command_result;
 mod files;
-mod finished;
 mod hostile;
+mod login;
 mod name_service;
 mod package;
-mod people;
 mod product;
 mod requests;
-mod seat;
 mod terminal;
-mod vault;
-mod workplace;
+mod terminal_setting;
+mod vault_guest;
 
 use std::{
     fs,
@@ -34,13 +34,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use claude_guest::{ClaudeGuest, is_cleared};
+pub use command_result::CommandResult;
 pub use files::{VARIABLE, env_file_path, login_path};
-pub use finished::Finished;
 pub use package::PACKAGE;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
-pub use vault::{Fleet, document_with};
-pub use workplace::{Workplace, is_emptied};
+pub use vault_guest::{VaultGuest, document_with};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or
 /// 137.
@@ -84,26 +84,25 @@ impl Guest {
         Self::start(suite).unwrap_or_else(|error| panic!("no {} guest: {error}", suite.name()))
     }
 
-    /// As [`Guest::boot`], for a program that wants to report a failure itself.
+    /// As [`Guest::boot`], for a program that reports a failure itself.
     ///
     /// # Errors
-    /// When not run by root, when the root filesystem has not been made, or when the guest does not
-    /// come up.
+    /// If not run by root, if the root filesystem does not exist, or if the guest does not boot.
     pub fn start(suite: Suite) -> io::Result<Self> {
-        Self::start_showing(suite, &[])
+        Self::start_with_files(suite, &[])
     }
 
-    /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another
+    /// As [`Guest::start`], with files of this host mounted in the guest: read-only, under another
     /// path, never copied.
     ///
     /// # Errors
     /// As [`Guest::start`].
-    pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
-        Self::start_over(suite, None, files)
+    pub fn start_with_files(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        Self::start_on_layers(suite, None, files)
     }
 
-    /// As [`Guest::start_showing`], over a root filesystem in which this package is installed.
-    fn start_over(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
+    /// As [`Guest::start_with_files`], over a root filesystem in which this package is installed.
+    fn start_on_layers(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
@@ -115,7 +114,7 @@ impl Guest {
             layers.push(root);
             root = layers;
         }
-        let mut supervisor = Command::new(bed("guest.sh"))
+        let mut supervisor = Command::new(setup_script("guest.sh"))
             .arg(root)
             .arg(unused_name())
             .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
@@ -124,9 +123,9 @@ impl Guest {
             .process_group(0) // the test runner's signals are for the test; the pipe is for the supervisor
             .spawn()?;
         let lifeline = supervisor.stdin.take();
-        let said = BufReader::new(supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?);
+        let output = BufReader::new(supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?);
         let (mut folder, mut leader) = (None, None);
-        for line in said.lines().take(2) {
+        for line in output.lines().take(2) {
             match line?.split_once(' ') {
                 Some(("folder", path)) => folder = Some(PathBuf::from(path)),
                 Some(("leader", number)) => leader = number.parse().ok(),
@@ -146,29 +145,30 @@ impl Guest {
     }
 
     /// Runs a shell script as root in the guest, outside of any login and of any unit.
-    pub fn run(&self, script: &str) -> Finished {
+    pub fn run(&self, script: &str) -> CommandResult {
         self.run_with_input(script, b"")
     }
 
-    /// As [`Guest::run`], with bytes on the script's standard input.
-    pub fn run_with_input(&self, script: &str, input: &[u8]) -> Finished {
+    /// As [`Guest::run`], with bytes on the standard input of the script.
+    pub fn run_with_input(&self, script: &str, input: &[u8]) -> CommandResult {
         let mut command = self.inside();
         command.args(["sh", "-c", script]);
-        Finished::of(command, input)
+        CommandResult::run(command, input)
     }
 
     /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's
     /// environment.
-    pub fn unit(&self, script: &str) -> Finished {
+    pub fn unit(&self, script: &str) -> CommandResult {
         let mut command = self.inside();
         command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
         // systemd replaces `${NAME}` by its own idea of it; the script's variables are the
         // script's.
         command.arg(script.replace('$', "$$"));
-        Finished::of(command, b"")
+        CommandResult::run(command, b"")
     }
 
-    /// What the guest's journal holds of one syslog identifier, one message a line, oldest first.
+    /// Returns the messages of one syslog identifier in the guest's journal, one per line, oldest
+    /// first.
     pub fn journal(&self, identifier: &str) -> String {
         self.run(&format!(
             "journalctl --sync; journalctl --quiet --no-pager --output=cat --identifier='{identifier}'"
@@ -183,10 +183,10 @@ impl Guest {
     }
 
     /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its
-    /// folder must exist.
+    /// directory must exist.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, path: &str, owner: &str, mode: &str, bytes: &[u8]) {
         self.run_with_input(
             &format!(
@@ -200,7 +200,7 @@ impl Guest {
     /// Puts a program of this machine into the guest.
     ///
     /// # Panics
-    /// When it cannot be copied.
+    /// If it cannot be copied.
     #[track_caller]
     pub fn install_program(&self, program: &Path, path: &str) {
         self.copy_in(program, path);
@@ -212,23 +212,23 @@ impl Guest {
         let inside = format!("/proc/{}/root{path}", self.leader);
         let mut install = Command::new("install");
         install.args(["-D", "-m", "644"]).arg(file).arg(inside);
-        Finished::of(install, b"").expect_success("copying a file into the guest");
+        CommandResult::run(install, b"").expect_success("copying a file into the guest");
     }
 
-    /// What stands before a command of this machine to give it the guest's network: how a server
-    /// gets onto the guest's loopback.
+    /// Returns the command prefix that gives a command of this host the network of the guest, such
+    /// as for a server on the guest's loopback.
     pub fn network_prefix(&self) -> Vec<String> {
         ["nsenter", &format!("--target={}", self.leader), "--net", "--"].map(str::to_owned).to_vec()
     }
 
-    /// The process, as this machine numbers it, whose namespaces are the guest's.
+    /// Returns the process id, on this host, of the process that has the namespaces of the guest.
     pub fn leader(&self) -> u32 {
         self.leader
     }
 
-    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real
-    /// one would end PID 1, and with it the guest.)
-    pub fn forget_as_a_reboot_does(&self, folder: &str) {
+    /// Clears a directory below /run as a reboot does, and applies tmpfiles.d. (A real reboot would
+    /// end PID 1, and with it the guest.)
+    pub fn apply_tmpfiles_as_after_reboot(&self, folder: &str) {
         self.run(&format!(
             "rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
         ))
@@ -237,10 +237,10 @@ impl Guest {
 
     fn wait_until_running(&self) -> io::Result<()> {
         let mut state = String::new();
-        let patience = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < patience {
-            let asked = self.run("systemctl is-system-running --wait");
-            state = asked.text();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            let requests = self.run("systemctl is-system-running --wait");
+            state = requests.text();
             match state.trim() {
                 "running" => return Ok(()),
                 "degraded" => {
@@ -253,8 +253,8 @@ impl Guest {
         Err(io::Error::other(format!("after a minute it is still {:?}", state.trim())))
     }
 
-    /// The start of a command that runs as root in all of the guest's namespaces, with a plain
-    /// environment.
+    /// Returns the beginning of a command that runs as root in all namespaces of the guest, with a
+    /// minimal environment.
     fn inside(&self) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -265,7 +265,7 @@ impl Guest {
         command
     }
 
-    fn print_what_it_said(&self) {
+    fn print_diagnostics(&self) {
         let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
         let journal =
             self.run("journalctl --sync; journalctl --no-pager --output=short-precise --lines=150").text();
@@ -276,7 +276,7 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.print_what_it_said();
+            self.print_diagnostics();
         }
         drop(self.lifeline.take());
         // Bounded by the supervisor's own limits: ten seconds to halt, five for each hierarchy of
@@ -290,24 +290,24 @@ fn is_root() -> bool {
 }
 
 fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
-    let asked = Command::new(bed("rootfs.sh")).args(["--where", suite.name()]).output()?;
-    if !asked.status.success() {
+    let requests = Command::new(setup_script("rootfs.sh")).args(["--where", suite.name()]).output()?;
+    if !requests.status.success() {
         return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+    Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
 }
 
 /// Makes the layer when it is missing, which takes some seconds.
 fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
-    let asked = Command::new(bed("product-layer.sh"))
+    let requests = Command::new(setup_script("product-layer.sh"))
         .arg(suite.name())
         .arg(package)
         .stderr(Stdio::inherit())
         .output()?;
-    if !asked.status.success() {
+    if !requests.status.success() {
         return Err(io::Error::other("the package could not be installed in it; the reason is above"));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+    Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
 }
 
 fn unused_name() -> String {
@@ -315,6 +315,6 @@ fn unused_name() -> String {
     format!("cas-{}-{}", std::process::id(), BOOTED.fetch_add(1, Ordering::Relaxed))
 }
 
-fn bed(script: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("bed").join(script)
+fn setup_script(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("setup").join(script)
 }

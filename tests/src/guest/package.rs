@@ -1,13 +1,13 @@
-//! The Debian package of our product in the guest: dpkg's way in and out.
+//! The Debian package of the product in the guest: dpkg's way in and out.
 
 use std::path::Path;
 
-use super::{Finished, Guest};
+use super::{CommandResult, Guest};
 
 /// The name of the package.
 pub const PACKAGE: &str = "claude-auth-sync";
 
-/// Where a package lies in the guest before it is installed.
+/// The path of a package in the guest before it is installed.
 const FILE: &str = "/root/package.deb";
 
 impl Guest {
@@ -17,11 +17,11 @@ impl Guest {
         self.copy_in(package, FILE);
     }
 
-    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its
-    /// scripts said.
+    /// Installs a Debian package of this host over an installed one. Returns the output of dpkg and
+    /// its scripts.
     ///
     /// # Panics
-    /// When dpkg fails.
+    /// If dpkg fails.
     #[track_caller]
     pub fn install_package(&self, package: &Path) -> String {
         self.copy_in(package, "/root/package.deb");
@@ -33,20 +33,19 @@ impl Guest {
         .text()
     }
 
-    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its
-    /// output.
-    pub fn remove_package(&self) -> Finished {
+    /// Removes the package and keeps its configuration. The output is that of dpkg and its scripts.
+    pub fn remove_package(&self) -> CommandResult {
         self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
     }
 
     /// Purges the package, as [`Guest::remove_package`] does and its configuration with it.
-    pub fn purge_package(&self) -> Finished {
+    pub fn purge_package(&self) -> CommandResult {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
-    /// Returns the files and units of the product, one per line, except homes, what stays until a purge
-    /// (the configuration and the identity bindings), and dpkg's records.
-    pub fn left_of_product(&self) -> String {
+    /// Returns the files and units of the product, one per line, except homes, files that stay
+    /// until a purge (the configuration and the identity bindings), and dpkg's records.
+    pub fn remaining_product_files(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
                 | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e '^/var/lib/claude-auth-sync$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/

@@ -1,19 +1,19 @@
-//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
+//! The product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
 //! tool.
 
 use std::io;
 use std::path::Path;
 
-use super::{Finished, Guest, Suite};
+use super::{CommandResult, Guest, Suite};
 use crate::programs;
 
-/// The identifier of all our lines in the journal.
+/// The identifier of all lines of the product in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
 
 /// The unit that all user units belong to.
 const TARGET: &str = "claude-auth-sync.target";
 
-/// The one line that pam-auth-update writes for us into the session stack.
+/// The line that pam-auth-update writes for the product into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
@@ -21,48 +21,48 @@ impl Guest {
     /// [`Guest::install_product`] leaves.
     ///
     /// # Panics
-    /// When there is no such guest to be had; the text says what provides it.
+    /// If there is no such guest; the text names the remedy.
     #[track_caller]
     pub fn boot_with_product(suite: Suite) -> Self {
         Self::start_with_product(suite, &[]).unwrap_or_else(|error| panic!("no guest: {error}"))
     }
 
-    /// As [`Guest::boot_with_product`], with files of this machine seen in the guest, as
-    /// [`Guest::start_showing`] does.
+    /// As [`Guest::boot_with_product`], with files of this host mounted in the guest, as in
+    /// [`Guest::start_with_files`].
     pub(super) fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
-        let guest = Self::start_over(suite, Some(&programs::package()), files)?;
-        guest.verify_nothing_without_client();
+        let guest = Self::start_on_layers(suite, Some(&programs::package()), files)?;
+        guest.disable_verification_without_client();
         Ok(guest)
     }
 
     /// Installs the package of the release build as an admin does, which enables the module for
     /// interactive logins.
     ///
-    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only
-    /// enables units. A scenario's requests stay where they were left, and its syncs are its own;
-    /// those about units call [`Guest::resume`].
+    /// Nothing runs by itself: the host is paused, as an administrator would pause it, and
+    /// enrolling only enables units. The requests of a scenario stay unanswered, and it runs its
+    /// own syncs. Scenarios about units call [`Guest::resume`].
     ///
     /// # Panics
-    /// When it has not been made, or cannot be installed.
+    /// If it does not exist, or cannot be installed.
     #[track_caller]
     pub fn install_product(&self) {
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
         self.install_package(&programs::package());
         self.wait_for_bus();
-        self.verify_nothing_without_client();
+        self.disable_verification_without_client();
         self.expect_module();
     }
 
-    fn verify_nothing_without_client(&self) {
+    fn disable_verification_without_client(&self) {
         if !self.run("command -v claude").succeeded() {
-            self.verify_nothing();
+            self.disable_verification();
         }
     }
 
-    /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.
+    /// Ends the pause of [`Guest::install_product`]: enabled units run from now on.
     ///
     /// # Panics
-    /// When systemd does not start it.
+    /// If systemd does not start it.
     #[track_caller]
     pub fn resume(&self) {
         self.run(&format!(
@@ -75,7 +75,7 @@ impl Guest {
     /// Puts the module into the session stack, as installing it does.
     ///
     /// # Panics
-    /// When pam-auth-update does not take the profile.
+    /// If pam-auth-update does not take the profile.
     #[track_caller]
     pub fn enable_module(&self) {
         self.run("pam-auth-update --package").expect_success("enabling the module");
@@ -89,7 +89,7 @@ impl Guest {
         assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");
     }
 
-    /// Takes the module out of the session stack again, and leaves everything else in place.
+    /// Removes the module from the session stack, and changes nothing else.
     #[track_caller]
     pub fn disable_module(&self) {
         self.run("pam-auth-update --package --remove claude-auth-sync")
@@ -107,16 +107,16 @@ impl Guest {
 
     /// Makes the sync find no `claude` to verify with.
     #[track_caller]
-    pub fn verify_nothing(&self) {
+    pub fn disable_verification(&self) {
         self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
         self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
     }
 
-    /// Removes the whole configuration, but for what [`Self::verify_nothing`] says.
+    /// Removes the configuration except the file of [`Self::disable_verification`].
     #[track_caller]
     pub fn forget_configuration(&self) {
         self.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
-        self.verify_nothing();
+        self.disable_verification();
     }
 
     /// Writes `/etc/claude-auth-sync/config.toml`.
@@ -126,7 +126,7 @@ impl Guest {
         self.write("/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
     }
 
-    /// `cas-sync enroll USER`, as root; what it said.
+    /// Runs `cas-sync enroll USER` as root and returns its output.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> String {
         self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
@@ -140,29 +140,29 @@ impl Guest {
     #[track_caller]
     pub fn stop_watch(&self, user: &str) {
         let stop = || self.run(&format!("systemctl stop claude-auth-watch@{user}.service"));
-        let was_canceled = |stopped: &Finished| {
+        let was_canceled = |stopped: &CommandResult| {
             !stopped.succeeded() && String::from_utf8_lossy(&stopped.stderr).contains("canceled")
         };
         let stopped = (0..4).map(|_| stop()).find(|stopped| !was_canceled(stopped)).unwrap_or_else(stop);
         stopped.expect_success("stopping the watch");
     }
 
-    /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
-    pub fn sync(&self, user: &str) -> Finished {
+    /// Runs `cas-sync run` as its service does: in a unit of the user, outside of any login.
+    pub fn sync(&self, user: &str) -> CommandResult {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
     }
 
-    /// Publishes the state of somebody's last sync, as the service of a sync does in the end. After [`Guest::sync`] that is the
-    /// doing of the request socket, which a paused host does not have.
+    /// Publishes the state of the last sync of a user, as the service of a sync does at its end.
+    /// After [`Guest::sync`] the request socket does that, which a paused host does not have.
     ///
     /// # Panics
-    /// When it cannot be published.
+    /// If it cannot be published.
     #[track_caller]
     pub fn publish(&self, user: &str) {
         self.run(&format!("cas-sync internal publish-state {user}")).expect_success("publishing");
     }
 
-    /// All our lines in the journal, oldest first.
+    /// Returns all lines of the product in the journal, oldest first.
     pub fn product_journal(&self) -> String {
         self.journal(IDENTIFIER)
     }

@@ -1,4 +1,4 @@
-//! Requests for a sync, as a login makes them: connections to one socket.
+//! Requests for a sync, as a login sends them: connections to one socket.
 
 use super::Guest;
 
@@ -9,7 +9,7 @@ impl Guest {
     /// Requests a sync of the user's login, without a login.
     ///
     /// # Panics
-    /// When the socket does not take it.
+    /// If the socket does not take it.
     #[track_caller]
     pub fn request_sync(&self, user: &str) {
         let connect = format!(
@@ -18,11 +18,11 @@ impl Guest {
         self.run(&format!("runuser -u '{user}' -- perl -e '{connect}'")).expect_success("a request");
     }
 
-    /// Puts a listener in the place of the dispatcher, where the units are paused. It starts nothing, and records whose
-    /// requests come.
+    /// Replaces the dispatcher by a listener, where the units are paused. It starts nothing, and
+    /// records the users of the requests.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[track_caller]
     pub fn record_requests(&self) {
         let record = format!(
@@ -36,10 +36,10 @@ impl Guest {
         .expect_success("a recorder of requests");
     }
 
-    /// How many requests of the user were recorded so far.
+    /// Returns the number of recorded requests of the user.
     ///
     /// # Panics
-    /// When nothing records them.
+    /// If no recorder runs.
     #[track_caller]
     pub fn recorded_requests(&self, user: &str) -> usize {
         // The queue is in order: once root's own request is recorded, so is every earlier one.
@@ -53,16 +53,17 @@ impl Guest {
         of_user.trim().parse().expect("a number")
     }
 
-    /// Makes the dispatcher forget when it has started which sync. What waits is answered by the next one.
+    /// Makes the dispatcher forget the times of the started syncs. The next dispatcher answers
+    /// waiting requests.
     ///
     /// # Panics
-    /// When it does not end within a minute.
+    /// If it does not end within a minute.
     #[track_caller]
     pub fn forget_request_limits(&self) {
         let dispatcher = || {
-            let shown =
+            let output =
                 self.run("systemctl show --property=MainPID --value claude-auth-request.service").text();
-            shown.trim().to_owned()
+            output.trim().to_owned()
         };
         let before = dispatcher();
         if before != "0" {

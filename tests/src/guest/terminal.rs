@@ -14,7 +14,7 @@ use cas_protocol::deadline::Deadline;
 use crate::screen::Screen;
 
 /// How long a text is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A session at a terminal of the guest.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn of(mut command: Command) -> Self {
+    pub(super) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let keyboard = child.stdin.take();
         let screen = match child.stdout.take() {
-            Some(output) => Screen::of(output),
-            None => Screen::of(io::empty()),
+            Some(output) => Screen::new(output),
+            None => Screen::new(io::empty()),
         };
         Self { child, keyboard, screen, read_up_to: 0 }
     }
@@ -41,13 +41,13 @@ impl Terminal {
     /// to its end.
     ///
     /// # Panics
-    /// When it does not come within half a minute, or the session ends first; with all that was on
+    /// If it does not appear within half a minute, or the session ends first; the message contains
     /// the screen.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let read_up_to = self.read_up_to;
-        let seen = self.screen.wait_for(text, PATIENCE, |shown| {
-            let unread = shown.get(read_up_to..)?;
+        let seen = self.screen.wait_for(text, TIMEOUT, |output| {
+            let unread = output.get(read_up_to..)?;
             Some(unread.get(..unread.find(text)? + text.len())?.to_owned())
         });
         self.read_up_to += seen.len();
@@ -63,16 +63,16 @@ impl Terminal {
         let typed = self.keyboard.as_mut().map(|keyboard| {
             keyboard.write_all(format!("{line}\n").as_bytes()).and_then(|()| keyboard.flush())
         });
-        assert!(matches!(typed, Some(Ok(()))), "nobody reads the terminal any more: {typed:?}");
+        assert!(matches!(typed, Some(Ok(()))), "the terminal is closed: {typed:?}");
     }
 
-    /// Runs a command at the prompt and returns what it printed, without carriage returns.
+    /// Runs a command at the prompt and returns its output, without carriage returns.
     ///
     /// # Panics
-    /// When it does not come back to an end within half a minute.
+    /// If it does not end within half a minute.
     #[track_caller]
     pub fn at_prompt(&mut self, command: &str) -> String {
-        // The terminal echoes what is typed: in the echo the marks are still in two parts.
+        // The terminal echoes the input: in the echo the marks are still in two parts.
         self.type_line(&format!("echo 'begin''ning'; {command}; echo 'fin''ish'"));
         self.wait_for("beginning\r\n");
         let seen = self.wait_for("finish\r\n");
@@ -89,14 +89,14 @@ impl Terminal {
     /// Leaves the shell and waits until the session has ended; what was left on the screen.
     ///
     /// # Panics
-    /// When it does not end within half a minute.
+    /// If it does not end within half a minute.
     #[track_caller]
     pub fn leave(mut self) -> String {
         self.type_line("exit");
-        let has_ended = self.screen.wait_for_end(&Deadline::after(PATIENCE));
-        let shown = self.screen.text();
-        assert!(has_ended, "the session does not end:\n{shown}");
-        shown.get(self.read_up_to..).unwrap_or_default().to_owned()
+        let has_ended = self.screen.wait_for_end(&Deadline::after(TIMEOUT));
+        let output = self.screen.text();
+        assert!(has_ended, "the session does not end:\n{output}");
+        output.get(self.read_up_to..).unwrap_or_default().to_owned()
     }
 }
 

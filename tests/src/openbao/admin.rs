@@ -44,7 +44,7 @@ impl Admin {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("curl: {error}; run `make test-deps`"));
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         let text = body.map(Value::to_string).unwrap_or_default();
-        // Without a body curl does not read, and may be gone.
+        // Without a body curl does not read, and may have ended.
         let _ = stdin.write_all(text.as_bytes());
         drop(stdin);
         let output = child.wait_with_output().expect("waiting for curl");
@@ -54,7 +54,7 @@ impl Admin {
     }
 
     /// Sends one request that has to succeed; returns the body.
-    pub fn done(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn send_ok(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = (!body.is_null()).then_some(body);
         let reply = self.ask(method, path, body);
         assert!((200..300).contains(&reply.status), "{method} {path}: {reply:?}");

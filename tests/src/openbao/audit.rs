@@ -1,4 +1,4 @@
-//! The server's own account of what it was asked.
+//! The audit log of the server.
 
 use std::fs;
 use std::path::Path;
@@ -10,22 +10,22 @@ pub(super) const FILE: &str = "audit.log";
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AuditEntry {
     /// `read`, `create`, `update`, `patch`, …
     pub operation: String,
     /// The path without `v1/`.
     pub path: String,
 }
 
-impl Asked {
-    /// Whether the server has to write to its storage for it.
+impl AuditEntry {
+    /// Returns true if the server must write to its storage for it.
     pub fn is_write(&self) -> bool {
         !matches!(self.operation.as_str(), "read" | "list" | "help" | "header")
     }
 }
 
-/// Writes the configuration of the log into the server's folder; returns the argument that names it. (Not in JSON: the
-/// server does not find its way in an audit device written so.)
+/// Writes the configuration of the log into the directory of the server, and returns the argument
+/// that names it. (Not in JSON: the server does not read an audit device from it.)
 pub(super) fn configure(folder: &Path) -> String {
     let (file, log) = (folder.join("audit.hcl"), folder.join(FILE));
     let text =
@@ -34,14 +34,14 @@ pub(super) fn configure(folder: &Path) -> String {
     format!("-config={}", file.display())
 }
 
-/// All requests in the log, in their order.
-pub(super) fn read(log: &Path) -> Vec<Asked> {
+/// Returns all requests in the log, in their order.
+pub(super) fn read(log: &Path) -> Vec<AuditEntry> {
     let text = fs::read_to_string(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
     let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     entries
         .filter(|entry| entry["type"] == "request")
-        .map(|entry| Asked {
+        .map(|entry| AuditEntry {
             operation: word(&entry["request"]["operation"]),
             path: word(&entry["request"]["path"]),
         })

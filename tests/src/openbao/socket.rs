@@ -1,5 +1,6 @@
-//! A second door to the server, a socket in its folder: no TLS, no network namespace in between, no process to start. For
-//! scenarios that look at the document more than a thousand times.
+//! Accesses the server by a socket in its directory: without TLS, without another network
+//! namespace, and without a process. For scenarios that read the document more than a thousand
+//! times.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,13 +21,13 @@ pub struct Socket {
 
 impl Socket {
     pub(super) fn new(folder: &Path, token: &str) -> Self {
-        Self { path: place(folder), token: token.to_owned() }
+        Self { path: socket_path(folder), token: token.to_owned() }
     }
 
     /// Sends one request; whatever is answered is a reply.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not answer.
     pub fn ask(&self, method: &str, path: &str, body: &Value) -> Reply {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = UnixStream::connect(&self.path).expect("the server listens");
@@ -36,21 +37,22 @@ impl Socket {
         let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).expect("the request is sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer comes");
+        stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         Reply { status, body: serde_json::from_str(body).unwrap_or(Value::Null) }
     }
 }
 
-/// Writes the configuration of the socket into the server's folder; returns the argument that names it.
+/// Writes the configuration of the socket into the directory of the server, and returns the
+/// argument that names it.
 pub(super) fn configure(folder: &Path) -> String {
     let file = folder.join("socket.hcl");
-    let text = format!("listener \"unix\" {{ address = {:?} }}\n", place(folder).display().to_string());
+    let text = format!("listener \"unix\" {{ address = {:?} }}\n", socket_path(folder).display().to_string());
     fs::write(&file, text).expect("writing the server's configuration");
     format!("-config={}", file.display())
 }
 
-fn place(folder: &Path) -> PathBuf {
+fn socket_path(folder: &Path) -> PathBuf {
     folder.join("socket")
 }

@@ -1,4 +1,4 @@
-//! The system log of a bed: a socket that stands at `/dev/log` there.
+//! The system log of a fixture: a socket at `/dev/log`.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -38,7 +38,7 @@ impl LogSocket {
     pub(super) fn bind(path: &Path) -> Self {
         let socket = UnixDatagram::bind(path).expect("the log socket is bound");
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .expect("it is ours");
+            .expect("its mode can be changed");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket takes a timeout");
         Self(socket)
     }

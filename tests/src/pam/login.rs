@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{PamBed, Report};
+use super::{PamFixture, Report};
 
 /// One run of the host.
 pub struct Login<'a> {
-    pub(super) bed: &'a PamBed,
+    pub(super) fixture: &'a PamFixture,
     pub(super) service: String,
     pub(super) user: Option<Vec<u8>>,
     pub(super) helper: Option<PathBuf>,
@@ -24,63 +24,64 @@ pub struct Login<'a> {
 }
 
 impl Login<'_> {
-    /// Through this service instead of sshd.
+    /// Selects another service than sshd.
     #[must_use]
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
         self
     }
 
-    /// As this user instead of alice; any bytes but NUL.
+    /// Selects another user than alice; any bytes except NUL.
     #[must_use]
     pub fn user(mut self, user: impl AsRef<[u8]>) -> Self {
         self.user = Some(user.as_ref().to_vec());
         self
     }
 
-    /// With no user set.
+    /// Sets no user.
     #[must_use]
-    pub fn nobody(mut self) -> Self {
+    pub fn without_user(mut self) -> Self {
         self.user = None;
         self
     }
 
-    /// With this program, whatever it is.
+    /// Selects the helper.
     #[must_use]
     pub fn helper(mut self, path: &Path) -> Self {
         self.helper = Some(path.to_owned());
         self
     }
 
-    /// With one more argument on the module's line.
+    /// Adds an argument to the line of the module.
     #[must_use]
     pub fn argument(mut self, argument: impl AsRef<[u8]>) -> Self {
         self.arguments.push(argument.as_ref().to_vec());
         self
     }
 
-    /// With this PAM stack instead of one `session required` line; `MODULE` stands for the module and its arguments.
+    /// Sets the PAM stack instead of one `session required` line; `MODULE` stands for the module
+    /// and its arguments.
     #[must_use]
     pub fn stack(mut self, stack: &str) -> Self {
         self.stack = Some(stack.into());
         self
     }
 
-    /// With the host in this state (`tests/src/bin/pam-host/modes.rs`).
+    /// Sets the state of the host (`tests/src/bin/pam-host/modes.rs`).
     #[must_use]
     pub fn host(mut self, mode: &str) -> Self {
         self.modes.push(mode.into());
         self
     }
 
-    /// With these calls instead of `open` and `close`.
+    /// Sets the calls instead of `open` and `close`.
     #[must_use]
     pub fn calls(mut self, calls: &[&str]) -> Self {
         self.calls = calls.iter().map(|&call| call.to_owned()).collect();
         self
     }
 
-    /// With `PAM_SILENT`.
+    /// Sets `PAM_SILENT`.
     #[must_use]
     pub fn silent(mut self) -> Self {
         self.silent = true;
@@ -97,43 +98,44 @@ impl Login<'_> {
     /// Runs the host and gathers what came of it.
     #[must_use]
     pub fn run(self) -> Report {
-        let bed = self.bed;
+        let fixture = self.fixture;
         self.write_stack();
-        let report = bed.at("report");
+        let report = fixture.path("report");
         let _ = fs::remove_file(&report);
         let scenario = json!({
-            "confdir": bed.at("pam.d"), "service": self.service, "user": self.user, "modes": self.modes,
+            "confdir": fixture.path("pam.d"), "service": self.service, "user": self.user, "modes": self.modes,
             "calls": self.calls, "silent": self.silent, "times": self.times, "report": report,
-            "module": bed.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
+            "module": fixture.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
         });
-        let (output, lines) = bed.log.while_listening(|| {
-            bed.stage()
-                .arg(&bed.host)
+        let (output, lines) = fixture.log.while_listening(|| {
+            fixture
+                .stage()
+                .arg(&fixture.host)
                 .arg(scenario.to_string())
                 // A module that lets the standard library print its panics would print much more.
                 .env("RUST_BACKTRACE", "full")
                 .stdin(Stdio::null())
                 .output()
-                .expect("unshare is installed (tests/bed/host-packages.sh)")
+                .expect("unshare is installed (tests/setup/host-packages.sh)")
         });
         Report::new(output, fs::read(report).unwrap_or_default(), lines)
     }
 
-    /// The arguments on the module's line.
+    /// Returns the arguments on the line of the module.
     fn line(&self) -> Vec<Vec<u8>> {
         let helper = self.helper.as_ref().map(|path| [b"helper=", path.as_os_str().as_bytes()].concat());
         helper.into_iter().chain(self.arguments.iter().cloned()).collect()
     }
 
     fn write_stack(&self) {
-        let mut module = self.bed.module().into_os_string().into_encoded_bytes();
+        let mut module = self.fixture.module().into_os_string().into_encoded_bytes();
         for argument in self.line() {
             module.push(b' ');
             module.extend_from_slice(&argument);
         }
         let stack = self.stack.as_deref().unwrap_or("session required MODULE\n");
         let pieces: Vec<&[u8]> = stack.split("MODULE").map(str::as_bytes).collect();
-        let file = self.bed.at("pam.d").join(&self.service);
+        let file = self.fixture.path("pam.d").join(&self.service);
         fs::write(file, pieces.join(&module[..])).expect("the PAM configuration is written");
     }
 }

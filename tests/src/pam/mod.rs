@@ -1,9 +1,9 @@
-//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the
-//! place of `cas-session`, and a log socket, in a mount namespace of its own, so that nothing of
-//! the machine is touched.
+//! A fixture for the built PAM module: the real libpam, a host program in any state, a replacement
+//! of `cas-session`, and a log socket, in their own mount namespace, so that nothing of the machine
+//! changes.
 //!
 //! It needs root (or a user namespace: `unshare --map-root-user`), and what
-//! `tests/bed/host-packages.sh` installs.
+//! `tests/setup/host-packages.sh` installs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,95 +28,96 @@ pub use report::Report;
 
 use log::LogSocket;
 
-/// The token that the programs of the bed answer with.
+/// The token that the programs of the fixture answer with.
 pub const TOKEN: &str = "sk-ant-oat01-the_token-of-the-bed";
 
-/// The variable with that token, as it stands in an environment.
+/// The variable with that token, as in an environment.
 pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token-of-the-bed";
 
 /// Prepares the namespace and becomes the host.
 const STAGE: &str = include_str!("stage.sh");
 
-/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers,
-/// the programs, the log.
-pub struct PamBed {
+/// A scratch directory in place of the machine's directories: PAM configuration, enrollment
+/// markers, programs, log.
+pub struct PamFixture {
     scratch: TempDir,
     host: PathBuf,
     hostile: PathBuf,
     log: LogSocket,
 }
 
-impl PamBed {
-    /// A bed in which `alice` is enrolled. The two programs are those of this package, as
-    /// `env!("CARGO_BIN_EXE_pam-host")` and `env!("CARGO_BIN_EXE_hostile-helper")` name them.
+impl PamFixture {
+    /// Returns a fixture in which `alice` is enrolled. The two programs are those of this package,
+    /// as `env!("CARGO_BIN_EXE_pam-host")` and `env!("CARGO_BIN_EXE_hostile-helper")` name them.
     #[must_use]
     pub fn new(host: &str, hostile: &str) -> Self {
         let scratch = tempfile::Builder::new().prefix("cas-pam-").tempdir().expect("a scratch directory");
         let at = |name: &str| scratch.path().join(name);
         // Hosts of other users have to get in here too.
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
-            .expect("the scratch directory is ours");
+            .expect("the mode of the scratch directory can be changed");
         for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
             fs::create_dir(at(directory)).expect("a directory in the scratch directory");
         }
         fs::copy(release("libpam_cas.so"), at("pam_cas_session.so")).expect("the built module");
         fs::write(at("stage.sh"), STAGE).expect("the stage");
-        // For the services a host starts that have no file of their own, as every machine has one.
+        // For services without a file of their own, as every machine has one.
         fs::write(at("pam.d/other"), "session required pam_deny.so\n")
             .expect("the PAM configuration is written");
         let log = LogSocket::bind(&at("log"));
-        let bed = Self { host: host.into(), hostile: hostile.into(), log, scratch };
-        bed.enrol("alice");
-        bed
+        let fixture = Self { host: host.into(), hostile: hostile.into(), log, scratch };
+        fixture.enrol("alice");
+        fixture
     }
 
-    /// The scratch directory's own place for a name.
+    /// Returns a path in the scratch directory.
     #[must_use]
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    /// The module in this bed.
+    /// Returns the module of this fixture.
     #[must_use]
     pub fn module(&self) -> PathBuf {
-        self.at("pam_cas_session.so")
+        self.path("pam_cas_session.so")
     }
 
-    /// Where the user's marker lies.
+    /// Returns the path of the marker of a user.
     #[must_use]
     pub fn marker(&self, user: &[u8]) -> PathBuf {
-        self.at("state/enrolled").join(OsStr::from_bytes(user))
+        self.path("state/enrolled").join(OsStr::from_bytes(user))
     }
 
     /// Leaves a marker as `cas-sync enroll` does.
     pub fn enrol(&self, user: &str) {
         let marker = self.marker(user.as_bytes());
         fs::write(&marker, "").expect("the marker is written");
-        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644)).expect("the marker is ours");
+        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644))
+            .expect("the mode of the marker can be changed");
     }
 
-    /// The program that behaves as the mode says (`tests/src/bin/hostile-helper.rs`).
+    /// Returns the program for a mode (`tests/src/bin/hostile-helper.rs`).
     #[must_use]
     pub fn program(&self, mode: &str) -> PathBuf {
-        let link = self.at("programs").join(mode);
+        let link = self.path("programs").join(mode);
         if !link.exists() {
             symlink(&self.hostile, &link).expect("a link to the program");
         }
         link
     }
 
-    /// How many of the programs have been started so far.
+    /// Returns the number of started programs.
     #[must_use]
     pub fn programs_started(&self) -> usize {
-        fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
+        fs::read_to_string(self.path("programs/pids")).unwrap_or_default().lines().count()
     }
 
-    /// Waits until none of the programs runs any more, at most two seconds: a process that was
-    /// killed takes a moment to go.
+    /// Waits until none of the programs runs, at most two seconds: a killed process takes a moment
+    /// to end.
     #[must_use]
-    pub fn all_programs_are_gone(&self) -> bool {
-        let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
-        // A process that has ended, or has not been reaped yet, has no file any more.
+    pub fn no_program_is_running(&self) -> bool {
+        let pids = fs::read_to_string(self.path("programs/pids")).unwrap_or_default();
+        // A process that has ended, or has not been reaped yet, has no file any longer.
         let runs =
             |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == self.hostile);
         (0..200).any(|_| {
@@ -128,28 +129,28 @@ impl PamBed {
         })
     }
 
-    /// Returns what the program "tells-what-it-sees" reported.
+    /// Returns the report of the program "tells-what-it-sees".
     #[must_use]
-    pub fn seen(&self) -> Value {
-        let seen = fs::read(self.at("programs/seen")).expect("the program ran");
-        serde_json::from_slice(&seen).expect("the program told in JSON")
+    pub fn helper_report(&self) -> Value {
+        let seen = fs::read(self.path("programs/seen")).expect("the program ran");
+        serde_json::from_slice(&seen).expect("the report is JSON")
     }
 
-    /// A command that runs the program given as its next argument where this bed is the machine.
+    /// Returns a command that runs the program given as its next argument in this fixture.
     #[must_use]
     pub fn stage(&self) -> Command {
         let mut stage = Command::new("unshare");
         stage.args(["--mount", "--propagation", "private", "sh", "-e"]);
-        stage.args([&self.at("stage.sh"), self.scratch.path()]);
+        stage.args([&self.path("stage.sh"), self.scratch.path()]);
         stage
     }
 
-    /// A login of alice through sshd with the program named, to be changed and run.
+    /// Returns a login of alice through sshd with the program named, to be changed and run.
     #[must_use]
     pub fn login(&self, mode: &str) -> Login<'_> {
         let helper = self.program(mode);
         Login {
-            bed: self,
+            fixture: self,
             service: "sshd".into(),
             user: Some(b"alice".to_vec()),
             helper: Some(helper),

@@ -16,7 +16,7 @@ pub struct Report {
     pub printed: String,
     /// The log, in order.
     pub log: Vec<LogLine>,
-    /// The host's whole answer (`tests/src/bin/pam-host/main.rs`).
+    /// The report of the host (`tests/src/bin/pam-host/main.rs`).
     pub answer: Value,
 }
 
@@ -37,27 +37,27 @@ impl Report {
         &self.answer["login"]
     }
 
-    /// The results of the calls, in order.
+    /// Returns the results of the calls, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<i64> {
         let calls = self.login()["calls"].as_array().cloned().unwrap_or_default();
         calls.iter().filter_map(Value::as_i64).collect()
     }
 
-    /// The environment the session gets.
+    /// Returns the environment of the session.
     #[must_use]
     pub fn environment(&self) -> Vec<&str> {
         let variables = self.login()["environment"].as_array().map(Vec::as_slice).unwrap_or_default();
         variables.iter().filter_map(Value::as_str).collect()
     }
 
-    /// How long opening the session took.
+    /// Returns the duration of opening the session.
     #[must_use]
     pub fn took(&self) -> Duration {
         Duration::from_millis(self.login()["milliseconds"].as_u64().expect("a session was opened"))
     }
 
-    /// The text of the only log line.
+    /// Returns the text of the only log line.
     #[must_use]
     pub fn only_line(&self) -> &str {
         assert_eq!(self.log.len(), 1, "one line is logged: {:?}", self.log);
@@ -73,7 +73,7 @@ impl Report {
         assert!(self.calls().iter().all(|code| *code == 0) && !self.calls().is_empty(), "{:?}", self.calls());
         self.assert_unchanged();
         assert_eq!(self.login()["ended"], json!(0));
-        assert_eq!(self.answer["conversations"], json!(0), "nobody is asked anything");
+        assert_eq!(self.answer["conversations"], json!(0), "the conversation is not used");
         assert!(self.log.len() <= 1, "at most one line: {:?}", self.log);
         assert!(self.log.iter().all(|line| (line.facility, line.level) == (10, 4)), "{:?}", self.log);
     }
@@ -81,14 +81,14 @@ impl Report {
     /// Asserts that the process is as it was before the session, and has no child.
     pub fn assert_unchanged(&self) {
         let (before, after) = (&self.login()["before"], &self.login()["after"]);
-        assert!(before.is_object(), "the host told of its state: {self:#?}");
+        assert!(before.is_object(), "the host reported its state: {self:#?}");
         for (what, value) in before.as_object().into_iter().flatten() {
             assert_eq!(value, &after[what], "{what} unchanged");
         }
         assert_eq!(self.login()["children"], json!(false), "no child is left");
     }
 
-    /// Asserts a harmless login that got the bed's token, with nothing to say about it.
+    /// Asserts a harmless login that got the token of the fixture, without a log line.
     pub fn assert_token(&self) {
         self.assert_harmless();
         assert_eq!(self.environment(), [TOKEN_VARIABLE]);
@@ -96,13 +96,13 @@ impl Report {
     }
 
     /// Asserts a harmless login without a token, and one line that contains `reason`.
-    pub fn assert_no_token_because(&self, reason: &str) {
+    pub fn assert_no_token_with_reason(&self, reason: &str) {
         self.assert_harmless();
         assert_eq!(self.environment(), [""; 0]);
         assert!(self.only_line().contains(reason), "{:?} says {reason:?}", self.only_line());
     }
 
-    /// Asserts a harmless login without a token, about which nothing is said.
+    /// Asserts a harmless login without a token and without a log line.
     pub fn assert_nothing_happened(&self) {
         self.assert_harmless();
         assert_eq!(self.environment(), [""; 0]);

@@ -1,5 +1,5 @@
-//! What the fake knows of a KV version 2 engine and of tokens: requests in, answers out, in the words of the real one.
-//! The contract suite holds it to them.
+//! The model of a KV version 2 engine and of tokens: requests in, answers out, with the texts of
+//! the real server. The contract suite compares both.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Engine {
     pub documents: BTreeMap<String, Vec<Version>>,
     /// The policy allows the server-side merge.
     pub may_patch: bool,
-    /// The policy allows to replace the whole.
+    /// The policy allows replacing the complete document.
     pub may_update: bool,
     pub lookup: Value,
 }
@@ -48,7 +48,7 @@ impl Engine {
         }
     }
 
-    /// Another tool's write of the whole, without a check.
+    /// Replaces the document as another tool does, without a check.
     pub(super) fn replace(&mut self, user: &str, fields: &Value) -> u64 {
         let data = fields.as_object().cloned().unwrap_or_default();
         let versions = self.documents.entry(user.to_owned()).or_default();
@@ -127,7 +127,7 @@ impl Version {
     }
 }
 
-/// RFC 7396.
+/// Merges by RFC 7396.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -159,7 +159,7 @@ fn with_status(status: u16, data: &Value) -> Answer {
     Answer::new(status, json!({ "data": data, "warnings": null, "auth": null }).to_string())
 }
 
-/// A failure in the server's own form.
+/// Returns a failure in the format of the server.
 pub(super) fn errors(status: u16, words: &[&str]) -> Answer {
     Answer::new(status, json!({ "errors": words }).to_string())
 }

@@ -1,4 +1,5 @@
-//! As much HTTP/1.1 as a client of the store speaks: requests with a length, answers with a length, kept connections.
+//! The subset of HTTP/1.1 that a client of the store uses: requests and answers with a length,
+//! persistent connections.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -11,12 +12,12 @@ pub struct Request {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The whole body.
+    /// The complete body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The value of this header, if it was sent.
+    /// Returns the value of this header, if it was sent.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -52,17 +53,17 @@ pub struct Answer {
     pub status: u16,
     /// Headers besides the length and the type.
     pub headers: Vec<(&'static str, String)>,
-    /// The whole body.
+    /// The complete body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// An answer with this status and body.
+    /// Returns an answer with this status and body.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: body.into() }
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

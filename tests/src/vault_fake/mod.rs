@@ -1,6 +1,6 @@
-//! A stand-in for Vault within the test, for what a real server cannot be made to do on demand:
-//! hang, break off, talk nonsense. What it answers when it does answer is held to the real server's
-//! by the contract suite.
+//! A simulation of Vault in the test, for faults that a real server cannot produce on demand: it
+//! hangs, breaks off, or answers nonsense. The contract suite compares its other answers with the
+//! real server.
 
 mod engine;
 mod http;
@@ -21,7 +21,7 @@ use crate::{now_ms, write_private};
 
 pub use self::http::{Answer, Request};
 
-/// What goes wrong with a request.
+/// The fault of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// The request is read and never answered.
@@ -40,7 +40,7 @@ pub enum Fault {
     Answer(Answer),
 }
 
-/// The fake on a loopback port of its own; it ends with this value.
+/// The fake on its own loopback port; it ends with this value.
 pub struct VaultFake {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -88,13 +88,13 @@ impl VaultFake {
         fake
     }
 
-    /// The address for `VAULT_ADDR`.
+    /// Returns the URL for `VAULT_ADDR`.
     pub fn address(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The settings of a run of this user's that remembers nothing; the token file is written into
-    /// `folder`.
+    /// Returns the settings of a run of this user without cached state; the token file is written
+    /// into `folder`.
     pub fn config(&self, user: &str, folder: &Path) -> VaultConfig {
         let token_file = folder.join("vault-token");
         write_private(&token_file, "hvs.canary");
@@ -102,29 +102,29 @@ impl VaultFake {
         VaultConfig::for_user(address, user, token_file, now_ms()).expect("a user name")
     }
 
-    /// From now on requests whose "METHOD path" contains `pattern` go wrong like this.
+    /// Makes requests whose "METHOD path" contains `pattern` fail with this fault.
     pub fn fail(&self, pattern: &str, fault: Fault) {
         self.shared.state().fault = Some((pattern.to_owned(), fault));
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends all faults.
     pub fn recover(&self) {
         self.shared.state().fault = None;
     }
 
-    /// What the token may do besides reading and creating.
+    /// Sets what the token may do besides reading and creating.
     pub fn set_policy(&self, may_patch: bool, may_update: bool) {
         let mut state = self.shared.state();
         state.engine.may_patch = may_patch;
         state.engine.may_update = may_update;
     }
 
-    /// What a lookup of the token answers.
+    /// Sets the answer to a lookup of the token.
     pub fn set_lookup(&self, lookup: &Value) {
         self.shared.state().engine.lookup = lookup.clone();
     }
 
-    /// Another tool's write of the whole document.
+    /// Replaces the document as another tool does.
     pub fn replace(&self, user: &str, fields: &Value) {
         self.shared.state().engine.replace(user, fields);
     }
@@ -139,25 +139,25 @@ impl VaultFake {
         self.shared.state().engine.newest(user).expect("a document").destroyed = true;
     }
 
-    /// What an admin reads: status and body.
+    /// Returns what an administrator reads: status and body.
     pub fn document(&self, user: &str) -> (u16, Value) {
         let answer = self.shared.state().engine.read(user);
         (answer.status, serde_json::from_slice(&answer.body).expect("the fake speaks JSON"))
     }
 
-    /// All requests so far, in order.
+    /// Returns all requests so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
     }
 
-    /// "METHOD path" of all requests so far, without the part that every path has.
+    /// Returns "METHOD path" of all requests so far, without the common part of the paths.
     pub fn lines(&self) -> Vec<String> {
         let line =
             |request: &Request| format!("{} {}", request.method, request.path.trim_start_matches("/v1/"));
         self.requests().iter().map(line).collect()
     }
 
-    /// How many connections were opened so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.state().connections
     }
@@ -215,8 +215,8 @@ impl Shared {
 }
 
 impl State {
-    /// A request that goes wrong by a wrong answer changes nothing; by a lost answer, it may have
-    /// been carried out.
+    /// Applies a fault. A request with a wrong answer changes nothing; one whose answer is lost may
+    /// have been carried out.
     fn take(&mut self, request: &Request) -> (Option<Fault>, Answer) {
         self.requests.push(request.clone());
         let line = format!("{} {}", request.method, request.path);

@@ -2,23 +2,23 @@
 
 use cas_core::time::timestamp::Timestamp;
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_login::{fresh, healthy, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login, valid_login};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::VAULT_TOKEN;
+use cas_tests::test_user::VAULT_TOKEN;
 
 use super::*;
 
 #[test]
-fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
+fn login_is_backed_up_to_both_stores_beside_other_fields() {
     for policy in [Policy::Patch, Policy::Update] {
-        let resident = Resident::settle();
-        let bao = resident.bao();
-        let person = resident.use_store(&bao, policy);
-        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-        let file = fresh("first");
-        resident.put(LOGIN, &file);
-        let said = by_hand(&resident, "backup");
-        said.expect(
+        let test_user = TestUser::create();
+        let bao = test_user.bao();
+        let vault_user = test_user.use_store(&bao, policy);
+        vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let file = new_login("first");
+        test_user.put(LOGIN, &file);
+        let output = by_hand(&test_user, "backup");
+        output.expect(
             0,
             &[
                 "OK login complete",
@@ -29,28 +29,30 @@ fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
                 "https://",
             ],
         );
-        let fields = person.fields();
+        let fields = vault_user.fields();
         let kept = fields["claude_ai_oauth_json"].as_str().expect("a login");
         assert_eq!(parsed(kept), parsed(&file)["claudeAiOauth"]);
         assert_eq!(fields["vaultwarden_email"], "alice@example.org");
-        assert_eq!(resident.read(LOGIN).as_deref(), Some(file.as_bytes()));
-        by_hand(&resident, "backup")
+        assert_eq!(test_user.read(LOGIN).as_deref(), Some(file.as_bytes()));
+        by_hand(&test_user, "backup")
             .expect(0, &["  history  already present, for ", "  store    already present, for "]);
     }
 }
 
 #[test]
 fn backup_reports_the_age_of_the_previous_backup() {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Patch);
-    let old = parsed(&healthy("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
+    let old = parsed(&valid_login("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
     let at = Timestamp::from_millis(now_ms() - 5 * HOUR_MS - 60_000);
-    person.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
-    resident.put(LOGIN, &fresh("new"));
-    let told = by_hand(&resident, "backup --json").expect(0, &[]).json();
-    assert_eq!(told["finding"], "login");
-    let [history, store] = told["places"].as_array().expect("places").as_slice() else { panic!("{told}") };
+    vault_user.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
+    test_user.put(LOGIN, &new_login("new"));
+    let report = by_hand(&test_user, "backup --json").expect(0, &[]).json();
+    assert_eq!(report["finding"], "login");
+    let [history, store] = report["places"].as_array().expect("places").as_slice() else {
+        panic!("{report}")
+    };
     assert_eq!(
         (&history["place"], &history["done"], &history["before"]),
         (&json!("history"), &json!("added"), &json!(null))
@@ -58,62 +60,63 @@ fn backup_reports_the_age_of_the_previous_backup() {
     assert_eq!((&store["place"], &store["done"]), (&json!("store"), &json!("added")));
     assert_eq!(store["before"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
 
-    resident.put(LOGIN, &healthy("newer", now_ms() + 7 * HOUR_MS + 60_000));
-    by_hand(&resident, "backup").expect(0, &["added; the previous backup, ", " s old"]);
+    test_user.put(LOGIN, &valid_login("newer", now_ms() + 7 * HOUR_MS + 60_000));
+    by_hand(&test_user, "backup").expect(0, &["added; the previous backup, ", " s old"]);
 }
 
 #[test]
 fn backup_that_is_refused_names_cause_and_remedy() {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, Policy::Patch);
-    by_hand(&resident, "backup").expect(79, &["there is no login", "cas-sync login"]);
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let vault_user = test_user.use_store(&bao, Policy::Patch);
+    by_hand(&test_user, "backup").expect(79, &["there is no login", "cas-sync login"]);
 
-    let file = fresh("first");
-    resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
-    assert_eq!(person.fields(), json!(null), "a tombstone goes nowhere");
+    let file = new_login("first");
+    test_user.put(LOGIN, &cleared_login(&file));
+    by_hand(&test_user, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
+    assert_eq!(vault_user.fields(), json!(null), "a cleared login is not backed up");
 
-    resident.put(LOGIN, &file);
-    resident.remove(VAULT_TOKEN);
-    let said = by_hand(&resident, "backup");
-    said.expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
+    test_user.put(LOGIN, &file);
+    test_user.remove(VAULT_TOKEN);
+    let output = by_hand(&test_user, "backup");
+    output
+        .expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
 
-    resident.put(VAULT_TOKEN, &format!("{}\n", person.token()));
-    let theirs = parsed(&healthy("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
+    test_user.put(VAULT_TOKEN, &format!("{}\n", vault_user.token()));
+    let theirs = parsed(&valid_login("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
     let document = json!({ "claude_ai_oauth_json": theirs, "claude_account_uuid": "another" });
-    person.put_document(&document);
+    vault_user.put_document(&document);
     let mut own = parsed(&file);
     own["claudeAiOauth"]["accountUuid"] = json!("hers");
-    resident.put(LOGIN, &own.to_string());
-    by_hand(&resident, "backup")
+    test_user.put(LOGIN, &own.to_string());
+    by_hand(&test_user, "backup")
         .expect(1, &["the login of another account or organization", "  store    not added; has "]);
-    assert_eq!(person.fields(), document);
+    assert_eq!(vault_user.fields(), document);
 
     drop(bao);
-    by_hand(&resident, "backup")
+    by_hand(&test_user, "backup")
         .expect(75, &["store unreachable", "  history  already present", "  store    not reached"]);
 
-    resident.use_address("http//nonsense");
-    by_hand(&resident, "backup").expect(78, &["store not configured"]);
+    test_user.set_store_url("http//nonsense");
+    by_hand(&test_user, "backup").expect(78, &["store not configured"]);
 }
 
-/// A script that wants only what works to be kept.
+/// For a script that keeps only a working login.
 #[test]
 fn backup_with_verify_verifies_first() {
-    let (resident, file) = signed_in(20);
-    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
-    by_hand(&resident, "backup --verify")
+    let (test_user, file) = signed_in(20);
+    test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
+    by_hand(&test_user, "backup --verify")
         .expect(79, &["rejected by the Anthropic API", "  history  not added; there is no backup"]);
-    by_hand(&resident, "backup").expect(1, &["not backed up: the Anthropic API rejected it"]);
-    assert_eq!(refreshes(&resident), 0);
+    by_hand(&test_user, "backup").expect(1, &["not backed up: the Anthropic API rejected it"]);
+    assert_eq!(refreshes(&test_user), 0);
 
-    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
-    let another = resident.sign_in_as("alice", 8);
-    resident.anthropic().answer_messages(&access_token(&another), Some(MessageAnswer::Overloaded));
-    by_hand(&resident, "backup --verify")
+    test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
+    let another = test_user.sign_in_as("alice", 8);
+    test_user.anthropic().answer_messages(&access_token(&another), Some(MessageAnswer::Overloaded));
+    by_hand(&test_user, "backup --verify")
         .expect(75, &["not verified", "not backed up: its verification did not succeed"]);
-    resident.anthropic().answer_messages(&access_token(&another), None);
-    by_hand(&resident, "backup --verify")
+    test_user.anthropic().answer_messages(&access_token(&another), None);
+    by_hand(&test_user, "backup --verify")
         .expect(0, &["verified by inference; backed up to the local history"]);
 }

@@ -1,8 +1,8 @@
-//! `cas-sync check`: whether the credential lasts, without asking anybody.
+//! `cas-sync check`: reports whether the credential stays valid, without a request.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::ENV_FILE;
+use cas_tests::test_user::ENV_FILE;
 use serde_json::json;
 
 use super::*;
@@ -11,36 +11,37 @@ const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
 fn check_reports_the_remaining_time_and_writes_nothing() {
-    let resident = Resident::settle();
-    resident.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
-    let before = home(&resident);
-    by_hand(&resident, "check").expect(0, &["The login is valid for 25 days, until 20"]);
-    by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
-    let said = by_hand(&resident, "check --min-remaining 30d");
-    said.expect(79, &["The login expires in 25 days, 20", ": run `cas-sync login`."]);
+    let test_user = TestUser::create();
+    test_user.put(LOGIN, &new_login("first")); // expires in 25 days
+    let before = home(&test_user);
+    by_hand(&test_user, "check").expect(0, &["The login is valid for 25 days, until 20"]);
+    by_hand(&test_user, "check --min-remaining 3d").expect(0, &[]);
+    let output = by_hand(&test_user, "check --min-remaining 30d");
+    output.expect(79, &["The login expires in 25 days, 20", ": run `cas-sync login`."]);
     let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
-    resident.put(".claude.json", &account.to_string());
-    by_hand(&resident, "check --min-remaining 30d")
+    test_user.put(".claude.json", &account.to_string());
+    by_hand(&test_user, "check --min-remaining 30d")
         .expect(79, &[": run `cas-sync login --email alice@example.org`."]);
-    resident.remove(".claude.json");
+    test_user.remove(".claude.json");
     for (demand, code) in [("3d", 0), ("30d", 79)] {
-        let said = by_hand(&resident, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
-        assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+        let output =
+            by_hand(&test_user, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
+        assert_eq!((output.out.as_str(), output.err.as_str()), ("", ""));
     }
-    assert_eq!(home(&resident), before);
+    assert_eq!(home(&test_user), before);
 }
 
 #[test]
 fn check_json_has_the_documented_members() {
-    let resident = Resident::settle();
-    let file = fresh("first");
-    resident.put(LOGIN, &file);
-    let mut told = by_hand(&resident, "check --json --min-remaining 30d").expect(79, &[]).json();
+    let test_user = TestUser::create();
+    let file = new_login("first");
+    test_user.put(LOGIN, &file);
+    let mut report = by_hand(&test_user, "check --json --min-remaining 30d").expect(79, &[]).json();
     let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
-    let remaining = told["remaining_s"].take().as_u64().expect("seconds");
+    let remaining = report["remaining_s"].take().as_u64().expect("seconds");
     assert!((25 * 86_400..26 * 86_400).contains(&remaining), "{remaining}");
     assert!(
-        told["text"].take().as_str().is_some_and(|text| text.starts_with("the login expires in 25 days"))
+        report["text"].take().as_str().is_some_and(|text| text.starts_with("the login expires in 25 days"))
     );
     let credential = json!({
         "kind": "login",
@@ -63,78 +64,79 @@ fn check_json_has_the_documented_members() {
         "verified_at_ms": null,
         "verified_within_s": null,
     });
-    assert_eq!(told, expected);
+    assert_eq!(report, expected);
 }
 
-/// The document says until when the token lasts; a sync has read it, and from then on no server is asked.
+/// The document has the expiry of the token. After a sync has read it, no server is needed.
 #[test]
-fn a_setup_token_lasts_as_long_as_the_store_said_once() {
-    let resident = Resident::settle();
-    let bao = resident.bao();
-    let (person, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
-    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
-    by_hand(&resident, "check").expect(75, &["not known yet", "`cas-sync run`"]);
+fn setup_token_expiry_uses_the_last_known_dates() {
+    let test_user = TestUser::create();
+    let bao = test_user.bao();
+    let (vault_user, relay) = test_user.use_store_through_relay(&bao, Policy::Patch);
+    test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    by_hand(&test_user, "check").expect(75, &["not known yet", "`cas-sync run`"]);
     let in_ten_days =
         cas_core::time::timestamp::Timestamp::from_millis(now_ms() + 10 * 24 * HOUR_MS + HOUR_MS);
     let document = json!({ "setup_token": TOKEN, "setup_token_expires_at": in_ten_days.to_string() });
-    person.put_document(&document);
-    assert_eq!(resident.sync().status.code(), Some(0));
+    vault_user.put_document(&document);
+    assert_eq!(test_user.sync().status.code(), Some(0));
     let connections = relay.connections();
     assert!(connections > 0);
-    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup token is valid for 10 days"]);
-    by_hand(&resident, "check --min-remaining 11d")
+    by_hand(&test_user, "check --min-remaining 10d").expect(0, &["The setup token is valid for 10 days"]);
+    by_hand(&test_user, "check --min-remaining 11d")
         .expect(79, &["expires in 10 days", "`claude setup-token`"]);
-    assert_eq!(relay.connections(), connections, "nobody was asked");
-    drop(bao); // and nobody need be there
-    by_hand(&resident, "check --min-remaining 10d").expect(0, &[]);
+    assert_eq!(relay.connections(), connections, "no request was sent");
+    drop(bao); // and no server needs to run
+    by_hand(&test_user, "check --min-remaining 10d").expect(0, &[]);
 }
 
 #[test]
 fn undated_setup_token_expires_a_year_after_first_sight() {
-    let resident = Resident::settle();
-    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
-    resident.sync();
-    let said = by_hand(&resident, "check --min-remaining 300d");
-    said.expect(
+    let test_user = TestUser::create();
+    test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    test_user.sync();
+    let output = by_hand(&test_user, "check --min-remaining 300d");
+    output.expect(
         0,
         &["The setup token is valid for 364 days", "at the latest (a year after it was first seen here)"],
     );
-    by_hand(&resident, "check --min-remaining 366d").expect(79, &["at the latest"]);
+    by_hand(&test_user, "check --min-remaining 366d").expect(79, &["at the latest"]);
 }
 
 #[test]
 fn lost_login_requires_an_action_only_without_a_backup() {
-    let resident = Resident::settle();
-    let file = fresh("first");
-    resident.put(LOGIN, &file);
-    resident.sync();
-    resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "check")
+    let test_user = TestUser::create();
+    let file = new_login("first");
+    test_user.put(LOGIN, &file);
+    test_user.sync();
+    test_user.put(LOGIN, &cleared_login(&file));
+    by_hand(&test_user, "check")
         .expect(75, &["The login was cleared, and this machine has a backup: run `cas-sync restore`"]);
-    resident.remove(&format!("{STATE}/history.json"));
-    by_hand(&resident, "check").expect(79, &["there is no backup to restore: run `cas-sync login"]);
-    resident.remove(LOGIN);
-    by_hand(&resident, "check").expect(79, &["There is no login"]);
+    test_user.remove(&format!("{STATE}/history.json"));
+    by_hand(&test_user, "check").expect(79, &["there is no backup to restore: run `cas-sync login"]);
+    test_user.remove(LOGIN);
+    by_hand(&test_user, "check").expect(79, &["There is no login"]);
 }
 
 #[test]
 fn login_without_an_expiry_is_unknown() {
-    let resident = Resident::settle();
-    let mut file = parsed(&fresh("first"));
+    let test_user = TestUser::create();
+    let mut file = parsed(&new_login("first"));
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
-    resident.put(LOGIN, &file.to_string());
-    by_hand(&resident, "check").expect(1, &["has no expiry"]);
+    test_user.put(LOGIN, &file.to_string());
+    by_hand(&test_user, "check").expect(1, &["has no expiry"]);
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshToken");
-    resident.put(LOGIN, &file.to_string());
-    by_hand(&resident, "check").expect(1, &["cannot be refreshed"]);
+    test_user.put(LOGIN, &file.to_string());
+    by_hand(&test_user, "check").expect(1, &["cannot be refreshed"]);
 }
 
 #[test]
-fn a_script_may_want_to_know_that_it_answered_lately() {
-    let (resident, _) = signed_in(20);
-    by_hand(&resident, "check --verified-within 1h").expect(75, &["not verified yet: run `cas-sync verify`"]);
-    by_hand(&resident, "verify").expect(0, &[]);
-    by_hand(&resident, "check --verified-within 1h").expect(0, &["is valid for 20 days", "; verified "]);
+fn check_can_require_a_recent_verification() {
+    let (test_user, _) = signed_in(20);
+    by_hand(&test_user, "check --verified-within 1h")
+        .expect(75, &["not verified yet: run `cas-sync verify`"]);
+    by_hand(&test_user, "verify").expect(0, &[]);
+    by_hand(&test_user, "check --verified-within 1h").expect(0, &["is valid for 20 days", "; verified "]);
     std::thread::sleep(std::time::Duration::from_millis(50));
-    by_hand(&resident, "check --verified-within 1ms").expect(75, &["last verified "]);
+    by_hand(&test_user, "check --verified-within 1ms").expect(75, &["last verified "]);
 }

@@ -1,5 +1,5 @@
 //! The commands for users and scripts, with real files, the real client and a real server: their
-//! output, their exit status, and what they leave unchanged.
+//! output, their exit status, and what they do not change.
 
 mod backup;
 mod check;
@@ -14,18 +14,18 @@ use std::path::{Path, PathBuf};
 use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_tests::claude_login::{HOUR_MS, parsed};
 use cas_tests::now_ms;
-use cas_tests::resident::{LOGIN, Resident, STATE};
+use cas_tests::test_user::{LOGIN, STATE, TestUser};
 use serde_json::{Value, json};
 
 /// How a command ended.
-struct Said {
+struct CommandOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Said {
-    /// This exit status, and these words on the standard output; else everything that was said.
+impl CommandOutput {
+    /// Checks the exit status and the words on the standard output. A failure prints all output.
     #[track_caller]
     fn expect(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
@@ -45,16 +45,16 @@ impl Said {
     }
 }
 
-/// A command of theirs: `cas-sync` with these words.
-fn by_hand(resident: &Resident, words: &str) -> Said {
+/// Runs `cas-sync` with these words as the user.
+fn by_hand(test_user: &TestUser, words: &str) -> CommandOutput {
     let arguments: Vec<_> = words.split_whitespace().collect();
-    let ended = resident.output(resident.command(&resident.program("cas-sync"), &arguments));
+    let ended = test_user.output(test_user.command(&test_user.program("cas-sync"), &arguments));
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-    Said { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
+    CommandOutput { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
 }
 
-/// Every file of the home, and what it holds.
-fn home(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
+/// Returns every file of the home with its content.
+fn home(test_user: &TestUser) -> BTreeMap<PathBuf, Vec<u8>> {
     fn walk(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(folder).expect("a directory") {
             let path = entry.expect("an entry").path();
@@ -66,22 +66,22 @@ fn home(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     let mut files = BTreeMap::new();
-    walk(&resident.home(), &mut files);
+    walk(&test_user.home(), &mut files);
     files
 }
 
-/// A file of the state directory, as JSON.
-fn state(resident: &Resident, name: &str) -> Value {
-    let content = resident.read(&format!("{STATE}/{name}")).unwrap_or_else(|| panic!("there is no {name}"));
+/// Returns a file of the state directory, as JSON.
+fn state(test_user: &TestUser, name: &str) -> Value {
+    let content = test_user.read(&format!("{STATE}/{name}")).unwrap_or_else(|| panic!("there is no {name}"));
     serde_json::from_slice(&content).expect("JSON")
 }
 
-/// What lies in the login file.
-fn login(resident: &Resident) -> Value {
-    parsed(&String::from_utf8(resident.read(LOGIN).expect("a file")).expect("UTF-8"))
+/// Returns the text of the login file.
+fn login(test_user: &TestUser) -> Value {
+    parsed(&String::from_utf8(test_user.read(LOGIN).expect("a file")).expect("UTF-8"))
 }
 
-/// The name of the generation in a login file.
+/// Returns the name of the generation in a login file.
 fn generation(file: &str) -> String {
     let token = parsed(file)["claudeAiOauth"]["refreshToken"].as_str().expect("a token").to_owned();
     RefreshTokenId::from_bytes(&token).to_string()
@@ -89,19 +89,19 @@ fn generation(file: &str) -> String {
 
 /// Returns a user with the real client, signed in until this many days from now, and the login
 /// file.
-fn signed_in(days: u64) -> (Resident, String) {
-    let resident = Resident::settle_with_claude();
-    let mut file = parsed(&resident.sign_in());
+fn signed_in(days: u64) -> (TestUser, String) {
+    let test_user = TestUser::create_with_claude();
+    let mut file = parsed(&test_user.sign_in());
     file["claudeAiOauth"]["refreshTokenExpiresAt"] = json!(now_ms() + days * 24 * HOUR_MS + HOUR_MS);
-    resident.put(LOGIN, &file.to_string());
-    (resident, file.to_string())
+    test_user.put(LOGIN, &file.to_string());
+    (test_user, file.to_string())
 }
 
 fn access_token(file: &str) -> String {
     parsed(file)["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
 }
 
-/// How often a refresh was asked for.
-fn refreshes(resident: &Resident) -> usize {
-    resident.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+/// Returns the number of refresh requests.
+fn refreshes(test_user: &TestUser) -> usize {
+    test_user.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }

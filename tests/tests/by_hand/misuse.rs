@@ -1,7 +1,7 @@
-//! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
-//! the documented exit status, and nothing is written.
+//! Usage errors and missing prerequisites: one line with a remedy, the documented exit status, and
+//! no file is changed.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 
 use super::*;
 
@@ -9,10 +9,10 @@ const COMMANDS: [&str; 6] =
     ["check", "verify", "backup", "restore", "restore --list", "restore --dry-run --json"];
 
 #[test]
-fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
-    let resident = Resident::settle();
-    resident.put(LOGIN, &fresh("first"));
-    let before = home(&resident);
+fn usage_error_names_the_valid_arguments() {
+    let test_user = TestUser::create();
+    test_user.put(LOGIN, &new_login("first"));
+    let before = home(&test_user);
     for (words, says) in [
         ("check --min-remaining", "--min-remaining"),
         ("check --min-remaining 3", "write a whole number and a unit"),
@@ -32,19 +32,19 @@ fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
         ("restore --dry-run --no-verify", "cannot be used with"),
         ("restore --force", "--force"),
     ] {
-        let said = by_hand(&resident, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words}: {}", said.err);
-        assert!(said.err.contains(says), "{words}: {}", said.err);
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{words}: {}", output.err);
+        assert!(output.err.contains(says), "{words}: {}", output.err);
     }
-    assert_eq!(home(&resident), before);
+    assert_eq!(home(&test_user), before);
 }
 
 #[test]
 fn user_command_as_root_is_refused_with_the_user_to_run_it() {
-    let resident = Resident::settle();
+    let test_user = TestUser::create();
     for words in COMMANDS {
         let arguments: Vec<_> = words.split(' ').collect();
-        let ended = resident.output(resident.command_of_root(&resident.program("cas-sync"), &arguments));
+        let ended = test_user.output(test_user.command_of_root(&test_user.program("cas-sync"), &arguments));
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(1), "{words}: {said}");
         assert!(said.starts_with("cas-sync: ") && said.contains("runuser -u NAME"), "{words}: {said}");
@@ -52,43 +52,43 @@ fn user_command_as_root_is_refused_with_the_user_to_run_it() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_named() {
-    let resident = Resident::settle();
-    resident.put(LOGIN, &fresh("first"));
-    resident.configure("store = \"valt\"\n");
-    let before = home(&resident);
+fn unusable_configuration_is_named() {
+    let test_user = TestUser::create();
+    test_user.put(LOGIN, &new_login("first"));
+    test_user.configure("store = \"valt\"\n");
+    let before = home(&test_user);
     for words in COMMANDS {
-        let said = by_hand(&resident, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(78), ""), "{words}: {}", said.err);
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(78), ""), "{words}: {}", output.err);
         assert!(
-            said.err.contains("config.toml") && said.err.contains("\"local\" or \"vault\""),
+            output.err.contains("config.toml") && output.err.contains("\"local\" or \"vault\""),
             "{}",
-            said.err
+            output.err
         );
     }
-    assert_eq!(home(&resident), before);
+    assert_eq!(home(&test_user), before);
 }
 
 #[test]
 fn missing_home_is_reported_as_temporary() {
-    let resident = Resident::settle();
-    fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
+    let test_user = TestUser::create();
+    fs::rename(test_user.home(), test_user.folder().join("elsewhere")).expect("moved away");
     for words in COMMANDS {
-        let said = by_hand(&resident, words);
-        assert_eq!((said.code, said.out.as_str()), (Some(75), ""), "{words}: {}", said.err);
-        assert!(said.err.contains("is missing"), "{words}: {}", said.err);
-        assert!(!resident.home().exists(), "{words}");
+        let output = by_hand(&test_user, words);
+        assert_eq!((output.code, output.out.as_str()), (Some(75), ""), "{words}: {}", output.err);
+        assert!(output.err.contains("is missing"), "{words}: {}", output.err);
+        assert!(!test_user.home().exists(), "{words}");
     }
 }
 
 /// The configured server is invalid: commands that do not need it still work.
 #[test]
 fn misconfigured_store_fails_only_commands_that_need_it() {
-    let resident = Resident::settle();
-    resident.put(LOGIN, &fresh("first"));
-    resident.configure("store = \"vault\"\nverify = false\n");
-    by_hand(&resident, "check").expect(0, &[]);
-    by_hand(&resident, "restore").expect(0, &["was not changed"]);
-    by_hand(&resident, "backup").expect(78, &["vault.address is not set", "  history  added"]);
-    by_hand(&resident, "restore --list").expect(78, &["vault.address is not set", "history"]);
+    let test_user = TestUser::create();
+    test_user.put(LOGIN, &new_login("first"));
+    test_user.configure("store = \"vault\"\nverify = false\n");
+    by_hand(&test_user, "check").expect(0, &[]);
+    by_hand(&test_user, "restore").expect(0, &["was not changed"]);
+    by_hand(&test_user, "backup").expect(78, &["vault.address is not set", "  history  added"]);
+    by_hand(&test_user, "restore --list").expect(78, &["vault.address is not set", "history"]);
 }

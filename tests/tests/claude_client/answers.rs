@@ -1,9 +1,10 @@
-//! What the client reports of each answer of the API: the verdict of a probe stands on these members.
+//! The report of the client for each answer of the API. The result of a probe depends on these
+//! members.
 
 use cas_tests::anthropic::MessageAnswer::{self, *};
 use serde_json::{Value, json};
 
-use super::{LIMIT, bed};
+use super::{LIMIT, fixture};
 
 const TOKEN: &str = "sk-ant-oat01-under-examination";
 
@@ -36,39 +37,39 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn the_client_tells_a_refused_token_from_everything_else() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn client_distinguishes_a_refused_token_from_other_errors() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (answer, status, error, kind) in rows() {
         let answers = answer == Ok;
-        bed.anthropic().answer_messages(TOKEN, Some(answer.clone()));
+        fixture.anthropic().answer_messages(TOKEN, Some(answer.clone()));
         let invocation = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);
-        let said = invocation.variable("CLAUDE_CODE_MAX_RETRIES", "0").run(LIMIT).expect("an end");
-        assert_eq!(said.answered(), answers, "{answer:?}: {said:?}");
+        let output = invocation.variable("CLAUDE_CODE_MAX_RETRIES", "0").run(LIMIT).expect("an end");
+        assert_eq!(output.answered(), answers, "{answer:?}: {output:?}");
         let reported =
-            (said.result("api_error_status"), said.failure("error"), said.failure("api_error_type"));
-        assert_eq!(reported, (&status, &error, &kind), "{answer:?}: {said:?}");
+            (output.result("api_error_status"), output.failure("error"), output.failure("api_error_type"));
+        assert_eq!(reported, (&status, &error, &kind), "{answer:?}: {output:?}");
         let exit_code = if answers { 0 } else { 1 };
-        assert_eq!(said.exit_code, Some(exit_code), "{answer:?}");
-        let used_up = said.failure("api_error") == "usage_limit_reached";
-        assert_eq!(used_up, answer == UsageLimited, "{answer:?}: {said:?}");
+        assert_eq!(output.exit_code, Some(exit_code), "{answer:?}");
+        let used_up = output.failure("api_error") == "usage_limit_reached";
+        assert_eq!(used_up, answer == UsageLimited, "{answer:?}: {output:?}");
     }
 }
 
 #[test]
 fn silent_server_and_stalled_stream_end_on_request() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for answer in [Silence, StalledStream] {
-        bed.anthropic().answer_messages(TOKEN, Some(answer.clone()));
+        fixture.anthropic().answer_messages(TOKEN, Some(answer.clone()));
         let mut invocation = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);
         for name in ["API_TIMEOUT_MS", "CLAUDE_STREAM_IDLE_TIMEOUT_MS", "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS"]
         {
             invocation = invocation.variable(name, "5000");
         }
         invocation = invocation.variable("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1");
-        let said = invocation.variable("CLAUDE_CODE_MAX_RETRIES", "0").run(LIMIT).expect("an end");
-        assert!(!said.answered() && said.exit_code == Some(1), "{answer:?}: {said:?}");
-        assert_eq!(said.failure("api_error_type"), &Value::Null, "{answer:?}: {said:?}");
+        let output = invocation.variable("CLAUDE_CODE_MAX_RETRIES", "0").run(LIMIT).expect("an end");
+        assert!(!output.answered() && output.exit_code == Some(1), "{answer:?}: {output:?}");
+        assert_eq!(output.failure("api_error_type"), &Value::Null, "{answer:?}: {output:?}");
     }
 }

@@ -1,19 +1,19 @@
-//! `docs/design/claude-code.md` names a test for every fact, and no test here shows a fact that it does not list. (Those of the
-//! sync's verdicts and of sign-ins show more than facts about the client.)
+//! `docs/design/claude-code.md` names a test for every fact, and every test of a fact is listed
+//! there. (The tests of verifications and sign-ins cover more than facts about the client.)
 
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/design/claude-code.md");
-const VERDICTS: [(&str, &str); 9] = [
-    ("alive", include_str!("../sync_verdicts/alive.rs")),
-    ("full_disk", include_str!("../sync_verdicts/full_disk.rs")),
-    ("hidden", include_str!("../sync_verdicts/hidden.rs")),
-    ("interrupted", include_str!("../sync_verdicts/interrupted.rs")),
+const VERIFICATION_AND_SIGN_IN: [(&str, &str); 9] = [
+    ("valid", include_str!("../sync_verification/valid.rs")),
+    ("full_disk", include_str!("../sync_verification/full_disk.rs")),
+    ("leaks", include_str!("../sync_verification/leaks.rs")),
+    ("interrupted", include_str!("../sync_verification/interrupted.rs")),
     ("refused", include_str!("../sync_login/refused.rs")),
-    ("rejected", include_str!("../sync_verdicts/rejected.rs")),
+    ("rejected", include_str!("../sync_verification/rejected.rs")),
     ("signed_in", include_str!("../sync_login/signed_in.rs")),
-    ("uncertain", include_str!("../sync_verdicts/uncertain.rs")),
-    ("unusable", include_str!("../sync_verdicts/unusable.rs")),
+    ("inconclusive", include_str!("../sync_verification/inconclusive.rs")),
+    ("unusable_client", include_str!("../sync_verification/unusable_client.rs")),
 ];
 const MODULES: [(&str, &str); 6] = [
     ("answers", include_str!("answers.rs")),
@@ -25,14 +25,14 @@ const MODULES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn the_documentation_names_exactly_the_tests_there_are() {
+fn documentation_names_exactly_the_existing_tests() {
     let quoted = DOCUMENTATION.split('`').skip(1).step_by(2);
     let named: BTreeSet<String> = quoted.filter(|text| text.contains("::")).map(str::to_owned).collect();
-    let (facts, verdicts) = (tests_of(&MODULES), tests_of(&VERDICTS));
+    let (facts, verdicts) = (test_names(&MODULES), test_names(&VERIFICATION_AND_SIGN_IN));
     assert_eq!(named.difference(&verdicts).cloned().collect::<BTreeSet<_>>(), facts);
 }
 
-fn tests_of(modules: &[(&str, &str)]) -> BTreeSet<String> {
+fn test_names(modules: &[(&str, &str)]) -> BTreeSet<String> {
     let mut there = BTreeSet::new();
     for (module, source) in modules {
         for test in source.split("#[test]\nfn ").skip(1) {

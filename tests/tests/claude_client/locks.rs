@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::LoggedRequest;
-use cas_tests::claude_client::{ClaudeBed, OLDER};
+use cas_tests::claude_client::{ClaudeFixture, OLDER};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
-use super::{LIMIT, asked_with, bed, oauth, refreshes, run, sign_in_stale};
+use super::{LIMIT, asked_with, fixture, oauth, refreshes, run, sign_in_with_expired_token};
 
 const REFRESH_LOCK: &str = ".claude/.oauth_refresh.lock";
 const HOME_LOCK: &str = ".claude.lock";
@@ -20,9 +20,9 @@ const WRITE_LOCK: &str = ".claude/.storage-write.lock";
 
 #[test]
 fn refresh_takes_its_locks_in_order_and_renames_under_them() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    sign_in_stale(&alice, &bed);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in_with_expired_token(&alice, &fixture);
     let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).expect("inotify");
     let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_TO;
     for directory in [alice.home().to_owned(), alice.home().join(".claude")] {
@@ -58,22 +58,22 @@ fn refresh_takes_its_locks_in_order_and_renames_under_them() {
 #[test]
 fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
-        let bed = bed();
-        let alice = bed.person("alice").expect("alice");
-        sign_in_stale(&alice, &bed);
+        let fixture = fixture();
+        let alice = fixture.create_user("alice").expect("alice");
+        sign_in_with_expired_token(&alice, &fixture);
         let held = alice.make_directory(lock).expect("the lock");
         let mut running = alice.claude().start().expect("started");
         // Long enough for a run that does not wait: a refresh takes half a second.
         let asked =
-            bed.anthropic().wait_for(&Deadline::after(Duration::from_secs(3)), LoggedRequest::is_refresh);
+            fixture.anthropic().wait_for(&Deadline::after(Duration::from_secs(3)), LoggedRequest::is_refresh);
         assert!(!asked && running.is_running().expect("waitpid"), "{lock} was not respected");
         let good = alice.sign_in().expect("a restored login");
         fs::remove_dir(held).expect("released");
-        let said = running.end(LIMIT).expect("an end");
-        assert!(said.answered(), "{lock}: {said:?}");
-        assert!(bed.anthropic().requests().iter().any(asked_with(&good.access_token)), "{lock}");
+        let output = running.end(LIMIT).expect("an end");
+        assert!(output.answered(), "{lock}: {output:?}");
+        assert!(fixture.anthropic().requests().iter().any(asked_with(&good.access_token)), "{lock}");
         assert_eq!(
-            (refreshes(&bed), &oauth(&alice)["refreshToken"]),
+            (refreshes(&fixture), &oauth(&alice)["refreshToken"]),
             (0, &json!(good.refresh_token)),
             "{lock}"
         );
@@ -82,49 +82,49 @@ fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
 
 #[test]
 fn lock_that_is_not_released_prevents_the_request() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
     alice.make_directory(REFRESH_LOCK).expect("the lock");
     let begin = Instant::now();
-    let said = run(&alice);
+    let output = run(&alice);
     assert!(begin.elapsed() > Duration::from_secs(8), "{:?}", begin.elapsed());
     assert!(
-        said.text().starts_with("Failed to refresh OAuth token: another Claude Code process"),
-        "{said:?}"
+        output.text().starts_with("Failed to refresh OAuth token: another Claude Code process"),
+        "{output:?}"
     );
-    assert_eq!(bed.anthropic().essential_requests(), []);
+    assert_eq!(fixture.anthropic().essential_requests(), []);
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
 #[test]
 fn untouched_refresh_lock_is_replaced_after_a_minute() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
-        let seconds = age_when_taken_over(&bed(), lock, 57);
+        let seconds = age_when_replaced(&fixture(), lock, 57);
         assert!((59.5..70.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
 
 #[test]
-fn an_older_client_takes_a_refresh_lock_over_after_ten_seconds() {
+fn older_client_replaces_a_refresh_lock_after_ten_seconds() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
-        let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
-        let seconds = age_when_taken_over(&bed, lock, 5);
+        let fixture = ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+        let seconds = age_when_replaced(&fixture, lock, 5);
         assert!((9.5..20.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
 
 #[test]
-fn the_write_lock_is_taken_over_after_fifteen_seconds() {
-    let seconds = age_when_taken_over(&bed(), WRITE_LOCK, 11);
+fn write_lock_is_replaced_after_fifteen_seconds() {
+    let seconds = age_when_replaced(&fixture(), WRITE_LOCK, 11);
     assert!((14.5..25.0).contains(&seconds), "{seconds}");
 }
 
 #[test]
-fn a_write_lock_kept_too_long_costs_the_login() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
+fn write_lock_held_too_long_loses_the_login() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
     let held = alice.make_directory(WRITE_LOCK).expect("the lock");
     let mut running = alice.claude().start().expect("started");
     let deadline = Deadline::after(LIMIT);
@@ -132,17 +132,17 @@ fn a_write_lock_kept_too_long_costs_the_login() {
         set_age(&held, Duration::ZERO);
         thread::sleep(Duration::from_secs(1));
     }
-    let said = running.end(LIMIT).expect("an end");
+    let output = running.end(LIMIT).expect("an end");
     // The server has given out a new pair, and the client has thrown it away.
-    assert!(!said.answered() && refreshes(&bed) > 0, "{said:?}");
+    assert!(!output.answered() && refreshes(&fixture) > 0, "{output:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
-/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
-/// returns how many seconds ago that was when it took the lock away.
-fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
-    let alice = bed.person("alice").expect("alice");
-    sign_in_stale(&alice, bed);
+/// Leaves a lock that was last touched `age` seconds ago and lets the client refresh. Returns the
+/// age in seconds at which the client removed the lock.
+fn age_when_replaced(fixture: &ClaudeFixture, lock: &str, age: u64) -> f64 {
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in_with_expired_token(&alice, fixture);
     let held = alice.make_directory(lock).expect("the lock");
     let age = Duration::from_secs(age);
     set_age(&held, age);
@@ -155,8 +155,8 @@ fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
         thread::sleep(Duration::from_millis(5));
     }
     let taken = age + begin.elapsed();
-    let said = running.end(LIMIT).expect("an end");
-    assert!(said.answered(), "{said:?}");
+    let output = running.end(LIMIT).expect("an end");
+    assert!(output.answered(), "{output:?}");
     taken.as_secs_f64()
 }
 

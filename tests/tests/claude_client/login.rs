@@ -5,24 +5,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_client::{Said, in_hours};
+use cas_tests::claude_client::{ClientOutput, in_hours};
 use serde_json::{Value, json};
 
 use super::{
-    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_tombstone, oauth, run,
-    sign_in_stale, tombstone,
+    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, cleared_login, document, fixture, is_cleared_login,
+    oauth, run, sign_in_with_expired_token,
 };
 
 const SETUP_TOKEN: &str = "sk-ant-oat01-a-setup-token";
 
 #[test]
-fn a_healthy_login_answers_and_is_not_refreshed() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn valid_login_answers_and_is_not_refreshed() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
-    let said = run(&alice);
-    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
-    let requests = bed.anthropic().essential_requests();
+    let output = run(&alice);
+    assert!(output.answered() && output.exit_code == Some(0), "{output:?}");
+    let requests = fixture.anthropic().essential_requests();
     assert!(requests.len() == 1 && requests.iter().all(asked_with(&login.access_token)), "{requests:?}");
     let object = oauth(&alice);
     assert_eq!(object["accessToken"], login.access_token);
@@ -33,21 +33,21 @@ fn a_healthy_login_answers_and_is_not_refreshed() {
 
 #[test]
 fn cleared_login_reports_an_expired_session_without_a_request() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
-    let said = run(&alice);
-    assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
-    assert_eq!((said.exit_code, said.result("api_error_status")), (Some(1), &Value::Null));
-    assert_eq!(bed.anthropic().essential_requests(), []);
-    assert!(is_tombstone(&oauth(&alice)));
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
+    let output = run(&alice);
+    assert!(output.text().starts_with(SESSION_EXPIRED), "{output:?}");
+    assert_eq!((output.exit_code, output.result("api_error_status")), (Some(1), &Value::Null));
+    assert_eq!(fixture.anthropic().essential_requests(), []);
+    assert!(is_cleared_login(&oauth(&alice)));
 }
 
 #[test]
 fn invalid_login_is_reported_as_not_logged_in() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(3600));
     let mut without_scope = login.oauth_object(in_hours(1));
     without_scope["scopes"] = json!(["user:profile"]);
     let mut without_access = login.oauth_object(in_hours(1));
@@ -61,21 +61,24 @@ fn invalid_login_is_reported_as_not_logged_in() {
         &json!({"claudeAiOauth": without_access}).to_string(),
     ] {
         alice.write_credentials_text(text).expect("written");
-        let said = run(&alice);
-        assert!(said.text().starts_with(NOT_LOGGED_IN) && said.exit_code == Some(1), "{text}: {said:?}");
+        let output = run(&alice);
+        assert!(
+            output.text().starts_with(NOT_LOGGED_IN) && output.exit_code == Some(1),
+            "{text}: {output:?}"
+        );
         assert_eq!(alice.credentials_text().expect("still there"), text);
     }
     fs::remove_file(alice.credentials_file()).expect("removed");
     assert!(run(&alice).text().starts_with(NOT_LOGGED_IN));
     assert!(!alice.credentials_file().exists());
-    assert_eq!(bed.anthropic().essential_requests(), []);
+    assert_eq!(fixture.anthropic().essential_requests(), []);
 }
 
 #[test]
 fn access_token_without_refresh_token_is_used_after_expiry() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(3600));
     for expires_at in [in_hours(1), in_hours(-1)] {
         let mut object = login.oauth_object(expires_at);
         object["refreshToken"] = json!("");
@@ -83,88 +86,88 @@ fn access_token_without_refresh_token_is_used_after_expiry() {
         assert!(run(&alice).answered());
         assert_eq!(oauth(&alice)["accessToken"], login.access_token);
     }
-    assert_eq!(super::refreshes(&bed), 0);
+    assert_eq!(super::refreshes(&fixture), 0);
 }
 
 #[test]
-fn a_restored_login_works_at_the_next_run() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn restored_login_works_at_the_next_run() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
     let good = alice.credentials().expect("a file");
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
     assert!(!run(&alice).answered());
     alice.write_credentials(&good).expect("restored");
-    let said = run(&alice);
+    let output = run(&alice);
     assert!(
-        said.answered() && bed.anthropic().requests().iter().any(asked_with(&login.access_token)),
-        "{said:?}"
+        output.answered() && fixture.anthropic().requests().iter().any(asked_with(&login.access_token)),
+        "{output:?}"
     );
 }
 
 #[test]
-fn a_running_session_notices_a_tombstone_and_a_restored_login() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn running_session_notices_a_cleared_and_a_restored_login() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     alice.sign_in().expect("a login");
     let good = alice.credentials().expect("a file");
-    let mut session = alice.claude().converse().expect("started");
+    let mut session = alice.claude().start_conversation().expect("started");
     assert!(session.ask("Once", LIMIT).expect("an answer").answered());
-    alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
-    let said = session.ask("Twice", LIMIT).expect("an answer");
-    assert!(!said.answered() && said.text().contains("expired"), "{said:?}");
+    alice.write_credentials(&json!({"claudeAiOauth": cleared_login()})).expect("written");
+    let output = session.ask("Twice", LIMIT).expect("an answer");
+    assert!(!output.answered() && output.text().contains("expired"), "{output:?}");
     alice.write_credentials(&good).expect("restored");
-    let said = session.ask("Once more", LIMIT).expect("an answer");
-    assert!(said.answered(), "{said:?}");
+    let output = session.ask("Once more", LIMIT).expect("an answer");
+    assert!(output.answered(), "{output:?}");
     session.leave(LIMIT).expect("it left");
 }
 
 #[test]
 fn token_in_the_environment_takes_precedence_over_the_file() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
-    let documents = [document(&login, 8), document(&login, -1), json!({"claudeAiOauth": tombstone()})];
-    bed.anthropic().accept_setup_token(SETUP_TOKEN);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
+    let documents = [document(&login, 8), document(&login, -1), json!({"claudeAiOauth": cleared_login()})];
+    fixture.anthropic().accept_setup_token(SETUP_TOKEN);
     let with_token =
         || alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", SETUP_TOKEN).run(LIMIT).expect("an end");
     for answer in [None, Some(MessageAnswer::Invalid)] {
         let answers = answer.is_none();
-        bed.anthropic().answer_messages(SETUP_TOKEN, answer);
+        fixture.anthropic().answer_messages(SETUP_TOKEN, answer);
         for document in &documents {
             alice.write_credentials(document).expect("written");
             let before = alice.credentials_text().expect("a file");
-            let said = with_token();
-            assert_eq!(said.answered(), answers, "{said:?}");
+            let output = with_token();
+            assert_eq!(output.answered(), answers, "{output:?}");
             assert_eq!(alice.credentials_text().expect("a file"), before);
         }
     }
-    let requests = bed.anthropic().essential_requests();
+    let requests = fixture.anthropic().essential_requests();
     assert!(requests.iter().all(asked_with(SETUP_TOKEN)), "{requests:?}");
 }
 
 #[test]
-fn an_empty_variable_counts_as_unset() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn empty_variable_counts_as_unset() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
     for value in ["", " "] {
-        bed.anthropic().forget_requests();
-        let said = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", value).run(LIMIT).expect("an end");
-        assert!(said.answered(), "{value:?}: {said:?}");
-        let requests = bed.anthropic().essential_requests();
+        fixture.anthropic().forget_requests();
+        let output = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", value).run(LIMIT).expect("an end");
+        assert!(output.answered(), "{value:?}: {output:?}");
+        let requests = fixture.anthropic().essential_requests();
         assert!(requests.iter().all(asked_with(&login.access_token)), "{value:?}: {requests:?}");
     }
 }
 
 #[test]
 fn auth_status_reports_a_rejected_token_as_logged_in() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     let status =
         alice.claude().arguments(&["auth", "status"]).variable("CLAUDE_CODE_OAUTH_TOKEN", SETUP_TOKEN);
-    let said = status.run(LIMIT).expect("an end");
-    assert_eq!((said.exit_code, logged_in(&said)), (Some(0), json!(true)), "{said:?}");
+    let output = status.run(LIMIT).expect("an end");
+    assert_eq!((output.exit_code, logged_in(&output)), (Some(0), json!(true)), "{output:?}");
     assert!(
         !alice
             .claude()
@@ -175,35 +178,35 @@ fn auth_status_reports_a_rejected_token_as_logged_in() {
     );
 }
 
-/// The token endpoint answers only after the client has left: what a fast answer would change is left to no race.
+/// The token endpoint answers only after the client has ended, so that no race decides the result.
 #[test]
 fn auth_status_reports_an_unanswered_refresh_as_logged_in() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
-    assert!(bed.anthropic().revoke(&login.family));
-    bed.anthropic().hold_refreshes(true);
-    let said = alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
-    assert_eq!((said.exit_code, logged_in(&said)), (Some(0), json!(true)), "{said:?}");
-    bed.anthropic().hold_refreshes(false);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
+    assert!(fixture.anthropic().revoke(&login.family));
+    fixture.anthropic().hold_refreshes(true);
+    let output = alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
+    assert_eq!((output.exit_code, logged_in(&output)), (Some(0), json!(true)), "{output:?}");
+    fixture.anthropic().hold_refreshes(false);
     assert!(!run(&alice).answered());
 }
 
 #[test]
 fn auth_status_exits_during_a_slow_refresh_and_loses_the_login() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
-    bed.anthropic().hold_refreshes(true);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
+    fixture.anthropic().hold_refreshes(true);
     alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
-    bed.anthropic().hold_refreshes(false);
-    assert_eq!(super::refreshes(&bed), 1);
+    fixture.anthropic().hold_refreshes(false);
+    assert_eq!(super::refreshes(&fixture), 1);
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
-    let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    let output = run(&alice);
+    assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{output:?}");
 }
 
-fn logged_in(said: &Said) -> Value {
-    let status: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+fn logged_in(output: &ClientOutput) -> Value {
+    let status: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
     status["loggedIn"].clone()
 }

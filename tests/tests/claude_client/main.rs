@@ -1,5 +1,5 @@
-//! Facts about the real client on which this project's design rests: `docs/design/claude-code.md`
-//! lists them, each with the name of its test here.
+//! Facts about the real client on which the design of this project depends:
+//! `docs/design/claude-code.md` lists them, each with the name of its test here.
 
 mod answers;
 mod documentation;
@@ -12,24 +12,24 @@ mod sign_in;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, Person, Said, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What the client says when it knows that a login is dead.
+/// The output of the client when it knows that a login is rejected.
 const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 const NOT_LOGGED_IN: &str = "Not logged in";
 
-fn bed() -> ClaudeBed {
-    ClaudeBed::start().unwrap_or_else(|error| panic!("{error}"))
+fn fixture() -> ClaudeFixture {
+    ClaudeFixture::start().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
-fn sign_in_stale(person: &Person<'_>, bed: &ClaudeBed) -> Login {
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
-    person.write_credentials(&document(&login, -1)).expect("the login is written");
+/// Signs `user` in with an `expiresAt` in the past, so that the client refreshes first.
+fn sign_in_with_expired_token(user: &ClaudeUser<'_>, fixture: &ClaudeFixture) -> Login {
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+    user.write_credentials(&document(&login, -1)).expect("the login is written");
     login
 }
 
@@ -38,27 +38,27 @@ fn document(login: &Login, hours: i64) -> Value {
 }
 
 /// Returns the `claudeAiOauth` object of a user's file.
-fn oauth(person: &Person<'_>) -> Value {
-    person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
+fn oauth(user: &ClaudeUser<'_>) -> Value {
+    user.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }
 
-fn tombstone() -> Value {
+fn cleared_login() -> Value {
     json!({"accessToken": "", "refreshToken": "", "expiresAt": 0, "scopes": ["user:inference"]})
 }
 
-fn is_tombstone(object: &Value) -> bool {
+fn is_cleared_login(object: &Value) -> bool {
     object["accessToken"] == "" && object["refreshToken"] == "" && object["expiresAt"] == 0
 }
 
-fn run(person: &Person<'_>) -> Said {
-    person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+fn run(user: &ClaudeUser<'_>) -> ClientOutput {
+    user.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn refreshes(bed: &ClaudeBed) -> usize {
-    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+fn refreshes(fixture: &ClaudeFixture) -> usize {
+    fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
-/// Whether inference was asked for with this token.
+/// Returns true if inference was requested with this token.
 fn asked_with(token: &str) -> impl Fn(&LoggedRequest) -> bool {
     let token = fingerprint(token);
     move |request| request.is_message() && request.token.as_ref() == Some(&token)

@@ -1,4 +1,4 @@
-//! When the client refreshes, what it then writes, and how a login is lost by it.
+//! When the client refreshes, what it then writes, and how that loses a login.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{LoggedRequest, Login, RefreshAnswer};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, OLDER, Person, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, NEWEST, OLDER, in_hours};
 use serde_json::{Value, json};
 
 use super::{
-    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_tombstone, oauth, refreshes, run,
-    sign_in_stale,
+    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, document, fixture, is_cleared_login, oauth, refreshes,
+    run, sign_in_with_expired_token,
 };
 
 #[test]
-fn a_login_is_refreshed_from_five_minutes_before_its_time_on() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn login_is_refreshed_within_five_minutes_of_expiry() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (minutes, expected) in [(6, 0), (4, 1), (-60, 1)] {
-        let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+        let login = fixture.anthropic().sign_in("alice", Duration::from_secs(3600));
         let object = login.oauth_object(in_hours(0) + minutes * 60_000);
         alice.write_credentials(&json!({"claudeAiOauth": object})).expect("written");
-        bed.anthropic().forget_requests();
+        fixture.anthropic().forget_requests();
         assert!(run(&alice).answered());
-        assert_eq!(refreshes(&bed), expected, "{minutes} minutes before its time");
+        assert_eq!(refreshes(&fixture), expected, "{minutes} minutes before its time");
         assert_eq!(oauth(&alice)["refreshToken"] == login.refresh_token, expected == 0);
     }
 }
 
 #[test]
 fn refresh_replaces_tokens_and_drops_unknown_members() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(3600));
     let mut object = login.oauth_object(in_hours(-1));
     object["somethingNew"] = json!(1);
     let others =
@@ -57,25 +57,25 @@ fn refresh_replaces_tokens_and_drops_unknown_members() {
 
 #[test]
 fn rejected_refresh_clears_only_the_login() {
-    a_refused_refresh_token_leaves_a_tombstone(&bed(), SESSION_EXPIRED);
+    assert_refused_refresh_clears_the_login(&fixture(), SESSION_EXPIRED);
 }
 
 #[test]
 fn older_client_clears_the_login_and_reports_not_logged_in() {
-    let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
-    a_refused_refresh_token_leaves_a_tombstone(&bed, NOT_LOGGED_IN);
+    let fixture = ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+    assert_refused_refresh_clears_the_login(&fixture, NOT_LOGGED_IN);
 }
 
-fn a_refused_refresh_token_leaves_a_tombstone(bed: &ClaudeBed, what_it_says: &str) {
-    let alice = bed.person("alice").expect("alice");
-    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
-    bed.anthropic().revoke(&login.family);
+fn assert_refused_refresh_clears_the_login(fixture: &ClaudeFixture, what_it_says: &str) {
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = fixture.anthropic().sign_in("alice", Duration::from_secs(3600));
+    fixture.anthropic().revoke(&login.family);
     let mut object = login.oauth_object(in_hours(-1));
     object["somethingNew"] = json!(1);
     let before = json!({"claudeAiOauth": object, "mcpOAuth": {"server": {"accessToken": "theirs"}}, "other": [null, 1]});
     alice.write_credentials(&before).expect("written");
-    let said = run(&alice);
-    assert!(said.text().starts_with(what_it_says) && said.exit_code == Some(1), "{said:?}");
+    let output = run(&alice);
+    assert!(output.text().starts_with(what_it_says) && output.exit_code == Some(1), "{output:?}");
 
     let mut expected = before;
     for (name, value) in [("accessToken", json!("")), ("refreshToken", json!("")), ("expiresAt", json!(0))] {
@@ -85,84 +85,85 @@ fn a_refused_refresh_token_leaves_a_tombstone(bed: &ClaudeBed, what_it_says: &st
 }
 
 #[test]
-fn a_copy_of_a_login_in_a_second_home_is_logged_out() {
-    let bed = bed();
-    let (alice, copy) = (bed.person("alice").expect("alice"), bed.person("copy").expect("copy"));
-    let login = sign_in_stale(&alice, &bed);
+fn copied_login_in_a_second_home_is_logged_out() {
+    let fixture = fixture();
+    let (alice, copy) =
+        (fixture.create_user("alice").expect("alice"), fixture.create_user("copy").expect("copy"));
+    let login = sign_in_with_expired_token(&alice, &fixture);
     copy.write_credentials(&document(&login, -1)).expect("copied");
     assert!(run(&alice).answered());
     assert!(!run(&copy).answered());
-    assert!(is_tombstone(&oauth(&copy)) && !is_tombstone(&oauth(&alice)));
+    assert!(is_cleared_login(&oauth(&copy)) && !is_cleared_login(&oauth(&alice)));
     // The server has revoked the whole family, so the login of the other home is rejected too.
-    let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    let output = run(&alice);
+    assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{output:?}");
 }
 
 #[test]
 fn client_killed_during_a_refresh_is_logged_out_next_time() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
-    bed.anthropic().hold_refreshes(true);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
+    fixture.anthropic().hold_refreshes(true);
     let running = alice.claude().start().expect("started");
-    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
+    assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
     running.kill();
-    bed.anthropic().hold_refreshes(false);
+    fixture.anthropic().hold_refreshes(false);
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
-    let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    let output = run(&alice);
+    assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{output:?}");
 }
 
 #[test]
 fn lost_refresh_response_logs_the_user_out() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    sign_in_stale(&alice, &bed);
-    bed.anthropic().answer_refreshes(RefreshAnswer::RotateAndLoseTheAnswer);
-    let said = run(&alice);
-    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in_with_expired_token(&alice, &fixture);
+    fixture.anthropic().answer_refreshes(RefreshAnswer::RotateAndLoseTheAnswer);
+    let output = run(&alice);
+    assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{output:?}");
 }
 
 #[test]
 fn login_restored_during_a_rejected_refresh_is_used() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let dead = sign_in_stale(&alice, &bed);
-    bed.anthropic().revoke(&dead.family);
-    bed.anthropic().hold_refreshes(true);
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let dead = sign_in_with_expired_token(&alice, &fixture);
+    fixture.anthropic().revoke(&dead.family);
+    fixture.anthropic().hold_refreshes(true);
     let running = alice.claude().start().expect("started");
-    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
+    assert!(fixture.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
     let good = alice.sign_in().expect("a new login");
-    bed.anthropic().hold_refreshes(false);
-    let said = running.end(LIMIT).expect("an end");
+    fixture.anthropic().hold_refreshes(false);
+    let output = running.end(LIMIT).expect("an end");
     assert!(
-        said.answered() && bed.anthropic().requests().iter().any(asked_with(&good.access_token)),
-        "{said:?}"
+        output.answered() && fixture.anthropic().requests().iter().any(asked_with(&good.access_token)),
+        "{output:?}"
     );
     assert_eq!(oauth(&alice)["refreshToken"], good.refresh_token);
 }
 
 #[test]
-fn trouble_at_the_token_endpoint_changes_no_token() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
-    bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
+fn token_endpoint_failure_changes_no_token() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
+    fixture.anthropic().answer_refreshes(RefreshAnswer::InternalError);
     assert!(run(&alice).answered(), "the old access token is used while it is accepted");
-    assert!(bed.anthropic().expire(&login.family));
-    let said = run(&alice);
+    assert!(fixture.anthropic().expire(&login.family));
+    let output = run(&alice);
     // This looks like a rejected login, but it is not one.
-    assert!(!said.answered() && said.result("api_error_status") == 401, "{said:?}");
+    assert!(!output.answered() && output.result("api_error_status") == 401, "{output:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
-    bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);
+    fixture.anthropic().answer_refreshes(RefreshAnswer::Rotate);
     assert!(run(&alice).answered());
 }
 
 #[test]
-fn a_refresh_replaces_a_link_by_a_file() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&alice, &bed);
+fn refresh_replaces_a_symlink_by_a_file() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_expired_token(&alice, &fixture);
     let target = alice.home().join("kept-elsewhere.json");
     fs::rename(alice.credentials_file(), &target).expect("moved");
     symlink(&target, alice.credentials_file()).expect("linked");
@@ -174,51 +175,51 @@ fn a_refresh_replaces_a_link_by_a_file() {
 }
 
 #[test]
-fn sessions_side_by_side_refresh_once() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    sign_in_stale(&alice, &bed);
+fn concurrent_sessions_refresh_once() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    sign_in_with_expired_token(&alice, &fixture);
     let sessions: Vec<_> = (0..3).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {
-        let said = session.end(LIMIT).expect("an end");
-        assert!(said.answered(), "{said:?}");
+        let output = session.end(LIMIT).expect("an end");
+        assert!(output.answered(), "{output:?}");
     }
-    assert_eq!(refreshes(&bed), 1);
-    assert!(!is_tombstone(&oauth(&alice)));
+    assert_eq!(refreshes(&fixture), 1);
+    assert!(!is_cleared_login(&oauth(&alice)));
 }
 
 #[test]
-fn a_login_that_is_refreshed_on_a_full_disk_is_lost() {
+fn login_refreshed_on_a_full_disk_is_lost() {
     for version in [NEWEST, OLDER] {
-        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
-        let alice = bed.person_with_a_disk("alice").expect("alice");
-        let login = sign_in_stale(&alice, &bed);
-        alice.fill_disk_but(0).expect("full");
-        is_refreshed_in_vain(&bed, &alice, &login);
+        let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = fixture.user_with_own_disk("alice").expect("alice");
+        let login = sign_in_with_expired_token(&alice, &fixture);
+        alice.fill_disk_except(0).expect("full");
+        is_refreshed_without_success(&fixture, &alice, &login);
         alice.empty_disk().expect("room again");
-        let said = run(&alice);
-        assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{version}: {said:?}");
+        let output = run(&alice);
+        assert!(!output.answered() && is_cleared_login(&oauth(&alice)), "{version}: {output:?}");
     }
 }
 
 #[test]
-fn a_client_fills_the_disk_itself_with_a_copy_of_its_own_state() {
+fn client_fills_the_disk_with_a_copy_of_its_state() {
     for version in [NEWEST, OLDER] {
-        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
-        let alice = bed.person_with_a_disk("alice").expect("alice");
-        let login = sign_in_stale(&alice, &bed);
-        alice.write_own_state(400).expect("written");
-        alice.fill_disk_but(300).expect("filled");
-        is_refreshed_in_vain(&bed, &alice, &login);
+        let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = fixture.user_with_own_disk("alice").expect("alice");
+        let login = sign_in_with_expired_token(&alice, &fixture);
+        alice.write_client_state(400).expect("written");
+        alice.fill_disk_except(300).expect("filled");
+        is_refreshed_without_success(&fixture, &alice, &login);
         // But for a page of a small file that the client takes away again as it ends.
-        let room = alice.room_on_disk().expect("a disk");
+        let room = alice.free_disk_space().expect("a disk");
         assert!(room <= 8192, "{room} with {version}");
     }
 }
 
-/// The server gives out a new pair, and the old one stays in the file.
-fn is_refreshed_in_vain(bed: &ClaudeBed, alice: &Person<'_>, login: &Login) {
-    let said = run(alice);
-    assert!(!said.answered() && refreshes(bed) > 0, "{said:?}");
-    assert_eq!(oauth(alice)["refreshToken"], login.refresh_token, "{said:?}");
+/// Returns true if the server issues a new pair and the old one stays in the file.
+fn is_refreshed_without_success(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>, login: &Login) {
+    let output = run(alice);
+    assert!(!output.answered() && refreshes(fixture) > 0, "{output:?}");
+    assert_eq!(oauth(alice)["refreshToken"], login.refresh_token, "{output:?}");
 }

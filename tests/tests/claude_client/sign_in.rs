@@ -7,42 +7,42 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
-use cas_tests::claude_client::{ClaudeBed, Invocation, Person, Started, now_in_milliseconds};
+use cas_tests::claude_client::{BackgroundRun, ClaudeFixture, ClaudeUser, Invocation, now_in_milliseconds};
 use cas_tests::claude_login::parsed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::{LIMIT, bed};
+use super::{LIMIT, fixture};
 
 const CODE: &str = "the-code-of-the-browser";
 const DAY_MS: i64 = 86_400_000;
 
 /// Returns each client of this user, prepared to sign in with its own files in a directory, and the
 /// directory.
-fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
-    let with_directory = |(client, name): (Invocation<'bed>, &str)| {
-        let directory = person.make_directory(name).expect("a directory");
+fn clients<'fixture>(user: &ClaudeUser<'fixture>) -> Vec<(Invocation<'fixture>, PathBuf)> {
+    let with_directory = |(client, name): (Invocation<'fixture>, &str)| {
+        let directory = user.make_directory(name).expect("a directory");
         let arguments = ["auth", "login", "--claudeai", "--sso", "--email=alice@example.org"];
         let variable = directory.to_str().expect("text").to_owned();
         let client = client.arguments(&arguments).variable("CLAUDE_CONFIG_DIR", &variable);
         (client.variable("BROWSER", "/bin/true"), directory)
     };
-    [(person.claude(), "newest"), (person.older_claude(), "older")].map(with_directory).into()
+    [(user.claude(), "newest"), (user.older_claude(), "older")].map(with_directory).into()
 }
 
-/// Waits until it has said where to sign in, in a line of its own.
+/// Waits until the output has the sign-in URL, in a line of its own.
 #[track_caller]
-fn address_of(started: &Started) -> String {
+fn sign_in_url(started: &BackgroundRun) -> String {
     let deadline = Deadline::after(LIMIT);
     loop {
-        let said = started.said();
+        let output = started.stdout();
         if let Some(line) =
-            said.split_inclusive('\n').find(|line| line.contains("https://") && line.ends_with('\n'))
+            output.split_inclusive('\n').find(|line| line.contains("https://") && line.ends_with('\n'))
         {
             return line[line.find("https://").expect("it is there")..].trim_end().to_owned();
         }
-        assert!(!deadline.is_expired(), "no address: {said}");
+        assert!(!deadline.is_expired(), "no address: {output}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -52,14 +52,14 @@ fn state_in(address: &str) -> &str {
     state.unwrap_or_else(|| panic!("no state: {address}"))
 }
 
-/// Signs in; what it said.
-fn signed_in(bed: &ClaudeBed, client: &Invocation<'_>) -> String {
-    bed.anthropic().show_code(CODE, Account::of_somebody());
-    let mut started = client.start_listening().expect("started");
-    let address = address_of(&started);
-    started.tell(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
-    let said = started.end(LIMIT).expect("an end");
-    assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+/// Signs in and returns the output.
+fn signed_in(fixture: &ClaudeFixture, client: &Invocation<'_>) -> String {
+    fixture.anthropic().show_code(CODE, Account::personal());
+    let mut started = client.start_with_input().expect("started");
+    let address = sign_in_url(&started);
+    started.write_line(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
+    let output = started.end(LIMIT).expect("an end");
+    assert_eq!(output.exit_code, Some(0), "{}{}", output.stdout, output.stderr);
     address
 }
 
@@ -69,14 +69,14 @@ fn read(path: PathBuf) -> Value {
 
 #[test]
 fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        let address = signed_in(&bed, &client);
+        let address = signed_in(&fixture, &client);
         assert!(!address.contains(' ') && address.contains("login_hint=alice%40example.org"), "{address}");
         assert!(address.contains("login_method=sso"), "{address}");
         let login = read(directory.join(".credentials.json"))["claudeAiOauth"].take();
-        let account = Account::of_somebody();
+        let account = Account::personal();
         let (names, lapses) =
             ([&login["accountUuid"], &login["organizationUuid"]], &login["refreshTokenExpiresAt"]);
         if directory.ends_with("older") {
@@ -99,27 +99,27 @@ fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
 }
 
 #[test]
-fn a_code_that_is_refused_leaves_no_login() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn refused_code_leaves_no_login() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        let mut started = client.start_listening().expect("started");
-        let address = address_of(&started);
-        started.tell(&format!("nonsense#{}", state_in(&address))).expect("it listens");
-        let said = started.end(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, Some(1), "{}", said.stdout);
-        assert!(!said.stderr.trim().is_empty(), "{}", said.stdout);
+        let mut started = client.start_with_input().expect("started");
+        let address = sign_in_url(&started);
+        started.write_line(&format!("nonsense#{}", state_in(&address))).expect("it listens");
+        let output = started.end(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, Some(1), "{}", output.stdout);
+        assert!(!output.stderr.trim().is_empty(), "{}", output.stdout);
         assert!(!directory.join(".credentials.json").exists());
     }
 }
 
 #[test]
 fn sign_in_that_is_interrupted_exits_with_success() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, _) in clients(&alice) {
-        let mut started = client.start_listening().expect("started");
-        address_of(&started);
+        let mut started = client.start_with_input().expect("started");
+        sign_in_url(&started);
         thread::sleep(Duration::from_secs(1));
         assert!(started.is_running().expect("a child"));
         kill(Pid::from_raw(i32::try_from(started.pid()).expect("a pid")), Signal::SIGINT).expect("sent");
@@ -128,16 +128,16 @@ fn sign_in_that_is_interrupted_exits_with_success() {
 }
 
 #[test]
-fn a_sign_out_ends_the_login_at_the_server() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn sign_out_revokes_the_login_at_the_server() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     for (client, directory) in clients(&alice) {
-        signed_in(&bed, &client);
+        signed_in(&fixture, &client);
         let token = read(directory.join(".credentials.json"))["claudeAiOauth"]["accessToken"].take();
         let with_token = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", token.as_str().expect("a token"));
         assert!(with_token.run(LIMIT).expect("an end").answered());
-        let said = client.arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+        let output = client.arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, Some(0), "{}{}", output.stdout, output.stderr);
         assert!(!directory.join(".credentials.json").exists());
         assert!(!with_token.run(LIMIT).expect("an end").answered(), "the server takes it no more");
     }

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::fingerprint;
-use cas_tests::claude_client::{ClaudeBed, OLDER, now_in_milliseconds};
+use cas_tests::claude_client::{ClaudeFixture, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, Values};
 
 use super::recording::NEWEST;
 
-/// Far more than any of these runs takes, so that a slow machine is no failure.
+/// Far more than any of these runs takes, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many clients run at once.
 const WORKERS: usize = 2;
@@ -30,16 +30,16 @@ pub(crate) const REFRESHES_ANOTHER_TOKEN: &str = "refreshes with another token";
 /// It sends something else as the access token.
 pub(crate) const USES_ANOTHER_TOKEN: &str = "uses another token";
 
-/// The answer of the client of `version` to each case, in the order of the cases.
+/// Returns the answer of the client of `version` to each case, in the order of the cases.
 pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     let next = Mutex::new(0..cases.len());
     let found = Mutex::new(vec![String::new(); cases.len()]);
     thread::scope(|scope| {
         for _ in 0..WORKERS.min(cases.len()) {
             scope.spawn(|| {
-                let bed = ClaudeBed::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+                let fixture = ClaudeFixture::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
                 while let Some(index) = { next.lock().expect("no worker panics").next() } {
-                    let answer = answer(&bed, version, &cases[index], index);
+                    let answer = answer(&fixture, version, &cases[index], index);
                     found.lock().expect("no worker panics")[index] = answer;
                 }
             });
@@ -48,16 +48,16 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     found.into_inner().expect("no worker panics")
 }
 
-fn answer(bed: &ClaudeBed, version: &str, case: &Case, index: usize) -> String {
-    let person = bed.person(&format!("user{index}")).expect("a user");
-    let login = bed.anthropic().sign_in(&format!("user{index}"), Duration::from_secs(8 * 3600));
+fn answer(fixture: &ClaudeFixture, version: &str, case: &Case, index: usize) -> String {
+    let user = fixture.create_user(&format!("user{index}")).expect("a user");
+    let login = fixture.anthropic().sign_in(&format!("user{index}"), Duration::from_secs(8 * 3600));
     let now = now_in_milliseconds();
     let values = Values { access_token: &login.access_token, refresh_token: &login.refresh_token, now };
-    person.write_credentials_bytes(&case.content(&values)).expect("written");
-    bed.anthropic().forget_requests();
-    let client = if version == OLDER { person.older_claude() } else { person.claude() };
-    let said = client.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    let requests = bed.anthropic().essential_requests();
+    user.write_credentials_bytes(&case.content(&values)).expect("written");
+    fixture.anthropic().forget_requests();
+    let client = if version == OLDER { user.older_claude() } else { user.claude() };
+    let output = client.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let requests = fixture.anthropic().essential_requests();
     match requests.first() {
         Some(first) if first.is_refresh() && first.token == Some(fingerprint(&login.refresh_token)) => {
             REFRESHES.to_owned()
@@ -66,7 +66,7 @@ fn answer(bed: &ClaudeBed, version: &str, case: &Case, index: usize) -> String {
         Some(first) if first.token == Some(fingerprint(&login.access_token)) => USES_ACCESS_TOKEN.to_owned(),
         Some(first) if first.is_message() => USES_ANOTHER_TOKEN.to_owned(),
         Some(first) => format!("asks for {}", first.path),
-        None => without_request(said.text(), &said.stderr),
+        None => without_request(output.text(), &output.stderr),
     }
 }
 
@@ -77,7 +77,7 @@ fn without_request(text: &str, stderr: &str) -> String {
     if text.contains("OAuth session expired") {
         return SESSION_EXPIRED.to_owned();
     }
-    // The older client says nothing.
+    // The older client prints nothing.
     if stderr.starts_with("Claude Code could not start") || (text.is_empty() && stderr.is_empty()) {
         return CANNOT_START.to_owned();
     }

@@ -1,9 +1,9 @@
 //! How the real clients and this project's parser read credential files of every kind.
 //!
-//! `answers.tsv` holds what each client did with each file of the corpus. Each run compares the
-//! parser with that table, and asks the newest client about 30 of the files, chosen by the day. At full size
-//! (`CAS_FULL_SIZE=1`) both clients are asked about all of them. `RECORD=1` adds the files that the table lacks; at full
-//! size it writes the table anew.
+//! `answers.tsv` holds the result of each client for each file of the corpus. Each run compares the
+//! parser with that table, and runs the newest client with 30 of the files, chosen by the day. At
+//! full size (`CAS_FULL_SIZE=1`) both clients run with all of them. `RECORD=1` adds the files that
+//! the table lacks; at full size it rewrites the table.
 
 mod client;
 mod parser;
@@ -25,7 +25,7 @@ fn recording_has_each_case_once() {
     assert_eq!(recording.names(), cases, "run this suite with RECORD=1");
 }
 
-/// What any client authenticates with is never replaced, and what no client uses is never called a login.
+/// A login that any client uses is never replaced, and one that no client uses is never valid.
 #[test]
 fn parser_reads_each_file_as_the_clients_do() {
     let recording = Recording::load();
@@ -48,7 +48,7 @@ fn clients_answer_as_recorded() {
     let full = cas_tests::size::full_size();
     let mut wrong = Vec::new();
     for version in if full { &[OLDER, NEWEST][..] } else { &[NEWEST][..] } {
-        let chosen = if full { cases() } else { sample_of_the_day() };
+        let chosen = if full { cases() } else { daily_sample() };
         for (case, answer) in chosen.iter().zip(client::answers(version, &chosen)) {
             let recorded = recording.answer(&case.name, version);
             if answer != recorded {
@@ -59,7 +59,7 @@ fn clients_answer_as_recorded() {
     assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Asks both clients about the files that the table lacks, or about all of them at full size.
+/// Runs both clients with the files that the table lacks, or with all of them at full size.
 fn record() {
     let mut recording = Recording::load();
     let (full, names) = (cas_tests::size::full_size(), recording.names().join("\n"));
@@ -73,8 +73,8 @@ fn record() {
     recording.save(&cases());
 }
 
-/// Other files each day, so that all of them are asked about within two weeks.
-fn sample_of_the_day() -> Vec<Case> {
+/// Returns other files each day, so that all of them are tested within two weeks.
+fn daily_sample() -> Vec<Case> {
     let mut chosen = cases();
     let first = usize::try_from(now_in_milliseconds() / DAY).unwrap_or(0) * SAMPLE % chosen.len();
     chosen.rotate_left(first);

@@ -1,4 +1,4 @@
-//! What this project's parser says of a credential file, beside what the clients did with it.
+//! The result of the parser for a credential file, compared with the results of the clients.
 
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::time::timestamp::Timestamp;
@@ -20,10 +20,10 @@ pub(crate) fn compare(case: &Case, answers: &[&str]) -> Result<(), String> {
     let newest = answers.last().copied().unwrap_or_default();
     let is_used = answers.iter().any(|answer| is_use(answer));
     if is_used && state.needs_restore() {
-        return Err(format!("a client uses it ({answers:?}), and we would replace it: {state:?}"));
+        return Err(format!("a client uses it ({answers:?}), and the parser would replace it: {state:?}"));
     }
     if !is_used && !state.needs_restore() {
-        return Err(format!("no client uses it ({answers:?}), and we call it a login: {state:?}"));
+        return Err(format!("no client uses it ({answers:?}), and the parser calls it a login: {state:?}"));
     }
     let expected: &[&str] = match &state {
         LoginFileState::Valid(_) => &[USES_ACCESS_TOKEN, USES_ANOTHER_TOKEN],
@@ -40,12 +40,12 @@ pub(crate) fn compare(case: &Case, answers: &[&str]) -> Result<(), String> {
     let decides = answers.iter().rev().find(|answer| **answer != CANNOT_START).unwrap_or(&newest);
     let is_left_alone = matches!(state, LoginFileState::NotRefreshable(_)) && newest == CANNOT_START;
     if !expected.contains(decides) && !is_left_alone {
-        return Err(format!("the clients: {answers:?}, and we: {state:?}"));
+        return Err(format!("the clients: {answers:?}, and the parser: {state:?}"));
     }
     Ok(())
 }
 
-/// True if a client authenticates with what is in the file.
+/// Returns true if a client authenticates with the content of the file.
 fn is_use(answer: &str) -> bool {
     ![NOT_LOGGED_IN, SESSION_EXPIRED, CANNOT_START].contains(&answer)
 }

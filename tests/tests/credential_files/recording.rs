@@ -12,7 +12,7 @@ pub(crate) const NEWEST: &str = "2.1.332";
 /// The columns behind the name.
 const VERSIONS: [&str; 2] = [OLDER, NEWEST];
 
-/// True if the table is to be written.
+/// Returns true if the table must be written.
 pub(crate) fn is_wanted() -> bool {
     #[expect(clippy::disallowed_methods, reason = "the caller of the suite decides")]
     std::env::var_os("RECORD").is_some()
@@ -41,14 +41,14 @@ impl Recording {
         self.rows.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// What each client did with the file, in the order of the versions.
+    /// Returns the result of each client for the file, in the order of the versions.
     pub(crate) fn answers(&self, name: &str) -> Vec<&str> {
         let row = self.rows.iter().find(|(other, _)| other == name);
         let (_, answers) = row.unwrap_or_else(|| panic!("{name} is not recorded"));
         answers.iter().map(String::as_str).collect()
     }
 
-    /// What the client of this version did with it.
+    /// Returns the result of the client of this version.
     pub(crate) fn answer(&self, name: &str, version: &str) -> &str {
         let column = self.versions.iter().position(|other| other == version);
         self.answers(name)[column.unwrap_or_else(|| panic!("{version} is not recorded"))]

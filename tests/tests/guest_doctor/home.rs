@@ -1,11 +1,11 @@
-//! What lies in a home: the login, modes, locks, start files.
+//! The content of a home: login, modes, locks, start files.
 
 use cas_tests::{
     claude_login,
     guest::{Guest, Suite},
 };
 
-use super::row::{self, Row, Who, asked, diagnosis, finding, row};
+use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
@@ -23,8 +23,8 @@ pub(crate) const ROWS: [Row; 25] = [
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
-    // No command is printed for it: any folder on the way may be a link to what is root's for a
-    // reason.
+    // No command is printed, because any directory on the path may be a symlink that root has
+    // created for a reason.
     row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
     row("wrong-owner", "chown root: .claude").otherwise("chown alice: .claude"),
     row(
@@ -64,13 +64,13 @@ pub(crate) const ROWS: [Row; 25] = [
 
 /// Creates a guest in which alice has a backed-up login. No unit runs, so that nothing is repaired
 /// meanwhile.
-fn desk() -> Guest {
+fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    let good = claude_login::fresh("one");
+    let good = claude_login::new_login("one");
     guest.put_login("alice", &good);
     guest.sync("alice").expect_success("the first backup");
     guest.write("/home/alice/good", "alice", "600", good.as_bytes());
-    guest.write("/home/alice/emptied", "alice", "600", claude_login::tombstone(&good).as_bytes());
+    guest.write("/home/alice/emptied", "alice", "600", claude_login::cleared_login(&good).as_bytes());
     guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     guest
         .run("cd /home/alice && install -d -m 700 -o alice -g alice .config .config/claude-auth-sync .local")
@@ -80,12 +80,12 @@ fn desk() -> Guest {
 
 #[test]
 fn home_problem_is_fixed_by_the_printed_remedy() {
-    row::all(&desk(), &ROWS, "");
+    row::check_rows(&fixture(), &ROWS, "");
 }
 
 #[test]
 fn fix_applies_safe_remedies_and_names_them_first() {
-    let guest = desk();
+    let guest = fixture();
     let broken = format!(
         "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
          runuser -u alice -- mkdir .claude/.oauth_refresh.lock .claude.lock
@@ -93,106 +93,107 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     );
     guest.run(&broken).expect_success("breaking it");
 
-    let dry = asked(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
+    let dry = run_as(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains(&format!("Would set the mode of /home/alice/{STATE} to 0700.\n")), "{dry}");
-    assert_eq!(guest.status_of(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
+    assert_eq!(guest.file_status(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
 
-    let said = asked(&guest, Who::Alice, "cas-sync doctor --fix").text();
+    let output = run_as(&guest, Who::Alice, "cas-sync doctor --fix").text();
     assert!(
-        said.starts_with("Going to set the mode of /home/alice/.claude/.credentials.json to 0600.\n"),
-        "{said}"
+        output.starts_with("Going to set the mode of /home/alice/.claude/.credentials.json to 0600.\n"),
+        "{output}"
     );
     let after = diagnosis(&guest, Who::Alice);
     for id in ["state-mode", "login-mode", "lock-abandoned"] {
         assert!(finding(&after, id).is_none(), "{id}: {after}");
     }
     assert_eq!(
-        guest.status_of("/home/alice/.claude.lock"),
+        guest.file_status("/home/alice/.claude.lock"),
         "755 alice:alice directory",
-        "somebody may hold it"
+        "another process may hold it"
     );
 
     guest.run("cd /home/alice && rmdir .claude.lock; cp emptied .claude/.credentials.json; chmod 750 .local/state/claude-auth-sync").expect_success("again");
-    let said = asked(&guest, Who::Root, "cas-sync doctor alice --fix");
+    let output = run_as(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
-    assert!(finding(&after, "state-mode").is_none(), "{said:?} {after}");
-    assert!(finding(&after, "login-cleared").is_none(), "by the person's own service: {said:?} {after}");
+    assert!(finding(&after, "state-mode").is_none(), "{output:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "by the user's own service: {output:?} {after}");
     assert_eq!(
-        guest.login_of("alice"),
+        guest.read_login("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
             .to_string()
     );
 }
 
-/// Claude Code may be writing the same file: it is changed under its lock, or not at all.
+/// Claude Code may be writing the same file, so it is changed under its lock, or not at all.
 #[test]
-fn the_clients_own_file_is_changed_under_the_clients_lock() {
-    let guest = desk();
+fn client_state_file_is_changed_under_the_client_lock() {
+    let guest = fixture();
     let before = r#"{ "numStartups": {"a":1} }"#;
-    guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start is yet to come, and it holds the lock");
+    guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start has not completed, and it holds the lock");
     let found = diagnosis(&guest, Who::Alice);
     let command =
         finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");
-    let held = asked(&guest, Who::Alice, command).text();
+    let held = run_as(&guest, Who::Alice, command).text();
     assert!(held.contains("Not fixed") && held.contains(".claude.json.lock"), "{held}");
     assert_eq!(guest.read("/home/alice/.claude.json"), Some(format!("{before}\n").into_bytes()));
     guest.run("rmdir /home/alice/.claude.json.lock").expect_success("it has released it");
-    // Also where root has it done, by a process that has become her.
-    asked(&guest, Who::Root, "cas-sync doctor --fix alice");
+    // Also if root runs it: the change is made by a process with the user id of alice.
+    run_as(&guest, Who::Root, "cas-sync doctor --fix alice");
     let after = guest.read("/home/alice/.claude.json").expect("there");
     let after = claude_login::parsed(&String::from_utf8(after).expect("text"));
     assert_eq!(after, serde_json::json!({"hasCompletedOnboarding": true, "numStartups": {"a": 1}}));
-    assert_eq!(guest.status_of("/home/alice/.claude.json"), "600 alice:alice regular file");
+    assert_eq!(guest.file_status("/home/alice/.claude.json"), "600 alice:alice regular file");
 }
 
 #[test]
 fn doctor_checks_the_environment_of_the_calling_shell() {
-    let guest = desk();
+    let guest = fixture();
     let script = "export ANTHROPIC_API_KEY=sk-ant-api03-x
         cas-sync doctor --json; echo
         unset ANTHROPIC_API_KEY
         cas-sync doctor --json";
-    let said = asked(&guest, Who::Alice, script).text();
-    let mut told = said.lines().filter(|line| !line.is_empty()).map(claude_login::parsed);
-    let (before, after) = (told.next().expect("the first"), told.next().expect("the second"));
+    let output = run_as(&guest, Who::Alice, script).text();
+    let mut report = output.lines().filter(|line| !line.is_empty()).map(claude_login::parsed);
+    let (before, after) = (report.next().expect("the first"), report.next().expect("the second"));
     let found = finding(&before, "shadow-environment").unwrap_or_else(|| panic!("{before}"));
     assert_eq!(found["command"], "unset ANTHROPIC_API_KEY");
     assert!(finding(&after, "shadow-environment").is_none(), "{after}");
-    assert!(!said.contains("sk-ant-api03-x"), "a value is never shown");
+    assert!(!output.contains("sk-ant-api03-x"), "a value is never shown");
     // Root has another environment than the user.
-    let root = asked(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
+    let root = run_as(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
     assert!(finding(&claude_login::parsed(&root), "shadow-environment").is_none(), "{root}");
 }
 
 #[test]
-fn root_opens_nothing_in_a_home_and_waits_for_none() {
-    let guest = desk();
-    // Whatever she puts where something is looked for, root is neither led there nor kept waiting.
+fn root_accesses_no_home_and_waits_for_none() {
+    let guest = fixture();
+    // Root neither follows nor waits for anything that alice places where doctor looks.
     let hostile = "cd /home/alice && rm -rf .claude.json .bashrc .config/claude-auth-sync .claude/.credentials.json .claude/settings.json
         runuser -u alice -- sh -c '
             mkfifo .claude.json .bashrc .claude/.credentials.json .claude/settings.json .claude/.oauth_refresh.lock.owner
             ln -s /etc/shadow .zshrc; ln -s /root .config/claude-auth-sync; ln -s /dev/zero .profile
             mkdir \"$(printf \".claude/.oauth_refresh.lock\")\"'";
     guest.run(hostile).expect_success("a hostile home");
-    let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor alice --json");
-    assert_eq!(said.code, Some(1), "{said:?}");
-    let told = claude_login::parsed(&said.text());
-    assert_eq!(told["about"][0]["problem"], serde_json::Value::Null, "{told}");
-    assert!(!said.text().contains("root:"), "nothing of another's is shown: {said:?}");
-    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said
-    // to root's terminal.
+    let output = run_as(&guest, Who::Root, "timeout 60 cas-sync doctor alice --json");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let report = claude_login::parsed(&output.text());
+    assert_eq!(report["about"][0]["problem"], serde_json::Value::Null, "{report}");
+    assert!(!output.text().contains("root:"), "nothing of another's is shown: {output:?}");
+    // Root runs no program of alice, and none of her text is in a command for root or on root's
+    // terminal.
     let worse = r##"cd /home/alice && rm -rf .config .claude && ln -s /etc .config && runuser -u alice -- sh -c '
             mkdir -p .local/bin; printf "#!/bin/sh\ntouch /tmp/started\necho 2.1.329\n" >.local/bin/claude; chmod 755 .local/bin/claude
             odd=$(printf "x\033]0;y\007\302\233"); mkdir -p "$odd/.oauth_refresh.lock"; ln -s "$odd" .claude
             touch -d "-10 minutes" "$odd/.oauth_refresh.lock"'"##;
     guest.run(worse).expect_success("a worse home");
     for arguments in ["", "--json", "--fix --dry-run", "--verbose"] {
-        let said = asked(&guest, Who::Root, &format!("timeout 60 cas-sync doctor alice {arguments}")).text();
-        assert!(!said.contains(|letter: char| letter.is_control() && letter != '\n'), "{said:?}");
-        assert!(!said.contains("chown ") && !said.contains("runuser"), "{said}");
+        let output =
+            run_as(&guest, Who::Root, &format!("timeout 60 cas-sync doctor alice {arguments}")).text();
+        assert!(!output.contains(|letter: char| letter.is_control() && letter != '\n'), "{output:?}");
+        assert!(!output.contains("chown ") && !output.contains("runuser"), "{output}");
     }
-    assert!(!guest.run("test -e /tmp/started").succeeded(), "her program is not started");
-    let other = asked(&guest, Who::Alice, "cas-sync doctor bob");
+    assert!(!guest.run("test -e /tmp/started").succeeded(), "the program of alice is not started");
+    let other = run_as(&guest, Who::Alice, "cas-sync doctor bob");
     assert_eq!(other.code, Some(1));
     assert!(
         String::from_utf8_lossy(&other.stderr)

@@ -5,10 +5,10 @@ use cas_tests::{
     guest::{Guest, Suite},
 };
 
-use super::row::{self, Row, Who, asked, diagnosis, finding, row};
+use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 
 /// Restores the PAM stack. No command of doctor overwrites edits in it.
-const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
+const RESTORE_STATE: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
@@ -30,22 +30,22 @@ pub(crate) const ROWS: [Row; 22] = [
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
     row("request-socket-inactive", "systemctl stop claude-auth-request.socket").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
-    row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
+    row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
     // The guest has no package server, so the file is restored from a copy.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),
 ];
 
-/// Everything runs, for alice, as on a machine at work.
-fn desk() -> Guest {
+/// Returns a guest in which all units run for alice.
+fn fixture() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &claude_login::fresh("one"));
+    guest.put_login("alice", &claude_login::new_login("one"));
     guest.resume();
     guest.enroll("alice");
-    // A pause of the machine is over, and so is what it kept from starting.
+    // A pause of the machine has ended, and the units that it held start.
     let editor = "#!/bin/sh\nsed -i -e '/store = 7/d' -e 's/claude-auth: 7/claude_auth: true/' \"$1\"\n";
     guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
     guest
@@ -53,50 +53,53 @@ fn desk() -> Guest {
 
 #[test]
 fn machine_problem_is_fixed_by_the_printed_remedy() {
-    row::all(&desk(), &ROWS, "");
+    row::check_rows(&fixture(), &ROWS, "");
 }
 
 #[test]
 fn fix_as_root_repairs_units_and_enrollments() {
-    let guest = desk();
+    let guest = fixture();
     let broken =
         "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
     guest.run(broken).expect_success("breaking it");
-    let dry = asked(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
+    let dry = run_as(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");
     assert!(finding(&diagnosis(&guest, Who::Root), "units-resting").is_some());
 
-    let said = asked(&guest, Who::Root, "cas-sync doctor --fix");
+    let output = run_as(&guest, Who::Root, "cas-sync doctor --fix");
 
-    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(output.code, Some(0), "{output:?}");
     let after = diagnosis(&guest, Who::Root);
     assert!(
         finding(&after, "units-resting").is_none() && finding(&after, "units-disabled").is_none(),
         "{after}"
     );
-    // Alice may not, and says so by the remedy alone.
+    // Alice may not, and the output is only the remedy.
     guest.run("systemctl stop claude-auth-sync@alice.timer").expect_success("stopping it");
-    let said = asked(&guest, Who::Alice, "cas-sync doctor --fix");
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
+    let output = run_as(&guest, Who::Alice, "cas-sync doctor --fix");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(
+        output.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"),
+        "{output:?}"
+    );
 }
 
-/// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
+/// The syncs wait for each other, so starting them one after the other never ends.
 #[test]
 fn fix_as_root_runs_the_syncs_of_all_users() {
-    let guest = desk();
+    let guest = fixture();
     guest.enroll("bob");
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";
     guest.write("/usr/local/bin/meet", "root", "755", meet.as_bytes());
     for user in ["alice", "bob"] {
-        let good = claude_login::fresh(user);
+        let good = claude_login::new_login(user);
         guest.stop_watch(user);
-        guest.back_up_and_break(user, &good);
+        guest.back_up_and_clear(user, &good);
     }
     guest
         .run("mkdir -p /etc/systemd/system/claude-auth-sync@.service.d && printf '[Service]\\nExecStartPre=+/usr/local/bin/meet %%i\\n' >/etc/systemd/system/claude-auth-sync@.service.d/meet.conf && systemctl daemon-reload")
         .expect_success("syncs that meet");
-    let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
+    let output = run_as(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
     let after = diagnosis(&guest, Who::Root);
-    assert!(finding(&after, "login-cleared").is_none(), "{said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "{output:?} {after}");
 }

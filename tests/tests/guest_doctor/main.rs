@@ -1,7 +1,8 @@
-//! `cas-sync doctor`: the guest is broken in one way after the other; doctor names it, its remedy is executed as it was
-//! printed, and doctor is content. The rows are data; which check they are about is checked against doctor's own list.
+//! `cas-sync doctor`: the guest is broken in many ways, one at a time. Doctor names the problem,
+//! its printed remedy is executed, and doctor reports no finding afterwards. The rows are data;
+//! their checks are compared with doctor's own list.
 
-mod covered;
+mod coverage;
 mod first_start;
 mod home;
 mod machine;

@@ -1,9 +1,9 @@
 //! One way of breaking a guest, and how doctor is asked about it.
 
-use cas_tests::guest::{Finished, Guest};
+use cas_tests::guest::{CommandResult, Guest};
 use serde_json::Value;
 
-/// Who asks doctor, and does what it says.
+/// The user who runs doctor and its remedies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Alice,
@@ -12,7 +12,7 @@ pub(crate) enum Who {
 
 /// How the problem is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mended {
+pub(crate) enum Fixed {
     /// By the command that doctor prints, as it prints it.
     ByRemedy,
     /// With this script, because doctor prints no command, or its command needs what the guest does
@@ -28,55 +28,56 @@ pub(crate) struct Row {
     pub(crate) who: Who,
     /// A script of root's that breaks the guest, with alice's home as the working directory.
     pub(crate) broken: &'static str,
-    pub(crate) mended: Mended,
+    pub(crate) fixed: Fixed,
 }
 
-/// A problem that alice finds and fixes with what doctor prints.
+/// Returns a problem that alice finds and fixes with the printed remedy.
 pub(crate) const fn row(id: &'static str, broken: &'static str) -> Row {
-    Row { id, who: Who::Alice, broken, mended: Mended::ByRemedy }
+    Row { id, who: Who::Alice, broken, fixed: Fixed::ByRemedy }
 }
 
 impl Row {
-    /// Found and fixed by root.
+    /// Makes root find and fix it.
     pub(crate) const fn as_root(self) -> Self {
         Self { who: Who::Root, ..self }
     }
 
-    /// Fixed by this script.
+    /// Sets the script that fixes it.
     pub(crate) const fn otherwise(self, script: &'static str) -> Self {
-        Self { mended: Mended::Otherwise(script), ..self }
+        Self { fixed: Fixed::Otherwise(script), ..self }
     }
 }
 
-/// Goes through the rows in their order, in one guest. `environment` is what stands before each
-/// command of the remedies.
+/// Checks the rows in their order, in one guest. `environment` precedes each command of the
+/// remedies.
 #[track_caller]
-pub(crate) fn all(guest: &Guest, rows: &[Row], environment: &str) {
-    let failed: Vec<String> = rows.iter().filter_map(|row| one(guest, row, environment).err()).collect();
+pub(crate) fn check_rows(guest: &Guest, rows: &[Row], environment: &str) {
+    let failed: Vec<String> =
+        rows.iter().filter_map(|row| check_row(guest, row, environment).err()).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-fn one(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
+fn check_row(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
     let script = |script: &str| guest.run(&format!("cd /home/alice && {{ {script}\n}}"));
     case(
         guest,
         row.id,
         row.who,
         || drop(script(row.broken).expect_success(row.id)),
-        |command, who| match row.mended {
-            Mended::Otherwise(instead) => Ok(script(instead)),
-            Mended::ByRemedy => by_remedy(guest, who, command, environment),
+        |command, who| match row.fixed {
+            Fixed::Otherwise(instead) => Ok(script(instead)),
+            Fixed::ByRemedy => apply_remedy(guest, who, command, environment),
         },
     )
 }
 
-/// What is printed, executed.
-pub(crate) fn by_remedy(
+/// Executes the printed remedy.
+pub(crate) fn apply_remedy(
     guest: &Guest,
     who: Who,
     command: Option<&str>,
     environment: &str,
-) -> Result<Finished, String> {
+) -> Result<CommandResult, String> {
     match command {
         // Its exit status also reflects other problems.
         Some(command) if command == "cas-sync doctor --fix" => {
@@ -93,46 +94,48 @@ pub(crate) fn case(
     id: &str,
     who: Who,
     broken: impl FnOnce(),
-    mended: impl FnOnce(Option<&str>, Who) -> Result<Finished, String>,
+    fixed: impl FnOnce(Option<&str>, Who) -> Result<CommandResult, String>,
 ) -> Result<(), String> {
     let before = diagnosis(guest, who);
     if finding(&before, id).is_some() {
         return Err(format!("{id}: found before anything was broken: {before}"));
     }
     broken();
-    let told = diagnosis(guest, who);
-    let Some(found) = finding(&told, id) else { return Err(format!("{id}: not found: {told}")) };
+    let report = diagnosis(guest, who);
+    let Some(found) = finding(&report, id) else { return Err(format!("{id}: not found: {report}")) };
     let command = found["command"].as_str();
-    let shown = said_to_people(guest, who);
-    if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
-        return Err(format!("{id}: people are not shown {command:?}: {shown}"));
+    let output = text_report(guest, who);
+    if !output.contains(&format!("[{id}]")) || command.is_some_and(|command| !output.contains(command)) {
+        return Err(format!("{id}: the text output lacks {command:?}: {output}"));
     }
     // A user's command is run as the user, also if root runs doctor.
-    let mender = if found["run_as"] == "alice" { Who::Alice } else { who };
-    let done = mended(command, mender).map_err(|why| format!("{id}: {why}: {found}"))?;
+    let fixer = if found["run_as"] == "alice" { Who::Alice } else { who };
+    let done = fixed(command, fixer).map_err(|why| format!("{id}: {why}: {found}"))?;
     if !done.succeeded() {
-        return Err(format!("{id}: the remedy {command:?} failed: {}", all_of(&done)));
+        return Err(format!("{id}: the remedy {command:?} failed: {}", code_and_output(&done)));
     }
     let after = diagnosis(guest, who);
     match finding(&after, id) {
-        Some(left) => Err(format!("{id}: still there after {command:?} ({}): {left}", all_of(&done))),
+        Some(left) => {
+            Err(format!("{id}: still there after {command:?} ({}): {left}", code_and_output(&done)))
+        }
         None => Ok(()),
     }
 }
 
-/// What doctor says, for programs. Its exit status says the same.
+/// Returns the JSON output of doctor. Its exit status must be the same.
 pub(crate) fn diagnosis(guest: &Guest, who: Who) -> Value {
-    let said = asked(guest, who, "cas-sync doctor --json");
-    let json: Value =
-        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", all_of(&said)));
-    assert_eq!(json["exit_code"].as_i64(), said.code.map(i64::from), "{json}");
+    let output = run_as(guest, who, "cas-sync doctor --json");
+    let json: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", code_and_output(&output)));
+    assert_eq!(json["exit_code"].as_i64(), output.code.map(i64::from), "{json}");
     json
 }
 
-fn said_to_people(guest: &Guest, who: Who) -> String {
-    let said = asked(guest, who, "cas-sync doctor");
-    let text = said.text();
-    assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+fn text_report(guest: &Guest, who: Who) -> String {
+    let output = run_as(guest, who, "cas-sync doctor");
+    let text = output.text();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(text.is_ascii(), "a guest has the C locale: {text}");
     // Lines of text fit on a terminal. Commands are not wrapped, and begin with six spaces.
     for line in text.lines().filter(|line| !line.starts_with("      ")) {
@@ -141,14 +144,14 @@ fn said_to_people(guest: &Guest, who: Who) -> String {
     text
 }
 
-/// The first finding of this check.
+/// Returns the first finding of this check.
 pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
-    let about = diagnosis["about"].as_array().expect("whom it is about");
+    let about = diagnosis["about"].as_array().expect("the users");
     about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
 }
 
 /// Runs a shell command outside of any login, because a login would repair things.
-pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
+pub(crate) fn run_as(guest: &Guest, who: Who, command: &str) -> CommandResult {
     match who {
         Who::Root => guest.run_with_input("cd / && sh -s", command.as_bytes()),
         Who::Alice => guest.run_with_input(
@@ -158,20 +161,20 @@ pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
     }
 }
 
-/// A command that begins with `sudo` is for an administrator; alice is not one.
-pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> Finished {
+/// Runs a printed command. One that begins with `sudo` is for an administrator, which alice is not.
+pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> CommandResult {
     match command.strip_prefix("sudo ") {
         // The environment stays as it is here anyway.
-        Some(command) => asked(
+        Some(command) => run_as(
             guest,
             Who::Root,
             &format!("{environment} {}", command.trim_start_matches("--preserve-env=VAULT_TOKEN ")),
         ),
-        None => asked(guest, who, &format!("{environment} {command}")),
+        None => run_as(guest, who, &format!("{environment} {command}")),
     }
 }
 
-/// All that was printed.
-pub(crate) fn all_of(finished: &Finished) -> String {
+/// Returns the exit code and all output.
+pub(crate) fn code_and_output(finished: &CommandResult) -> String {
     format!("{:?} {}{}", finished.code, finished.text(), String::from_utf8_lossy(&finished.stderr))
 }

@@ -2,10 +2,10 @@
 //! store's token changes.
 
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Fleet, Suite};
+use cas_tests::guest::{Suite, VaultGuest};
 use serde_json::{Value, json};
 
-use super::row::{Who, asked, case, diagnosis, finding};
+use super::row::{Who, case, diagnosis, finding, run_as};
 
 const OLD: &str = "sk-ant-oat01-the_one_of_last_year";
 const RESTART: &str = "sudo systemctl restart t3-serve.service";
@@ -30,102 +30,106 @@ setsid runuser -u bob -- env CLAUDE_CODE_OAUTH_TOKEN="$token" sleep 1003 </dev/n
 sleep 0.5
 "#;
 
-fn sessions(fleet: &Fleet, who: Who, arguments: &str) -> (Option<i32>, Value) {
-    let said = asked(&fleet.guest, who, &format!("cas-sync sessions --json {arguments}"));
-    let text = said.text();
+fn sessions(host: &VaultGuest, who: Who, arguments: &str) -> (Option<i32>, Value) {
+    let output = run_as(&host.guest, who, &format!("cas-sync sessions --json {arguments}"));
+    let text = output.text();
     assert!(!text.contains("sk-ant"), "a token is never shown: {text}");
-    assert_eq!(String::from_utf8_lossy(&said.stderr), "");
-    (said.code, parsed(&text))
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    (output.code, parsed(&text))
 }
 
-/// How many processes of hers hold what, by the word for it.
-fn held(told: &Value, holds: &str) -> Vec<String> {
-    let sessions = told["people"][0]["sessions"].as_array().expect("sessions");
+/// Returns the number of processes of alice by the token that they hold.
+fn sessions_with(report: &Value, holds: &str) -> Vec<String> {
+    let sessions = report["people"][0]["sessions"].as_array().expect("sessions");
     let names = sessions
         .iter()
         .filter(|found| found["holds"] == holds)
         .map(|found| found["name"].as_str().expect("a name").to_owned());
-    // What starts them inherits nothing, but runuser waits with the environment it was given.
+    // Their parent passes no token on, but runuser waits with the environment that it was given.
     names.filter(|name| name != "runuser").collect()
 }
 
 #[test]
 fn process_with_an_old_token_is_named_with_its_restart() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let alice = fleet.enroll("alice");
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let alice = host.enroll("alice");
     alice.put_document(&json!({ "setup_token": OLD }));
-    fleet.guest.sync("alice").expect_success("taking the token over");
-    fleet.guest.run(PROCESSES).expect_success("processes");
-    let (code, told) = sessions(&fleet, Who::Alice, "");
-    assert_eq!(code, Some(0), "{told}");
-    assert_eq!(told["schema"], 1);
-    let current = held(&told, "current");
-    assert!(current.contains(&"claude".to_owned()) && current.len() == 3, "{told}");
+    host.guest.sync("alice").expect_success("taking the token over");
+    host.guest.run(PROCESSES).expect_success("processes");
+    let (code, report) = sessions(&host, Who::Alice, "");
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["schema"], 1);
+    let current = sessions_with(&report, "current");
+    assert!(current.contains(&"claude".to_owned()) && current.len() == 3, "{report}");
     assert_eq!(
-        (held(&told, "other"), held(&told, "login")),
+        (sessions_with(&report, "other"), sessions_with(&report, "login")),
         (vec!["sleep".to_owned()], vec!["claude".to_owned()]),
-        "{told}"
+        "{report}"
     );
 
     // The token is exchanged: what was started before has the old one until it is started again.
     let exchanged = || {
         alice.put_document(&json!({ "setup_token": NEW }));
-        fleet.guest.sync("alice").expect_success("taking the new token over");
+        host.guest.sync("alice").expect_success("taking the new token over");
     };
     exchanged();
-    let (code, told) = sessions(&fleet, Who::Alice, "");
+    let (code, report) = sessions(&host, Who::Alice, "");
     assert_eq!(code, Some(1));
-    let mut replaced = held(&told, "replaced");
+    let mut replaced = sessions_with(&report, "replaced");
     replaced.sort();
-    assert_eq!(replaced, ["claude", "ev?[31mil", "sleep"], "{told}");
-    let people = asked(&fleet.guest, Who::Alice, "cas-sync sessions").text();
-    assert!(people.contains(RESTART), "{people}");
-    assert!(!people.contains('\u{1b}') && !people.contains("sk-ant"), "{people}");
+    assert_eq!(replaced, ["claude", "ev?[31mil", "sleep"], "{report}");
+    let users = run_as(&host.guest, Who::Alice, "cas-sync sessions").text();
+    assert!(users.contains(RESTART), "{users}");
+    assert!(!users.contains('\u{1b}') && !users.contains("sk-ant"), "{users}");
 
-    // Root sees the same of her, and no other user who is not enrolled; alice sees only herself.
-    let (code, of_root) = sessions(&fleet, Who::Root, "");
-    assert_eq!((code, of_root["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{of_root}");
-    assert_eq!(held(&of_root, "replaced").len(), 3, "{of_root}");
-    assert_eq!(asked(&fleet.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
+    // Root sees the same of alice, and no users who are not enrolled. Alice sees only her own
+    // sessions.
+    let (code, root_report) = sessions(&host, Who::Root, "");
+    assert_eq!((code, root_report["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{root_report}");
+    assert_eq!(sessions_with(&root_report, "replaced").len(), 3, "{root_report}");
+    assert_eq!(run_as(&host.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
 
     // After the printed commands no process has the old token, and doctor agrees.
-    fleet.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
-    let told = diagnosis(&fleet.guest, Who::Alice);
-    let found = finding(&told, "old-session").expect("it is found");
+    host.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
+    let report = diagnosis(&host.guest, Who::Alice);
+    let found = finding(&report, "old-session").expect("it is found");
     // No command is printed for a unit of the machine, because it may contain other users'
     // sessions.
     assert!(
         found["command"].is_null() && found["remedy"].as_str().is_some_and(|what| what.contains(RESTART))
     );
-    let restarted = || fleet.guest.run(&RESTART.replace("sudo ", ""));
-    restarted().expect_success("what the words say");
-    assert!(finding(&diagnosis(&fleet.guest, Who::Alice), "old-session").is_none());
-    let (code, told) = sessions(&fleet, Who::Alice, "");
-    assert_eq!(code, Some(0), "{told}");
-    assert_eq!(held(&told, "current"), ["sleep"], "the service was started again with the new one: {told}");
+    let restarted = || host.guest.run(&RESTART.replace("sudo ", ""));
+    restarted().expect_success("the printed text");
+    assert!(finding(&diagnosis(&host.guest, Who::Alice), "old-session").is_none());
+    let (code, report) = sessions(&host, Who::Alice, "");
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(
+        sessions_with(&report, "current"),
+        ["sleep"],
+        "the service was started again with the new one: {report}"
+    );
 
     // Withdrawn: a service that is restarted has none.
     let withdrawn = || {
         alice.put_document(&json!({ "setup_token": "" }));
-        fleet.guest.sync("alice").expect_success("taking it away");
+        host.guest.sync("alice").expect_success("taking it away");
     };
-    case(&fleet.guest, "old-session", Who::Alice, withdrawn, |_, _| Ok(restarted()))
+    case(&host.guest, "old-session", Who::Alice, withdrawn, |_, _| Ok(restarted()))
         .unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
-fn hidden_processes_and_thousands_of_them_are_no_trouble() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    fleet.enroll("alice");
-    fleet.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");
-    fleet
-        .guest
+fn sessions_handles_hidden_and_thousands_of_processes() {
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    host.enroll("alice");
+    host.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");
+    host.guest
         .run("runuser -u alice -- sh -c 'for i in $(seq 1500); do sleep 300 & done' >/dev/null 2>&1")
         .expect_success("many");
     for who in [Who::Alice, Who::Root] {
-        let said = asked(&fleet.guest, who, "cas-sync sessions --json");
-        assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(said.took.as_secs() < 10, "{:?}", said.took);
+        let output = run_as(&host.guest, who, "cas-sync sessions --json");
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert!(output.took.as_secs() < 10, "{:?}", output.took);
     }
-    fleet.guest.run("pkill -u alice sleep; true").expect_success("ending them");
+    host.guest.run("pkill -u alice sleep; true").expect_success("ending them");
 }

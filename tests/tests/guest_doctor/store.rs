@@ -1,11 +1,11 @@
 //! The server, the user's token and the document: a real OpenBao, broken by its administrator.
 
 use cas_tests::claude_login;
-use cas_tests::guest::{Finished, Fleet, Suite};
-use cas_tests::openbao::{Person, Policy, binary};
+use cas_tests::guest::{CommandResult, Suite, VaultGuest};
+use cas_tests::openbao::{Policy, VaultUser, binary};
 use serde_json::{Value, json};
 
-use super::row::{self, Row, Who, by_remedy, case, row};
+use super::row::{self, Row, Who, apply_remedy, case, row};
 
 const CONFIGURATION: &str = "/etc/claude-auth-sync/config.toml";
 
@@ -45,20 +45,20 @@ pub(crate) const AT_SERVER: [&str; 9] = [
     "store-busy",
 ];
 
-struct Desk {
-    fleet: Fleet,
-    alice: Person,
+struct StoreFixture {
+    vault_guest: VaultGuest,
+    alice: VaultUser,
 }
 
-impl Desk {
+impl StoreFixture {
     fn start() -> Self {
-        let fleet = Fleet::start(Suite::Bookworm, "15min");
-        let alice = fleet.enroll("alice");
-        let guest = &fleet.guest;
+        let vault_guest = VaultGuest::start(Suite::Bookworm, "15min");
+        let alice = vault_guest.enroll("alice");
+        let guest = &vault_guest.guest;
         guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
-        guest.put_login("alice", &claude_login::fresh("one"));
+        guest.put_login("alice", &claude_login::new_login("one"));
         guest.sync("alice").expect_success("the first backup");
-        let bob = fleet.bao.person("bob", Policy::Patch);
+        let bob = vault_guest.bao.create_user("bob", Policy::Patch);
         guest.write("/root/bobs", "root", "600", format!("{}\n", bob.token()).as_bytes());
         let other = cas_tests::tls_authority::TlsAuthority::new("another one");
         guest.write("/root/other-ca.pem", "root", "644", other.certificate_pem().as_bytes());
@@ -66,45 +66,46 @@ impl Desk {
         guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
         guest
             .run(&format!("cp {CONFIGURATION} /etc/claude-auth-sync/ca.pem /root/"))
-            .expect_success("copies");
+            .expect_success("copying the files");
         guest.install_program(&binary(), "/usr/local/bin/bao");
-        Self { fleet, alice }
+        Self { vault_guest, alice }
     }
 
-    /// What an admin at a terminal has in their environment.
+    /// Returns the environment of an administrator at a terminal.
     fn environment(&self) -> String {
         format!(
             "export VAULT_TOKEN={0} BAO_TOKEN={0} BAO_ADDR={1} BAO_CACERT=/etc/claude-auth-sync/ca.pem;",
-            self.fleet.bao.root_token(),
-            self.fleet.bao.address()
+            self.vault_guest.bao.root_token(),
+            self.vault_guest.bao.address()
         )
     }
 
     #[track_caller]
-    fn broken_by(&self, id: &str, broken: impl FnOnce()) {
-        let remedy =
-            |command: Option<&str>, who| by_remedy(&self.fleet.guest, who, command, &self.environment());
-        case(&self.fleet.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
+    fn check_problem(&self, id: &str, broken: impl FnOnce()) {
+        let remedy = |command: Option<&str>, who| {
+            apply_remedy(&self.vault_guest.guest, who, command, &self.environment())
+        };
+        case(&self.vault_guest.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
     }
 
     #[track_caller]
-    fn broken_and_mended_by(&self, id: &str, broken: impl FnOnce(), mended: impl FnOnce()) {
-        let mend = |_: Option<&str>, _| -> Result<Finished, String> {
-            mended();
-            Ok(self.fleet.guest.run("true"))
+    fn check_problem_with_fix(&self, id: &str, broken: impl FnOnce(), fixed: impl FnOnce()) {
+        let mend = |_: Option<&str>, _| -> Result<CommandResult, String> {
+            fixed();
+            Ok(self.vault_guest.guest.run("true"))
         };
-        case(&self.fleet.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
+        case(&self.vault_guest.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
     }
 
     fn use_token(&self, token: &str) {
-        self.fleet.guest.put_vault_token("alice", &format!("{token}\n"));
+        self.vault_guest.guest.put_vault_token("alice", &format!("{token}\n"));
     }
 
     fn admin(&self, method: &str, path: &str, body: &Value) {
-        self.fleet.bao.admin().done(method, path, body);
+        self.vault_guest.bao.admin().send_ok(method, path, body);
     }
 
-    /// A token of alice's that is made like none that provisioning makes.
+    /// Mints a token of alice with properties that provisioning never sets.
     fn mint(&self, more: &Value) -> String {
         let mut body = json!({
             "policies": ["workstation-claude-alice"],
@@ -113,61 +114,70 @@ impl Desk {
         });
         let members = body.as_object_mut().expect("an object");
         members.extend(more.as_object().expect("an object").clone());
-        let answer = self.fleet.bao.admin().done("POST", "auth/token/create-orphan", &body);
+        let answer = self.vault_guest.bao.admin().send_ok("POST", "auth/token/create-orphan", &body);
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 }
 
 #[test]
 fn token_file_problem_is_fixed_by_the_printed_remedy() {
-    let desk = Desk::start();
-    row::all(&desk.fleet.guest, &ROWS, &desk.environment());
+    let fixture = StoreFixture::start();
+    row::check_rows(&fixture.vault_guest.guest, &ROWS, &fixture.environment());
 }
 
 #[test]
 fn server_problem_is_fixed_by_the_printed_remedy() {
-    let desk = Desk::start();
-    let policy = |text: String| desk.alice.set_policy_text(&text);
+    let fixture = StoreFixture::start();
+    let policy = |text: String| fixture.alice.set_policy_text(&text);
     let own = Policy::Patch.text("alice");
 
     let token = String::from_utf8(
-        desk.fleet.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
+        fixture.vault_guest.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
     )
     .expect("text");
-    desk.broken_by("vault-token-ended", || {
-        desk.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
+    fixture.check_problem("vault-token-ended", || {
+        fixture.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
     });
-    desk.broken_by("vault-token-ending", || desk.use_token(&desk.mint(&json!({ "period": "24h" }))));
-    desk.broken_by("vault-token-unrenewable", || {
-        desk.use_token(&desk.mint(&json!({ "ttl": "700h", "renewable": false })));
+    fixture.check_problem("vault-token-ending", || {
+        fixture.use_token(&fixture.mint(&json!({ "period": "24h" })))
     });
-    // The role is deleted: its tokens are never renewed again. It comes back with the next
-    // provisioning.
-    desk.broken_by("vault-token-unrenewable", || {
-        desk.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
+    fixture.check_problem("vault-token-unrenewable", || {
+        fixture.use_token(&fixture.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
-    desk.broken_by("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
-    desk.broken_by("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
-    desk.broken_by("document-deleted", || desk.alice.delete_document());
-    desk.broken_by("document-offboarded", || {
-        let mut fields = desk.alice.fields();
+    // The role is deleted, so its tokens are never renewed again. The next provisioning creates it
+    // again.
+    fixture.check_problem("vault-token-unrenewable", || {
+        fixture.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
+    });
+    fixture
+        .check_problem("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
+    fixture
+        .check_problem("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
+    fixture.check_problem("document-deleted", || fixture.alice.delete_document());
+    fixture.check_problem("document-offboarded", || {
+        let mut fields = fixture.alice.fields();
         fields["claude_offboarded_at"] = json!("2026-11-30T00:00:00Z");
-        desk.alice.put_document(&fields);
+        fixture.alice.put_document(&fields);
     });
 
-    // The printed text is for administrators with keys or other knowledge; this is what they do.
-    desk.broken_and_mended_by("store-sealed", || desk.fleet.bao.seal(), || desk.fleet.bao.unseal());
-    let fields = desk.alice.fields();
-    let version = desk.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
-    desk.broken_and_mended_by(
+    // The printed text requires an administrator with keys or other knowledge. These are the
+    // actions.
+    fixture.check_problem_with_fix(
+        "store-sealed",
+        || fixture.vault_guest.bao.seal(),
+        || fixture.vault_guest.bao.unseal(),
+    );
+    let fields = fixture.alice.fields();
+    let version = fixture.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
+    fixture.check_problem_with_fix(
         "document-deleted",
-        || desk.alice.destroy_document(version),
-        || desk.alice.put_document(&fields),
+        || fixture.alice.destroy_document(version),
+        || fixture.alice.put_document(&fields),
     );
     let quota = "sys/quotas/rate-limit/all";
-    desk.broken_and_mended_by(
+    fixture.check_problem_with_fix(
         "store-busy",
-        || desk.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
-        || desk.admin("DELETE", quota, &Value::Null),
+        || fixture.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
+        || fixture.admin("DELETE", quota, &Value::Null),
     );
 }

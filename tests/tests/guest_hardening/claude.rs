@@ -4,15 +4,15 @@
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours;
-use cas_tests::claude_login::{parsed, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, parsed};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{PATIENCE, is_inactive, wait_until};
+use super::{TIMEOUT, is_inactive, wait_until};
 
 /// Login name, home, and what makes the account.
-const PEOPLE: [(&str, &str, &str); 5] = [
+const USERS: [(&str, &str, &str); 5] = [
     ("alice", "/home/alice", "true"),
     (
         "Jean-Luc.P",
@@ -36,41 +36,41 @@ const PEOPLE: [(&str, &str, &str); 5] = [
 
 #[test]
 fn client_works_in_the_unit_as_in_a_session_on_bookworm() {
-    the_client_does_all_it_does_in_a_session(Suite::Bookworm);
+    check_client_in_the_unit(Suite::Bookworm);
 }
 
 #[test]
 fn client_works_in_the_unit_as_in_a_session_on_trixie() {
-    the_client_does_all_it_does_in_a_session(Suite::Trixie);
+    check_client_in_the_unit(Suite::Trixie);
 }
 
-fn the_client_does_all_it_does_in_a_session(suite: Suite) {
-    let desk = Workplace::with_product(suite, &[]);
-    let guest = &desk.guest;
+fn check_client_in_the_unit(suite: Suite) {
+    let machine = ClaudeGuest::with_product(suite, &[]);
+    let guest = &machine.guest;
     guest.resume();
     guest.run("mkdir -p /srv/people /srv/closed/staff /mnt/memory").expect_success("places for homes");
-    for (user, home, account) in PEOPLE {
+    for (user, home, account) in USERS {
         guest.run(account).expect_success(account);
-        let person = Person { guest, user, home };
+        let unit_user = UnitUser { guest, user, home };
         guest.run(&format!("cas-sync enroll --no-watch '{user}'")).expect_success("enrolling");
         wait_until("a first sync", guest, || {
-            person.line().contains(" OK no login yet") && is_inactive(guest, user)
+            unit_user.line().contains(" OK no login yet") && is_inactive(guest, user)
         });
-        is_refreshed(&desk, &person);
-        is_probed(&person);
-        is_watched_over(&person);
+        check_refresh(&machine, &unit_user);
+        check_probe(&unit_user);
+        check_watcher(&unit_user);
         assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "", "{user}");
     }
 }
 
 /// A user with any home.
-struct Person<'g> {
+struct UnitUser<'g> {
     guest: &'g Guest,
     user: &'g str,
     home: &'g str,
 }
 
-impl Person<'_> {
+impl UnitUser<'_> {
     fn service(&self) -> String {
         format!("claude-auth-sync@{}.service", self.user)
     }
@@ -85,7 +85,7 @@ impl Person<'_> {
         );
         self.guest
             .run_with_input(&format!("runuser -u '{}' -- sh -c '{script}'", self.user), text.as_bytes())
-            .expect_success("writing a file of theirs");
+            .expect_success("writing a file of the user");
     }
 
     fn put(&self, login: &Login, good_for_hours: i64) {
@@ -110,13 +110,14 @@ impl Person<'_> {
         self.guest.run(&format!("stat -c '%i %U' '{}/{name}'", self.home)).text()
     }
 
-    /// A second name for a file, so that no other one gets its inode when the first name goes.
+    /// Creates a second name for a file, so that no other file gets its inode after the first name
+    /// is removed.
     #[track_caller]
     fn keep(&self, name: &str) {
         self.guest.run(&format!("ln -f '{0}/{name}' '{0}/{name}.kept'", self.home)).expect_success("a link");
     }
 
-    /// The locks that Claude Code has taken, and whose they are.
+    /// Returns the locks that Claude Code has taken, and their owners.
     fn locks(&self) -> String {
         self.guest
             .run(&format!(
@@ -127,52 +128,58 @@ impl Person<'_> {
     }
 }
 
-/// What the refresh has left is fresh, so now its token is put to the test by its value.
-fn is_probed(person: &Person<'_>) {
-    let before = person.line();
-    person.guest.run(&format!("systemctl start '{}'", person.service())).expect_success("a sync");
-    let after = person.line();
+/// Checks that the token of a fresh refresh is verified by its value.
+fn check_probe(user: &UnitUser<'_>) {
+    let before = user.line();
+    user.guest.run(&format!("systemctl start '{}'", user.service())).expect_success("a sync");
+    let after = user.line();
     assert!(after != before && after.contains(" OK ") && after.contains("verified by inference"), "{after}");
 }
 
-fn is_refreshed(desk: &Workplace, person: &Person<'_>) {
-    person.write(".claude.json", "{\"numStartups\":1}");
-    person.keep(".claude.json");
-    let settings = person.inode(".claude.json");
-    let spent = desk.anthropic.sign_in(person.user, Duration::from_secs(8 * 3600));
-    assert!(desk.anthropic.expire(&spent.family), "it was signed in a moment ago");
-    person.put(&spent, -12);
-    desk.anthropic.forget_requests();
-    desk.anthropic.hold_refreshes(true);
-    person.guest.run(&format!("systemctl start --no-block '{}'", person.service())).expect_success("a sync");
+fn check_refresh(machine: &ClaudeGuest, unit_user: &UnitUser<'_>) {
+    unit_user.write(".claude.json", "{\"numStartups\":1}");
+    unit_user.keep(".claude.json");
+    let settings = unit_user.inode(".claude.json");
+    let spent = machine.anthropic.sign_in(unit_user.user, Duration::from_secs(8 * 3600));
+    assert!(machine.anthropic.expire(&spent.family), "it was signed in a moment ago");
+    unit_user.put(&spent, -12);
+    machine.anthropic.forget_requests();
+    machine.anthropic.hold_refreshes(true);
+    unit_user
+        .guest
+        .run(&format!("systemctl start --no-block '{}'", unit_user.service()))
+        .expect_success("a sync");
     assert!(
-        desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()),
+        machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()),
         "{}",
-        person.line()
+        unit_user.line()
     );
-    assert_eq!(person.locks(), format!(".claude.lock {0}\n.claude/.oauth_refresh.lock {0}\n", person.user));
-    desk.anthropic.hold_refreshes(false);
-    wait_until("its end", &desk.guest, || is_inactive(person.guest, person.user));
+    assert_eq!(
+        unit_user.locks(),
+        format!(".claude.lock {0}\n.claude/.oauth_refresh.lock {0}\n", unit_user.user)
+    );
+    machine.anthropic.hold_refreshes(false);
+    wait_until("its end", &machine.guest, || is_inactive(unit_user.guest, unit_user.user));
 
-    let file = person.file();
+    let file = unit_user.file();
     let token = &file["claudeAiOauth"]["refreshToken"];
     assert!(token.is_string() && *token != "" && *token != spent.refresh_token.as_str(), "{file}");
     assert_eq!(file["mcpOAuth"], json!({ "x": 1 }));
-    assert!(person.line().contains("verified by inference"), "{}", person.line());
-    assert_eq!(person.locks(), "");
-    let renamed = person.inode(".claude.json");
-    assert!(renamed != settings && renamed.trim().ends_with(person.user), "{settings} {renamed}");
+    assert!(unit_user.line().contains("verified by inference"), "{}", unit_user.line());
+    assert_eq!(unit_user.locks(), "");
+    let renamed = unit_user.inode(".claude.json");
+    assert!(renamed != settings && renamed.trim().ends_with(unit_user.user), "{settings} {renamed}");
 }
 
-fn is_watched_over(person: &Person<'_>) {
-    person.guest.enroll(person.user);
-    let good = person.file();
-    let process = format!("systemctl show --property=MainPID --value 'claude-auth-watch@{}'", person.user);
+fn check_watcher(unit_user: &UnitUser<'_>) {
+    unit_user.guest.enroll(unit_user.user);
+    let good = unit_user.file();
+    let process = format!("systemctl show --property=MainPID --value 'claude-auth-watch@{}'", unit_user.user);
     let watches = format!(
         "grep -q \"ino:$(printf %x $(stat -c %i '{}/.claude')) \" /proc/$({process})/fdinfo/*",
-        person.home
+        unit_user.home
     );
-    wait_until("it watches", person.guest, || person.guest.run(&watches).succeeded());
-    person.write(".claude/.credentials.json", &tombstone(&good.to_string()));
-    wait_until("it is back", person.guest, || person.file() == good);
+    wait_until("it watches", unit_user.guest, || unit_user.guest.run(&watches).succeeded());
+    unit_user.write(".claude/.credentials.json", &cleared_login(&good.to_string()));
+    wait_until("it is back", unit_user.guest, || unit_user.file() == good);
 }

@@ -2,22 +2,22 @@
 
 use cas_tests::guest::{Guest, Suite};
 
-use crate::by_mount::BY_MOUNT;
 use crate::drop_in;
+use crate::mount_restriction::BY_MOUNT;
 
 const PAGE: &str = include_str!("../../../docs/admin/units.md");
 
 #[test]
 fn unit_exposure_equals_the_documented_one_on_bookworm() {
-    the_exposure_is_what_the_page_says(Suite::Bookworm);
+    check_unit_exposure(Suite::Bookworm);
 }
 
 #[test]
 fn unit_exposure_equals_the_documented_one_on_trixie() {
-    the_exposure_is_what_the_page_says(Suite::Trixie);
+    check_unit_exposure(Suite::Trixie);
 }
 
-fn the_exposure_is_what_the_page_says(suite: Suite) {
+fn check_unit_exposure(suite: Suite) {
     let guest = Guest::boot_with_product(suite);
     let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
     guest.write("/run/systemd/system/bare.service", "root", "644", bare);
@@ -36,10 +36,11 @@ fn the_exposure_is_what_the_page_says(suite: Suite) {
     assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), by_mount);
 }
 
-/// Of 10; less is better.
+/// Returns the exposure of 10; lower is better.
 fn exposure(guest: &Guest, unit: &str) -> String {
-    let said = guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();
-    let line = said.lines().find(|line| line.contains("Overall exposure level")).expect("a result");
+    let output =
+        guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();
+    let line = output.lines().find(|line| line.contains("Overall exposure level")).expect("a result");
     let (_, rest) = line.split_once(": ").expect("a figure");
     rest.split(' ').next().expect("a figure").to_owned()
 }

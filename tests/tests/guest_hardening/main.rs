@@ -1,10 +1,10 @@
-//! The restrictions of the units, and that the real Claude Code works in them, for users and homes
-//! of every kind (`docs/admin/units.md`).
+//! The restrictions of the units, and the real Claude Code within them, for all types of users and
+//! homes (`docs/admin/units.md`).
 
-mod by_mount;
 mod claude;
 mod exposure;
-mod others;
+mod mount_restriction;
+mod user_units;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use cas_tests::guest::Guest;
 
 /// Far longer than systemd and a sync take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[track_caller]
 fn wait_until(what: &str, guest: &Guest, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}\n{}", guest.product_journal());
+        assert!(Instant::now() < end, "{what}: not within {TIMEOUT:?}\n{}", guest.product_journal());
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,10 +1,11 @@
-//! Whose credentials an account may use: names in other spellings, cloned machines, and what an older version enrolled.
+//! The credentials that an account may use: names in other spellings, cloned machines, and
+//! enrollments by an older version.
 
 mod spellings;
 
-use cas_tests::guest::Finished;
+use cas_tests::guest::CommandResult;
 
-/// All that a command printed.
-fn printed(finished: &Finished) -> String {
+/// Returns all output of a command.
+fn printed(finished: &CommandResult) -> String {
     [&finished.stdout[..], &finished.stderr].concat().iter().map(|byte| char::from(*byte)).collect()
 }

@@ -4,56 +4,56 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::guest::{Guest, Suite, Workplace, env_file_path, login_path};
-use cas_tests::openbao::{self, Bao, Person, Policy, Prefix};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite, env_file_path, login_path};
+use cas_tests::openbao::{self, Bao, Policy, Prefix, VaultUser};
 use serde_json::{Value, json};
 
 /// Signs in.
 pub(crate) const ALICE: &str = "alice";
-/// Has a setup-token, which an admin has written into the store.
+/// Has a setup token, which an admin has written into the store.
 pub(crate) const BOB: &str = "bob";
 /// Bob's.
 pub(crate) const SETUP_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
 
-/// Where an admin keeps units of their own.
-pub(crate) const ADMINS_UNITS: &str = "/etc/systemd/system";
+/// The directory of the administrator's units.
+pub(crate) const ADMIN_UNITS: &str = "/etc/systemd/system";
 /// The script's.
 pub(crate) const UNITS: [&str; 2] = ["claude-auth-sync@.service", "claude-auth-sync@.timer"];
 
 const SCRIPT: &str = "/usr/local/bin/claude-auth-sync";
 const CA: &str = "/etc/vault-ca.pem";
-/// What every zsh of anybody reads.
+/// The start file of every zsh.
 pub(crate) const ZSHENV: &str = "/etc/zsh/zshenv";
 const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { set -a; . ~/.config/claude-auth-sync/claude-oauth.env; set +a; }";
 
 const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
 
 /// Long enough.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The machine, its store, and the two users.
 pub(crate) struct Machine {
-    // Before the guest, in whose network it runs.
+    // Dropped before the guest, in whose network it runs.
     pub(crate) bao: Bao,
-    pub(crate) alice: Person,
-    pub(crate) bob: Person,
-    pub(crate) desk: Workplace,
+    pub(crate) alice: VaultUser,
+    pub(crate) bob: VaultUser,
+    pub(crate) fixture: ClaudeGuest,
 }
 
 /// Everything of a user that the migration must keep.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Belongings {
+pub(crate) struct ScriptState {
     vault_token: String,
     env_file: Option<String>,
     login: Option<String>,
 }
 
 impl Machine {
-    /// After some weeks of the script: it has run for both.
-    pub(crate) fn of_the_script(suite: Suite) -> Self {
-        let desk = Workplace::start_showing(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
+    /// Installs the script in the state after some weeks: it has run for both users.
+    pub(crate) fn install_script(suite: Suite) -> Self {
+        let fixture = ClaudeGuest::start_with_files(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
             .unwrap_or_else(|error| panic!("no guest: {error}"));
-        let guest = &desk.guest;
+        let guest = &fixture.guest;
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
         let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
         guest.write(CA, "root", "644", &ca);
@@ -65,36 +65,36 @@ impl Machine {
         guest.write(SCRIPT, "root", "755", include_bytes!("script/claude-auth-sync"));
         guest.run(&format!("echo '{ZSH_LINE}' >>{ZSHENV}")).expect_success("a line for every zsh");
 
-        let [alice, bob] = [ALICE, BOB].map(|user| bao.person(user, Policy::Update));
-        desk.anthropic.accept_setup_token(SETUP_TOKEN);
+        let [alice, bob] = [ALICE, BOB].map(|user| bao.create_user(user, Policy::Update));
+        fixture.anthropic.accept_setup_token(SETUP_TOKEN);
         alice.put_document(&siblings(ALICE));
         let mut document = siblings(BOB);
         document["setup_token"] = SETUP_TOKEN.into();
         bob.put_document(&document);
-        for person in [&alice, &bob] {
-            guest.put_vault_token(person.user(), &format!("{}\n", person.mint_as_for_the_script()));
+        for vault_user in [&alice, &bob] {
+            guest.put_vault_token(vault_user.user(), &format!("{}\n", vault_user.mint_for_legacy_script()));
             guest
-                .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", person.user()).replace("~$u", &format!("/home/{}", person.user())))
+                .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", vault_user.user()).replace("~$u", &format!("/home/{}", vault_user.user())))
                 .expect_success("its folders");
         }
-        desk.sign_in(ALICE);
-        let machine = Self { bao, alice, bob, desk };
-        machine.switch_script_on();
+        fixture.sign_in(ALICE);
+        let machine = Self { bao, alice, bob, fixture };
+        machine.enable_script();
         machine
     }
 
     pub(crate) fn guest(&self) -> &Guest {
-        &self.desk.guest
+        &self.fixture.guest
     }
 
     /// Installs the script's units, enables its timers, and lets it run for both.
-    pub(crate) fn switch_script_on(&self) {
+    pub(crate) fn enable_script(&self) {
         let guest = self.guest();
         for (name, text) in UNITS.iter().zip([
             &include_bytes!("script/claude-auth-sync@.service")[..],
             include_bytes!("script/claude-auth-sync@.timer"),
         ]) {
-            guest.write(&format!("{ADMINS_UNITS}/{name}"), "root", "644", text);
+            guest.write(&format!("{ADMIN_UNITS}/{name}"), "root", "644", text);
         }
         guest
             .run("systemctl daemon-reload && systemctl enable --quiet --now claude-auth-sync@alice.timer claude-auth-sync@bob.timer")
@@ -109,12 +109,12 @@ impl Machine {
                 .run(&format!("systemctl start claude-auth-sync@{user}.service || {{ cat /home/{user}/.local/state/claude-auth-sync/sync.log; exit 1; }}"))
                 .expect_success("the script");
         }
-        for (user, said) in [(ALICE, "OK verified and backed up\n"), (BOB, "OK setup-token in use\n")] {
-            assert!(self.log(user).ends_with(said), "{}", self.log(user));
+        for (user, output) in [(ALICE, "OK verified and backed up\n"), (BOB, "OK setup-token in use\n")] {
+            assert!(self.log(user).ends_with(output), "{}", self.log(user));
         }
     }
 
-    /// What an admin writes, instead of the script's environment.
+    /// Writes the configuration that replaces the environment of the script.
     pub(crate) fn configure_product(&self) {
         let guest = self.guest();
         let address = self.bao.address();
@@ -122,11 +122,11 @@ impl Machine {
         guest.configure(&text);
     }
 
-    pub(crate) fn belongings(&self, user: &str) -> Belongings {
+    pub(crate) fn script_state(&self, user: &str) -> ScriptState {
         let guest = self.guest();
-        let file = |path: String| guest.read(&path).map(|_| guest.identity_of(&path));
-        Belongings {
-            vault_token: guest.identity_of(&format!("/home/{user}/.config/claude-auth-sync/vault-token")),
+        let file = |path: String| guest.read(&path).map(|_| guest.file_identity(&path));
+        ScriptState {
+            vault_token: guest.file_identity(&format!("/home/{user}/.config/claude-auth-sync/vault-token")),
             env_file: file(env_file_path(user)),
             login: file(login_path(user)),
         }
@@ -141,7 +141,7 @@ impl Machine {
     /// Waits until the store has another login of Alice's than this one.
     #[track_caller]
     pub(crate) fn wait_for_backup_after(&self, before: &Value) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while self.alice.fields()["claude_ai_oauth_json"] == before["claude_ai_oauth_json"] {
             assert!(Instant::now() < end, "no backup: {}", self.log(ALICE));
             thread::sleep(Duration::from_millis(50));
@@ -152,7 +152,7 @@ impl Machine {
     /// the watcher's push has left the login to it, so it is started again.
     #[track_caller]
     pub(crate) fn wait_until_verified(&self, user: &str, before: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let log = self.log(user);
             let rest = log.strip_prefix(before).unwrap_or_else(|| panic!("{before} has become {log}"));
@@ -167,7 +167,7 @@ impl Machine {
         }
     }
 
-    /// What systemd knows of a unit.
+    /// Returns a property of a unit.
     pub(crate) fn property(&self, unit: &str, name: &str) -> String {
         self.guest()
             .run(&format!("systemctl show --property={name} --value '{unit}'"))
@@ -176,27 +176,26 @@ impl Machine {
             .to_owned()
     }
 
-    /// The links by which systemd starts something of either's at boot, one a line.
+    /// Returns the links by which systemd starts units of either at boot, one per line.
     pub(crate) fn links(&self) -> String {
         self.guest()
-            .run(&format!(
-                "cd {ADMINS_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"
-            ))
+            .run(&format!("cd {ADMIN_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"))
             .text()
     }
 
     /// Returns the timers of all users, one per line.
     pub(crate) fn timers(&self) -> Vec<String> {
-        let shown = self
+        let output = self
             .guest()
             .run(
                 "systemctl list-units --all --plain --no-legend --type=timer 'claude-auth-*@*' | cut -d' ' -f1",
             )
             .text();
-        shown.lines().map(str::to_owned).collect()
+        output.lines().map(str::to_owned).collect()
     }
 
-    /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
+    /// Checks that each user has one timer, of the product, which only the target starts; this does
+    /// what a boot does.
     #[track_caller]
     pub(crate) fn is_taken_over(&self) {
         let links: String =
@@ -229,7 +228,7 @@ impl Machine {
     }
 }
 
-/// What another tool keeps on the same path.
+/// Returns the fields of another tool at the same path.
 pub(crate) fn siblings(user: &str) -> Value {
     json!({
         "vaultwarden_email": format!("{user}@example.org"),
@@ -239,7 +238,7 @@ pub(crate) fn siblings(user: &str) -> Value {
     })
 }
 
-/// Whether the other tool's fields are all there, as they were.
+/// Returns true if all fields of the other tool are unchanged.
 #[track_caller]
 pub(crate) fn has_siblings(fields: &Value, user: &str) {
     for (name, value) in siblings(user).as_object().expect("fields") {

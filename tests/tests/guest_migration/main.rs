@@ -1,4 +1,5 @@
-//! A machine as the former script leaves it, and the way to this product and back (`docs/admin/migration.md`).
+//! A machine in the state of the legacy script, the migration to this product, and the way back
+//! (`docs/admin/migration.md`).
 
 mod machine;
 mod provisioned;

@@ -2,26 +2,26 @@
 
 use cas_tests::guest::Suite;
 
-use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
+use crate::machine::{ADMIN_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
 
 #[test]
-fn the_script_works_again_after_its_units_are_back_on_bookworm() {
-    the_script_works_again(Suite::Bookworm);
+fn script_works_again_with_its_units_restored_on_bookworm() {
+    check_script_after_rollback(Suite::Bookworm);
 }
 
 #[test]
-fn the_script_works_again_after_its_units_are_back_on_trixie() {
-    the_script_works_again(Suite::Trixie);
+fn script_works_again_with_its_units_restored_on_trixie() {
+    check_script_after_rollback(Suite::Trixie);
 }
 
-fn the_script_works_again(suite: Suite) {
-    let machine = Machine::of_the_script(suite);
+fn check_script_after_rollback(suite: Suite) {
+    let machine = Machine::install_script(suite);
     let guest = machine.guest();
     guest.install_product();
     guest.resume();
     machine.configure_product();
     guest
-        .run(&format!("cd {ADMINS_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
+        .run(&format!("cd {ADMIN_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
         .expect_success("its units aside");
     let before = [ALICE, BOB].map(|user| machine.log(user));
     for (user, log) in [ALICE, BOB].iter().zip(&before) {
@@ -29,21 +29,21 @@ fn the_script_works_again(suite: Suite) {
         machine.wait_until_verified(user, log);
     }
     let first = machine.alice.fields();
-    machine.desk.sign_in(ALICE);
+    machine.fixture.sign_in(ALICE);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     machine.wait_for_backup_after(&first);
-    // A session, after which the client has added to the file what it adds.
-    assert!(machine.desk.claude(ALICE).answered());
-    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    // A session, after which the client has added its members to the file.
+    assert!(machine.fixture.claude(ALICE).answered());
+    let script_state = [ALICE, BOB].map(|user| machine.script_state(user));
     let ours = machine.alice.fields();
     assert!(ours["backed_up_machine"].is_string(), "{ours}");
 
     for user in [ALICE, BOB] {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
     }
-    machine.switch_script_on();
+    machine.enable_script();
 
-    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings);
+    assert_eq!([ALICE, BOB].map(|user| machine.script_state(user)), script_state);
     for (user, log) in [ALICE, BOB].iter().zip(&before) {
         assert!(machine.log(user).starts_with(log), "one log of all");
     }
@@ -56,6 +56,9 @@ fn the_script_works_again(suite: Suite) {
     has_siblings(&alice, ALICE);
     has_siblings(&bob, BOB);
     assert_eq!(bob["setup_token"], SETUP_TOKEN);
-    assert_eq!(alice["backed_up_machine"], ours["backed_up_machine"], "what is ours is one more sibling");
+    assert_eq!(
+        alice["backed_up_machine"], ours["backed_up_machine"],
+        "the field of the product is one more sibling"
+    );
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
 }

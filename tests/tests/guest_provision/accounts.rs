@@ -3,22 +3,22 @@
 
 use cas_tests::guest::{Guest, Suite};
 
-use super::{said, snapshot};
+use super::{snapshot, text_and_errors};
 
 #[test]
-fn an_account_that_is_gone_or_renamed_is_a_finding() {
+fn deleted_or_renamed_account_is_a_finding() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
     guest.run("useradd --create-home --uid 2002 eve && cas-sync enroll eve").expect_success("a user");
     guest.run("usermod -l dave dee && userdel -f -r eve").expect_success("an administrator's doing");
-    // The uid and the home go to another user, who says that all is well.
+    // The uid and the home belong to another user now, whose state is OK.
     guest.run("useradd --create-home --uid 2002 --home-dir /home/eve mallory").expect_success("the same uid");
     let forged = "d=/home/eve/.local/state/claude-auth-sync; runuser -u mallory -- sh -c \"mkdir -p $d && printf %s '{\\\"at_ms\\\":$(date +%s)000,\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"forged\\\"}' >$d/state.json\"";
     guest.run(forged).expect_success("a forged state");
     guest.publish("eve");
 
     let status = guest.run("cas-sync status --json");
-    assert_ne!(status.code, Some(0), "{}", said(&status));
+    assert_ne!(status.code, Some(0), "{}", text_and_errors(&status));
     let text = status.text();
     assert!(text.contains("its uid 2001 is dave now"), "{text}");
     assert!(text.contains("its uid 2002 is mallory now"), "{text}");
@@ -28,7 +28,7 @@ fn an_account_that_is_gone_or_renamed_is_a_finding() {
         assert!(metrics.contains(&format!("claude_auth_status_code{{user=\"{user}\"}} 9")), "{metrics}");
     }
     let doctor = guest.run("cas-sync doctor");
-    assert_ne!(doctor.code, Some(0), "{}", said(&doctor));
+    assert_ne!(doctor.code, Some(0), "{}", text_and_errors(&doctor));
     assert!(doctor.text().contains("cas-sync unenroll dee"), "{}", doctor.text());
     guest.run("cas-sync unenroll dee && cas-sync unenroll eve").expect_success("what is printed");
     assert!(!guest.run("cas-sync metrics").text().contains(" 9\n"));
@@ -41,8 +41,8 @@ fn two_names_with_one_uid_do_not_share_a_credential() {
     guest.run("useradd --create-home --non-unique --uid $(id -u alice) zoe").expect_success("a second name");
     let before = snapshot(&guest, "/var/lib/claude-auth-sync/enrolled");
     let refused = guest.run("cas-sync enroll zoe");
-    assert_eq!(refused.code, Some(1), "{}", said(&refused));
-    assert!(said(&refused).contains("also belongs to alice"), "{}", said(&refused));
+    assert_eq!(refused.code, Some(1), "{}", text_and_errors(&refused));
+    assert!(text_and_errors(&refused).contains("also belongs to alice"), "{}", text_and_errors(&refused));
     assert_eq!(snapshot(&guest, "/var/lib/claude-auth-sync/enrolled"), before);
     let printed = |user: &str| guest.run(&format!("su - {user} -c 'cas-session environment'")).text();
     assert!(printed("alice").contains("sk-ant-oat01-of-alice"), "{}", printed("alice"));

@@ -1,9 +1,9 @@
 //! Homes with symlinks or without write access: their users are skipped with the reason, and all
-//! others are served.
+//! others are provisioned.
 
-use super::{enrolled, provision, roster, said, site, snapshot, standing, token_file, tokens};
+use super::{enrolled, provision, roster, site, snapshot, text_and_errors, token_file, token_lookup, tokens};
 
-/// What is done to a home, as its owner unless it takes root, and what is said of it.
+/// The change of a home, by its owner unless it requires root, and the expected message.
 const HOMES: [(&str, &str, &str); 9] = [
     ("to-bob", "rm -rf .config; ln -s /home/bob/.config .config", "/home/to-bob/.config belongs to user id"),
     ("to-etc", "rm -rf .config; ln -s /etc .config", "belongs to user id 0; change its owner to to-etc"),
@@ -30,14 +30,14 @@ const HOMES: [(&str, &str, &str); 9] = [
 
 #[test]
 fn hostile_home_affects_no_file_outside_and_no_other_user() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
     let mut text = String::from("users:\n  alice:\n");
     for (user, done, _) in HOMES {
-        guest.run(&format!("useradd --create-home {user}")).expect_success("a person");
+        guest.run(&format!("useradd --create-home {user}")).expect_success("a user");
         let done = match done.strip_prefix("ROOT: ") {
-            Some(by_root) => format!("cd ~{user} && {by_root}"),
+            Some(as_root_user) => format!("cd ~{user} && {as_root_user}"),
             None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
         };
         guest.run(&done).expect_success(user);
@@ -47,33 +47,33 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     roster(guest, &text);
     let elsewhere = "/etc /home/bob -path /etc/tmpfiles.d -prune -o -path /etc/systemd -prune -o -path /etc/claude-auth-sync -prune -o";
     let before = snapshot(guest, elsewhere);
-    let number = tokens(&fleet.bao);
+    let number = tokens(&host.bao);
 
-    let done = provision(&fleet, "");
+    let done = provision(&host, "");
 
-    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
     for (user, _, expected) in HOMES {
         let line = done.text().lines().find(|line| line.starts_with(&format!("{user}: "))).map(str::to_owned);
-        let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", said(&done)));
+        let line = line.unwrap_or_else(|| panic!("no line is about {user}:\n{}", text_and_errors(&done)));
         assert!(line.contains("skipped: ") && line.contains(expected), "{line}");
         assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: skipped: ")));
     }
     assert_eq!(enrolled(guest), "alice\n");
-    assert!(standing(&fleet, "alice").is_some());
+    assert!(token_lookup(&host, "alice").is_some());
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
-    assert_eq!(tokens(&fleet.bao), number + 1, "no token was made that nobody keeps");
+    assert_eq!(tokens(&host.bao), number + 1, "no token was minted that is not stored");
 
     // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
-    provision(&fleet, "--user fifo").expect_success("again");
-    assert!(standing(&fleet, "fifo").is_some());
+    provision(&host, "--user fifo").expect_success("again");
+    assert!(token_lookup(&host, "fifo").is_some());
 }
 
-/// A user who stops the process that reads the home is waited for only briefly.
+/// The run waits only briefly for a user who stops the process that reads the home.
 #[test]
 fn unresponsive_home_does_not_delay_other_users() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let stop = br#"
         while (1) {
@@ -86,15 +86,19 @@ fn unresponsive_home_does_not_delay_other_users() {
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl")
-        .expect_success("a person who stops what becomes her");
+        .expect_success("a user who stops every process that takes her user id");
 
-    let done = provision(&fleet, "");
+    let done = provision(&host, "");
 
-    assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("alice: skipped: the home does not answer within 10s"), "{}", said(&done));
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
+    assert!(
+        done.text().contains("alice: skipped: the home does not answer within 10s"),
+        "{}",
+        text_and_errors(&done)
+    );
     assert_eq!(enrolled(guest), "bob\n");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
-    guest.run("systemctl stop stopper").expect_success("her change of mind");
-    provision(&fleet, "").expect_success("then");
+    guest.run("systemctl stop stopper").expect_success("the end of the stops");
+    provision(&host, "").expect_success("then");
     assert_eq!(enrolled(guest), "alice\nbob\n");
 }

@@ -3,28 +3,28 @@
 
 mod accounts;
 mod admin;
-mod crowd;
 mod homes;
-mod newcomers;
+mod many_users;
+mod new_users;
 mod obstructions;
 mod policies;
 mod reused_names;
 mod roster;
 mod units;
 
-use cas_tests::guest::{Finished, Fleet, Guest, Suite};
+use cas_tests::guest::{CommandResult, Guest, Suite, VaultGuest};
 use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
 /// Creates a workstation and a server on which nothing is set up: no role, no policies.
-fn site() -> Fleet {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    forget_the_role(&fleet.bao);
-    fleet
+fn site() -> VaultGuest {
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    delete_role(&host.bao);
+    host
 }
 
-fn forget_the_role(bao: &Bao) {
-    bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+fn delete_role(bao: &Bao) {
+    bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
 }
 
 /// Writes the roster.
@@ -33,31 +33,31 @@ fn roster(guest: &Guest, text: &str) {
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", text.as_bytes());
 }
 
-/// As an admin who has a token that may do everything.
-fn provision(fleet: &Fleet, arguments: &str) -> Finished {
-    provision_with(&fleet.guest, fleet.bao.root_token(), arguments)
+/// Provisions as an administrator with all permissions.
+fn provision(host: &VaultGuest, arguments: &str) -> CommandResult {
+    provision_with(&host.guest, host.bao.root_token(), arguments)
 }
 
-/// As an admin with this token.
-fn provision_with(guest: &Guest, token: &str, arguments: &str) -> Finished {
+/// Provisions as an administrator with this token.
+fn provision_with(guest: &Guest, token: &str, arguments: &str) -> CommandResult {
     guest.run(&format!("VAULT_TOKEN={token} cas-sync provision {arguments}"))
 }
 
-/// As the hourly run does it.
-fn provision_alone(guest: &Guest) -> Finished {
+/// Provisions as the hourly run does.
+fn provision_alone(guest: &Guest) -> CommandResult {
     guest.run("cas-sync provision")
 }
 
-/// All that was printed.
-fn said(finished: &Finished) -> String {
+/// Returns all output.
+fn text_and_errors(finished: &CommandResult) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
 
 /// Returns what the server knows of the token in a user's file, or `None` if it is expired, revoked
 /// or missing.
-fn standing(fleet: &Fleet, user: &str) -> Option<Value> {
-    let token = token(&fleet.guest, user)?;
-    let looked_up = fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
+fn token_lookup(host: &VaultGuest, user: &str) -> Option<Value> {
+    let token = token(&host.guest, user)?;
+    let looked_up = host.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
     (looked_up.status == 200).then(|| looked_up.body["data"].clone())
 }
 
@@ -70,13 +70,13 @@ fn token_file(user: &str) -> String {
     format!("/home/{user}/.config/claude-auth-sync/vault-token")
 }
 
-/// The tokens there are at the server.
+/// Returns the tokens at the server.
 fn tokens(bao: &Bao) -> usize {
-    let listed = bao.admin().done("LIST", "auth/token/accessors", &Value::Null);
+    let listed = bao.admin().send_ok("LIST", "auth/token/accessors", &Value::Null);
     listed["data"]["keys"].as_array().map_or(0, Vec::len)
 }
 
-/// Those who are enrolled, one a line.
+/// Returns the enrolled users, one per line.
 fn enrolled(guest: &Guest) -> String {
     guest.run("ls /var/lib/claude-auth-sync/enrolled 2>/dev/null").text()
 }

@@ -1,76 +1,76 @@
 //! Attempts of a local user to keep others from being served.
 
-use super::{enrolled, provision, provision_alone, roster, said, site, standing, token_file};
+use super::{enrolled, provision, provision_alone, roster, site, text_and_errors, token_file, token_lookup};
 
 const SERVICE: &str = "claude-auth-provision.service";
 
 /// A user who could open the lock could hold it forever.
 #[test]
 fn provision_lock_cannot_be_held_by_users() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n");
     guest.run("umask 022; cas-sync provision");
     let holder = "systemd-run --quiet --collect --unit=holder --uid=bob flock /var/lib/claude-auth-sync/provision.lock sleep 600";
     guest.run(&format!("{holder}; sleep 1"));
 
-    let done = provision(&fleet, "");
+    let done = provision(&host, "");
 
-    assert!(done.succeeded(), "{}", said(&done));
+    assert!(done.succeeded(), "{}", text_and_errors(&done));
     assert_eq!(enrolled(guest), "alice\n");
 }
 
-/// In the sandbox of the hourly run, as by hand.
+/// Runs in the sandbox of the hourly run, and by hand.
 #[test]
 fn user_who_stops_the_child_process_causes_no_failed_unit() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    // She stops each of her next processes at once; she cannot stop those of other users.
+    // Dee stops each of her next processes at once; she cannot stop those of other users.
     let stop = b"open R, '>/home/alice/ready'; while (1) { kill STOP => $_ for $$ + 1 .. $$ + 300; }";
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl; while [ ! -e /home/alice/ready ]; do sleep 0.1; done")
-        .expect_success("a person who stops what becomes her");
+        .expect_success("a user who stops every process that takes her user id");
     let caught = "alice WARN provisioning: skipped: the home does not answer within 10s";
     let is_caught = (0..60).any(|_| {
         guest.run(&format!("timeout 100 systemctl start {SERVICE}"));
         guest.product_journal().contains(caught)
     });
-    assert!(is_caught, "she was never quick enough: {}", guest.product_journal());
-    let told = guest
+    assert!(is_caught, "the stop was never in time: {}", guest.product_journal());
+    let report = guest
         .run(&format!(
             "journalctl --sync; journalctl --quiet --no-pager --output=cat --unit={SERVICE} _PID=1"
         ))
         .text();
-    assert!(told.lines().last().is_some_and(|line| line.starts_with("Finished ")), "{told}");
-    assert!(!told.contains("Failed") && !told.contains("timed out"), "{told}");
+    assert!(report.lines().last().is_some_and(|line| line.starts_with("Finished ")), "{report}");
+    assert!(!report.contains("Failed") && !report.contains("timed out"), "{report}");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
 }
 
 /// An invalid token in a user's file is not an outage of the server.
 #[test]
 fn unusual_token_of_one_user_does_not_affect_others() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let mut wrong = String::new();
     for odd in ["b.x", "b.!!!", "hvb.AAAA", "s.abc.def", "hvs.a.b.c", "r.x", "s.", "..", "%00", "a/../b"] {
         guest.put_vault_token("alice", &format!("{odd}\n"));
         let alone = provision_alone(guest);
-        println!("{odd}: {:?} {}", alone.code, said(&alone));
+        println!("{odd}: {:?} {}", alone.code, text_and_errors(&alone));
         if !alone.text().contains("bob: waits for an administrator") {
-            wrong += &format!("{odd}: {}\n", said(&alone));
+            wrong += &format!("{odd}: {}\n", text_and_errors(&alone));
         }
     }
     assert_eq!(wrong, "");
 }
 
-/// Killed between enabling and starting, the next run starts what was enabled.
+/// After a kill between enabling and starting, the next run starts what was enabled.
 #[test]
 fn unit_enabled_but_not_started_is_started_by_the_next_run() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.resume();
     roster(guest, "users:\n  alice:\n");
     // A systemctl that is killed together with its caller, when it should start a user's timer.
@@ -80,59 +80,59 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
         "755",
         b"#!/bin/sh\ncase \"$*\" in start*claude-auth-sync@*) kill -9 $PPID; exit 1;; esac\nexec /usr/bin/systemctl \"$@\"\n",
     );
-    let killed = provision(&fleet, "");
-    assert!(!killed.succeeded(), "{}", said(&killed));
-    guest.run("rm /usr/sbin/systemctl").expect_success("the end of the trouble");
-    let again = provision(&fleet, "");
-    assert!(again.succeeded(), "{}", said(&again));
+    let killed = provision(&host, "");
+    assert!(!killed.succeeded(), "{}", text_and_errors(&killed));
+    guest.run("rm /usr/sbin/systemctl").expect_success("the end of the fault");
+    let again = provision(&host, "");
+    assert!(again.succeeded(), "{}", text_and_errors(&again));
     assert_eq!(
         guest.run("systemctl is-active claude-auth-sync@alice.timer").text(),
         "active\n",
         "{}",
-        said(&again)
+        text_and_errors(&again)
     );
 }
 
 /// An upgrade during a run: the run completes.
 #[test]
-fn a_program_that_is_replaced_meanwhile_serves_all() {
-    let fleet = site();
-    let guest = &fleet.guest;
-    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+fn replaced_program_still_provisions_all_users() {
+    let host = site();
+    let guest = &host.guest;
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("the users");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
     let done = guest.run(&format!(
         "VAULT_TOKEN={} cas-sync provision & sleep 0.5; cp -p /usr/bin/cas-sync /usr/bin/cas-sync.new; mv /usr/bin/cas-sync.new /usr/bin/cas-sync; wait $!",
-        fleet.bao.root_token()
+        host.bao.root_token()
     ));
-    assert!(done.succeeded(), "{}", said(&done));
+    assert!(done.succeeded(), "{}", text_and_errors(&done));
 }
 
-/// From a server to the machine's own store and back.
+/// From Vault to the local store and back.
 #[test]
-fn a_store_that_is_changed_and_changed_back_forgets_no_token() {
-    let fleet = site();
-    let guest = &fleet.guest;
+fn store_changed_back_and_forth_keeps_all_tokens() {
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");
-    provision(&fleet, "").expect_success("with a server");
+    provision(&host, "").expect_success("with a server");
     guest.configure("store = \"local\"\n");
     roster(guest, "users:\n  alice:\n  bob:\n");
     let local = provision_alone(guest);
-    assert!(local.succeeded(), "{}", said(&local));
+    assert!(local.succeeded(), "{}", text_and_errors(&local));
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    fleet.configure_address(fleet.bao.address(), "15min");
+    host.configure_address(host.bao.address(), "15min");
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("with a server again");
-    assert!(standing(&fleet, "bob").is_none(), "his is revoked");
-    assert!(standing(&fleet, "alice").is_some());
+    provision(&host, "").expect_success("with a server again");
+    assert!(token_lookup(&host, "bob").is_none(), "his is revoked");
+    assert!(token_lookup(&host, "alice").is_some());
 }
 
 /// The package is removed while an administrator provisions by hand.
 #[test]
 fn removal_waits_for_a_provisioning_in_progress() {
-    let fleet = site();
-    let guest = &fleet.guest;
-    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+    let host = site();
+    let guest = &host.guest;
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("the users");
     let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n{names}"));
     guest
@@ -140,7 +140,7 @@ fn removal_waits_for_a_provisioning_in_progress() {
             "VAULT_TOKEN={} setsid cas-sync provision >/root/said 2>&1 &
              while [ ! -e {} ]; do sleep 0.01; done
              kill -STOP $! && (sleep 8; kill -CONT $!) >/dev/null 2>&1 &",
-            fleet.bao.root_token(),
+            host.bao.root_token(),
             token_file("p105")
         ))
         .expect_success("a run by hand");
@@ -149,12 +149,12 @@ fn removal_waits_for_a_provisioning_in_progress() {
 
     assert!(removed.succeeded(), "{}", removed.text());
     guest.run("while pgrep -x cas-sync; do sleep 0.1; done").expect_success("its end");
-    assert_eq!(guest.left_of_product(), "", "{}", removed.text());
+    assert_eq!(guest.remaining_product_files(), "", "{}", removed.text());
     assert!(
         removed.text().contains("`cas-sync provision` is running; waiting for its end"),
         "{}",
         removed.text()
     );
-    let said = guest.run("cat /root/said").text();
-    assert!(said.contains("p100: minted a token") && said.contains("20 users: 20 changed"), "{said}");
+    let output = guest.run("cat /root/said").text();
+    assert!(output.contains("p100: minted a token") && output.contains("20 users: 20 changed"), "{output}");
 }

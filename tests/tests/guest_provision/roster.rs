@@ -1,14 +1,16 @@
 //! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls users
 //! for good.
 
-use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
+use super::{
+    enrolled, provision, provision_alone, roster, site, snapshot, text_and_errors, token, token_lookup,
+};
 
 #[test]
-fn a_roster_that_is_wrong_changes_nothing() {
-    let fleet = site();
-    let guest = &fleet.guest;
+fn invalid_roster_changes_nothing() {
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&host, "").expect_success("provisioning");
     let places = "/home /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     for (text, expected) in [
@@ -25,32 +27,32 @@ fn a_roster_that_is_wrong_changes_nothing() {
         ("users:\n  alice:\n    parked: maybe\n", "line 3: `parked` must be true or false"),
     ] {
         roster(guest, text);
-        let done = provision(&fleet, "");
-        assert_eq!(done.code, Some(78), "{text:?}: {}", said(&done));
-        assert!(said(&done).contains(expected), "{text:?}: {}", said(&done));
+        let done = provision(&host, "");
+        assert_eq!(done.code, Some(78), "{text:?}: {}", text_and_errors(&done));
+        assert!(text_and_errors(&done).contains(expected), "{text:?}: {}", text_and_errors(&done));
     }
     guest.run("chmod 666 /etc/claude-auth-sync/roster.yaml").expect_success("a careless chmod");
-    assert!(said(&provision(&fleet, "")).contains("every user can write it"));
+    assert!(text_and_errors(&provision(&host, "")).contains("every user can write it"));
     guest
         .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
         .expect_success("a FIFO");
-    assert!(said(&provision(&fleet, "")).contains("not a regular file"));
+    assert!(text_and_errors(&provision(&host, "")).contains("not a regular file"));
     guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
-    let done = provision(&fleet, "");
+    let done = provision(&host, "");
     assert_eq!(done.code, Some(78));
-    assert!(said(&done).contains("there is no roster"), "{}", said(&done));
+    assert!(text_and_errors(&done).contains("there is no roster"), "{}", text_and_errors(&done));
     assert_eq!(snapshot(guest, places), before);
 }
 
 #[test]
 fn roster_user_without_an_account_is_named() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&host, "").expect_success("provisioning");
     roster(guest, "users:\n  alice:\n  bbo:\n");
-    let done = provision(&fleet, "");
-    assert_eq!(done.code, Some(1), "{}", said(&done));
+    let done = provision(&host, "");
+    assert_eq!(done.code, Some(1), "{}", text_and_errors(&done));
     assert!(done.text().contains("bbo: skipped: line 3 of the roster: "), "{}", done.text());
     assert!(
         done.text().contains("bob: not unenrolled: not in the roster, but its line 3 names bbo"),
@@ -61,28 +63,28 @@ fn roster_user_without_an_account_is_named() {
     // The last line may be half of one.
     roster(guest, "users:\n  alice:");
     assert!(
-        provision(&fleet, "")
+        provision(&host, "")
             .text()
             .contains("bob: not unenrolled: not in the roster, but its last line has no newline")
     );
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    provision(&fleet, "--offboard").expect_success("when it is meant");
+    provision(&host, "--offboard").expect_success("when it is meant");
     assert_eq!(enrolled(guest), "alice\n");
 }
 
 #[test]
 fn disabled_parked_or_removed_user_is_unenrolled() {
-    let fleet = site();
-    let guest = &fleet.guest;
-    guest.run("useradd --create-home dee").expect_success("a person");
+    let host = site();
+    let guest = &host.guest;
+    guest.run("useradd --create-home dee").expect_success("a user");
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n  dee:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&host, "").expect_success("provisioning");
     guest.run("cas-sync enroll alice").expect_success("again, by hand");
     let homes = snapshot(guest, "/home/bob /home/carol /home/dee");
     let gone = token(guest, "dee");
 
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol: {parked: true}\n");
-    let planned = provision(&fleet, "--dry-run").expect_success("a dry run").text();
+    let planned = provision(&host, "--dry-run").expect_success("a dry run").text();
     for line in [
         "bob: unenroll\n",
         "carol: unenroll\n",
@@ -93,24 +95,22 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     }
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\n");
 
-    // Without an admin's token they go, and one token waits to be revoked.
+    // Without an administrator's token they are removed, and one token waits to be revoked.
     let done = provision_alone(guest);
-    assert_eq!(done.code, Some(77), "{}", said(&done));
+    assert_eq!(done.code, Some(77), "{}", text_and_errors(&done));
     assert!(
         done.text().contains("dee: unenrolled; waits for an administrator: the token must be revoked"),
         "{}",
-        said(&done)
+        text_and_errors(&done)
     );
     assert_eq!(enrolled(guest), "alice\n");
     let traces = guest
         .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/published/* | grep -v alice")
         .text();
     assert_eq!(traces, "");
-    assert!(standing(&fleet, "dee").is_some(), "not yet");
-    assert!(
-        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked the former token")
-    );
-    assert_eq!(standing(&fleet, "dee"), None);
+    assert!(token_lookup(&host, "dee").is_some(), "not yet");
+    assert!(provision(&host, "").expect_success("with one").text().contains("dee: revoked the former token"));
+    assert_eq!(token_lookup(&host, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing was changed"));
@@ -118,27 +118,31 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     // Enrolled again: the token of the parked user still works, the other user needs a new one.
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");
     let back = provision_alone(guest);
-    assert_eq!(back.code, Some(77), "{}", said(&back));
-    assert!(back.text().contains("carol: enrolled\n"), "{}", said(&back));
+    assert_eq!(back.code, Some(77), "{}", text_and_errors(&back));
+    assert!(back.text().contains("carol: enrolled\n"), "{}", text_and_errors(&back));
     assert!(
         back.text().contains("dee: waits for an administrator: the token is expired, revoked"),
         "{}",
-        said(&back)
+        text_and_errors(&back)
     );
-    provision(&fleet, "").expect_success("with an admin");
+    provision(&host, "").expect_success("with an admin");
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// Users whom an administrator enrolled by hand are not changed by the roster.
+/// The roster does not change users whom an administrator enrolled by hand.
 #[test]
 fn user_enrolled_by_hand_stays_enrolled() {
-    let fleet = site();
-    let guest = &fleet.guest;
+    let host = site();
+    let guest = &host.guest;
     guest.enroll("carol");
     roster(guest, "users:\n  alice:\n");
-    provision(&fleet, "").expect_success("provisioning");
+    provision(&host, "").expect_success("provisioning");
     assert_eq!(enrolled(guest), "alice\ncarol\n");
-    let unknown = provision(&fleet, "--user carol");
+    let unknown = provision(&host, "--user carol");
     assert_eq!(unknown.code, Some(78));
-    assert!(said(&unknown).contains("carol is neither listed in"), "{}", said(&unknown));
+    assert!(
+        text_and_errors(&unknown).contains("carol is neither listed in"),
+        "{}",
+        text_and_errors(&unknown)
+    );
 }

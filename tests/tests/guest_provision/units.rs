@@ -6,7 +6,7 @@ use super::{enrolled, provision, roster, site, snapshot};
 
 const SERVICE: &str = "claude-auth-provision.service";
 
-/// What systemd says of the run, after it.
+/// Runs the service and returns its result in systemd.
 fn run(guest: &Guest) -> String {
     guest.run(&format!("systemctl reset-failed {SERVICE} 2>/dev/null; systemctl start {SERVICE}"));
     guest
@@ -15,9 +15,9 @@ fn run(guest: &Guest) -> String {
 }
 
 #[test]
-fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
-    let fleet = site();
-    let guest = &fleet.guest;
+fn hourly_unit_does_all_work_that_needs_no_admin_token() {
+    let host = site();
+    let guest = &host.guest;
     guest.resume();
     guest.run("systemctl is-active claude-auth-provision.timer").expect_success("the timer");
     assert!(run(guest).ends_with("\nno\n"), "without a roster it is not even started");
@@ -29,13 +29,14 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
         journal.contains("user=alice WARN provisioning: waits for an administrator: there is no token"),
         "{journal}"
     );
-    provision(&fleet, "").expect_success("an admin");
+    provision(&host, "").expect_success("an admin");
     let places = "/home/*/.config /var/lib/claude-auth-sync/enrolled /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(snapshot(guest, places), before);
 
-    // All that it may do without one works in its sandbox: enrolling, unenrolling, writing and removing units' links.
+    // Everything that it may do without one works in its sandbox: enrolling, unenrolling, writing
+    // and removing the links of units.
     roster(guest, "users:\n  alice: {parked: true}\n  bob:\n");
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(enrolled(guest), "bob\n");
@@ -44,7 +45,7 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
     assert_eq!(enrolled(guest), "alice\nbob\n");
     guest
         .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-request.socket")
-        .expect_success("her units");
+        .expect_success("the units of the user");
 
     roster(guest, "users:\n  alice:\n    Parked: true\n");
     assert_eq!(run(guest), "exit-code\n78\nyes\n", "a wrong roster is a failed unit");

@@ -28,9 +28,9 @@ fn screen(guest: &Guest, user: &str) -> String {
     before + &terminal.leave()
 }
 
-/// The same from the start: what comes before the first prompt as well.
+/// As above, from the start: includes what is printed before the first prompt.
 #[track_caller]
-fn shows(guest: &Guest, user: &str) -> bool {
+fn shows_notice(guest: &Guest, user: &str) -> bool {
     let recorded = guest.run(&format!(
         "printf 'echo at the prompt\\nexit\\n' | timeout 60 script -qec 'su - {user}' /dev/null"
     ));
@@ -42,8 +42,8 @@ fn shows(guest: &Guest, user: &str) -> bool {
 #[test]
 fn notice_is_shown_sanitized_until_its_file_is_removed() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
-        assert!(!shows(&guest, user), "{shell}: nothing to say");
+    for (user, shell) in USERS {
+        assert!(!shows_notice(&guest, user), "{shell}: no notice");
         put_notice(
             &guest,
             user,
@@ -53,28 +53,31 @@ fn notice_is_shown_sanitized_until_its_file_is_removed() {
         terminal.wait_for("Claude Code: your login ]0;titleis31m lostrun [2Jthis");
         terminal.leave();
         put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
-        assert!(shows(&guest, user), "{shell}");
+        assert!(shows_notice(&guest, user), "{shell}");
         put_notice(&guest, user, &[b"y".repeat(150), SAID.as_bytes().to_vec(), b"x".repeat(60_000)].concat());
         assert!(
-            shows(&guest, user) && !screen(&guest, user).contains("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            shows_notice(&guest, user) && !screen(&guest, user).contains("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
             "{shell}: cut"
         );
         put_notice(&guest, user, &[SAID.as_bytes().to_vec(), b"x".repeat(100_000)].concat());
-        assert!(!shows(&guest, user), "{shell}: nothing of that size is ours");
+        assert!(!shows_notice(&guest, user), "{shell}: too large for a notice");
         guest.run(&format!("rm {}/notice", folder_of(user))).expect_success("removed");
-        assert!(!shows(&guest, user), "{shell}: gone");
+        assert!(!shows_notice(&guest, user), "{shell}: removed");
     }
 }
 
 #[test]
 fn notice_is_shown_once_a_day_on_all_terminals() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let record = format!("{}/notice.json", folder_of(user));
         put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
-        assert!(shows(&guest, user), "{shell}");
-        assert_eq!(guest.status_of(&record), format!("600 {user}:{user} regular file"));
-        assert!(!shows(&guest, user) && !screen(&guest, user).contains(SAID), "{shell}: an hour later");
+        assert!(shows_notice(&guest, user), "{shell}");
+        assert_eq!(guest.file_status(&record), format!("600 {user}:{user} regular file"));
+        assert!(
+            !shows_notice(&guest, user) && !screen(&guest, user).contains(SAID),
+            "{shell}: an hour later"
+        );
         for (hours, is_daily, expected) in [(17, true, true), (12, true, false), (1000, false, false)] {
             let ago = format!("$(($(date +%s) - {hours} * 3600))000");
             guest
@@ -82,15 +85,15 @@ fn notice_is_shown_once_a_day_on_all_terminals() {
                     "echo \"{{\\\"cause\\\":\\\"login-lost\\\",\\\"is_daily\\\":{is_daily},\\\"shown_at_ms\\\":{ago}}}\" >{record}"
                 ))
                 .expect_success("seen before");
-            assert_eq!(shows(&guest, user), expected, "{shell}: seen {hours} hours ago");
+            assert_eq!(shows_notice(&guest, user), expected, "{shell}: seen {hours} hours ago");
         }
         // Where nothing can be noted it is rather shown than not.
         guest.run(&format!("rm {record}; chmod 500 {}", folder_of(user))).expect_success("read-only");
-        assert!(shows(&guest, user) && shows(&guest, user), "{shell}: nothing can be noted");
+        assert!(shows_notice(&guest, user) && shows_notice(&guest, user), "{shell}: nothing can be noted");
         guest.run(&format!("chmod 700 {}", folder_of(user))).expect_success("writable");
         for content in ["{", "[]", "{\\\"shown_at_ms\\\":\\\"x\\\"}"] {
             guest.run(&format!("echo \"{content}\" >{record}")).expect_success("damaged");
-            assert!(shows(&guest, user), "{shell}: {content}");
+            assert!(shows_notice(&guest, user), "{shell}: {content}");
         }
     }
 }
@@ -98,7 +101,7 @@ fn notice_is_shown_once_a_day_on_all_terminals() {
 #[test]
 fn notice_that_is_not_a_regular_own_file_is_ignored() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         for obstacle in [
             "mkfifo $n".to_owned(),
             "mkdir $n".to_owned(),
@@ -114,7 +117,7 @@ fn notice_that_is_not_a_regular_own_file_is_ignored() {
                     folder_of(user)
                 ))
                 .expect_success(&obstacle);
-            assert!(!shows(&guest, user), "{shell}: {obstacle}");
+            assert!(!shows_notice(&guest, user), "{shell}: {obstacle}");
         }
     }
 }
@@ -122,7 +125,7 @@ fn notice_that_is_not_a_regular_own_file_is_ignored() {
 #[test]
 fn notice_is_not_shown_without_a_terminal() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         put_notice(&guest, user, format!("{SAID}\n").as_bytes());
         for command in ["true", &format!("{shell} -l -c true"), &format!("{shell} -l -i -c true </dev/null")]
         {
@@ -130,12 +133,12 @@ fn notice_is_not_shown_without_a_terminal() {
             let all = seen.text() + &String::from_utf8_lossy(&seen.stderr);
             assert!(!all.contains(SAID), "{shell}: {command}: {all}");
         }
-        let seen = typed(&guest, user, "echo in");
+        let seen = run_lines(&guest, user, "echo in");
         assert!(
             !(seen.text() + &String::from_utf8_lossy(&seen.stderr)).contains(SAID),
             "{shell}: without a terminal"
         );
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
-        assert!(!shows(&guest, user), "{shell}: whoever is not looked after has nothing from us");
+        assert!(!shows_notice(&guest, user), "{shell}: a user who is not managed gets nothing");
     }
 }

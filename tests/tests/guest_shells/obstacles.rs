@@ -1,4 +1,4 @@
-//! Whatever lies in the place of an env file or a notice: nothing is run, nothing is waited for, nothing is shown.
+//! Invalid objects in place of an env file or a notice: nothing is run, waited for, or shown.
 
 use cas_tests::guest::env_file_path;
 
@@ -35,7 +35,7 @@ fn invalid_env_file_sets_nothing_and_does_not_block_a_shell() {
         format!("echo {VARIABLE}= >$e"),
         ": >$e".to_owned(),
     ];
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let place =
             format!("d=/home/{user}/.config/claude-auth-sync; e=$d/claude-oauth.env; OWNER={user}; MODE=600");
         for row in &rows {
@@ -55,7 +55,7 @@ fn invalid_env_file_sets_nothing_and_does_not_block_a_shell() {
 fn shell_checks_the_output_of_the_program() {
     let guest = guest(Suite::Bookworm);
     let good = format!("{VARIABLE}=sk-ant-oat01-good");
-    for said in [
+    for output in [
         "PATH=/tmp/evil".to_owned(),
         format!("{VARIABLE}=sk-ant-oat01-a\nPATH=/tmp/evil"),
         format!("PATH=/tmp/evil\n{VARIABLE}=sk-ant-oat01-a"),
@@ -70,16 +70,16 @@ fn shell_checks_the_output_of_the_program() {
             "/usr/bin/cas-session",
             "root",
             "755",
-            format!("#!/bin/sh\ncat <<'END'\n{said}\nEND\n").as_bytes(),
+            format!("#!/bin/sh\ncat <<'END'\n{output}\nEND\n").as_bytes(),
         );
-        for (user, shell) in PEOPLE {
-            assert_eq!(variable(&guest, user), "", "{shell}: {said}");
-            let path = typed(&guest, user, "echo $PATH").text();
-            assert!(!path.contains("evil"), "{shell}: {said}: {path}");
+        for (user, shell) in USERS {
+            assert_eq!(variable(&guest, user), "", "{shell}: {output}");
+            let path = run_lines(&guest, user, "echo $PATH").text();
+            assert!(!path.contains("evil"), "{shell}: {output}: {path}");
         }
     }
     guest.write("/usr/bin/cas-session", "root", "755", format!("#!/bin/sh\necho {good}\n").as_bytes());
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         assert_eq!(variable(&guest, user), "sk-ant-oat01-good", "{shell}: this one is taken");
     }
     assert_eq!(guest.read(&env_file_path("alice")).map(|text| text.is_empty()), Some(false));

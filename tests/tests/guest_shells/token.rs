@@ -4,28 +4,28 @@ use super::*;
 
 #[test]
 fn login_shell_gets_the_users_token_on_bookworm() {
-    every_login_shell_has_its_persons_own_token(Suite::Bookworm);
+    check_token_in_login_shells(Suite::Bookworm);
 }
 
 #[test]
 fn login_shell_gets_the_users_token_on_trixie() {
-    every_login_shell_has_its_persons_own_token(Suite::Trixie);
+    check_token_in_login_shells(Suite::Trixie);
 }
 
-fn every_login_shell_has_its_persons_own_token(suite: Suite) {
+fn check_token_in_login_shells(suite: Suite) {
     let guest = guest(suite);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         assert_eq!(variable(&guest, user), token_of(user), "{shell}");
-        let set = typed(&guest, user, "set").expect_success("set").text();
+        let set = run_lines(&guest, user, "set").expect_success("set").text();
         assert!(!set.contains("claude_auth_sync"), "{shell}: nothing is left behind: {set}");
     }
     // Debian's zsh reads nothing of the kind by itself.
-    guest.run("sed -i '$d' /etc/zsh/zprofile").expect_success("the admin's line is gone");
+    guest.run("sed -i '$d' /etc/zsh/zprofile").expect_success("removing the administrator's line");
     assert_eq!(variable(&guest, "carol"), "");
 
     for user in ["alice", "dora", "frida"] {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
-        assert_eq!(variable(&guest, user), "", "{user} is not looked after any more");
+        assert_eq!(variable(&guest, user), "", "{user} is not managed any longer");
     }
 }
 
@@ -33,7 +33,7 @@ fn every_login_shell_has_its_persons_own_token(suite: Suite) {
 fn existing_token_is_kept_and_an_empty_one_replaced() {
     let guest = guest(Suite::Bookworm);
     let own = "sk-ant-oat01-of_a_pipeline";
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}'");
         let seen = guest.run(&format!("su - {user} -s /bin/sh -c \"unset {VARIABLE}; {login}\""));
         assert_eq!(seen.text().trim(), token_of(user), "{shell}: unset");
@@ -45,20 +45,20 @@ fn existing_token_is_kept_and_an_empty_one_replaced() {
                 .to_owned()
         };
         assert_eq!(with(own), own, "{shell}");
-        assert_eq!(with(""), token_of(user), "{shell}: su sets it empty for whoever has none");
+        assert_eq!(with(""), token_of(user), "{shell}: su sets it empty for a user without a token");
     }
 }
 
 #[test]
 fn login_shell_never_gets_the_token_of_another_user() {
     let guest = guest(Suite::Bookworm);
-    // What is there can be seen, though not read.
+    // The file can be found, but not read.
     guest
         .run("chmod 755 ~alice ~alice/.config ~alice/.config/claude-auth-sync")
         .expect_success("an open home");
     let becoming_bob = "setpriv --reuid=bob --regid=bob --init-groups";
     // `su -m` and `sudo -E` keep HOME and USER of the caller.
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}; id -un'");
         let strangers_home = format!("{becoming_bob} env HOME=/home/alice USER=alice LOGNAME=alice {login}");
         assert_eq!(guest.run(&strangers_home).text(), "bob\n", "{shell}: in alice's home");
@@ -78,9 +78,9 @@ fn login_shell_never_gets_the_token_of_another_user() {
 
 /// A user who traces the start files may show the trace to others.
 #[test]
-fn a_traced_shell_shows_no_token() {
+fn traced_shell_shows_no_token() {
     let guest = guest(Suite::Bookworm);
-    for (user, shell) in PEOPLE {
+    for (user, shell) in USERS {
         let traced = match shell {
             "/usr/bin/fish" => "fish_trace=1 fish -l -c true".to_owned(),
             _ => format!("{shell} -x -l -c true"),
@@ -96,7 +96,7 @@ fn a_traced_shell_shows_no_token() {
 }
 
 #[test]
-fn a_shell_that_takes_every_failure_seriously_lives() {
+fn shell_with_errexit_starts_normally() {
     let guest = guest(Suite::Bookworm);
     let file = "/etc/profile.d/claude-auth-sync.sh";
     let rows = [

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::{now_ms, prometheus};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn queries_of_dashboard_and_rules_return_data() {
         guest.run(&format!("useradd --create-home {name}")).expect_success(name);
         guest.enroll(name);
     }
-    people(&guest);
+    test_users(&guest);
     guest
         .run(&format!("install -d {FOLDER} && systemctl start claude-auth-metrics.service"))
         .expect_success("figures");
@@ -43,37 +43,37 @@ fn queries_of_dashboard_and_rules_return_data() {
     let server = Server::start(&guest);
     server.wait_for("claude_auth_build_info");
     for expression in expressions() {
-        let asked = expression.replace("$instance", ".*");
-        let answer = server.ask("query", &asked);
-        assert_eq!(answer["status"], "success", "{asked}: {answer}");
+        let requests = expression.replace("$instance", ".*");
+        let answer = server.ask("query", &requests);
+        assert_eq!(answer["status"], "success", "{requests}: {answer}");
         let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
-        assert!(found > 0, "{asked} has no answer: {answer}");
+        assert!(found > 0, "{requests} has no answer: {answer}");
     }
     // Every name in a rule is the name of a metric, and the rules have the expected results for
     // these users.
     let names = names(RULES);
     assert!(names.len() >= 5, "{names:?}");
     for name in &names {
-        assert!(figures.contains(&format!("# TYPE {name} gauge")), "{name} is no figure of ours");
+        assert!(figures.contains(&format!("# TYPE {name} gauge")), "{name} is not a metric of the product");
     }
     let invalid = server.ask("query", "claude_auth_status_code == 8");
     assert_eq!(users(&invalid), ["bob"]);
     let away = server.ask("query", "time() - claude_auth_outage_since_timestamp_seconds > 86400");
     assert_eq!(users(&away), ["carol"]);
-    let alerts = server.until("rules", "", |answer| answer.to_string().contains("\"firing\""));
+    let alerts = server.wait_for_query("rules", "", |answer| answer.to_string().contains("\"firing\""));
     assert!(alerts.to_string().contains("WorkstationClaudeAuthInvalid"), "{alerts}");
     assert!(!alerts.to_string().contains("\"health\":\"err\""), "{alerts}");
 }
 
-/// One of each kind.
-fn people(guest: &Guest) {
-    let login = fresh("first");
+/// Returns one user of each kind.
+fn test_users(guest: &Guest) {
+    let login = new_login("first");
     for user in ["alice", "bob", "mallory"] {
         guest.put_login(user, &login);
         run_service(guest, user);
     }
     guest.forget_state("bob");
-    guest.put_login("bob", &tombstone(&login));
+    guest.put_login("bob", &cleared_login(&login));
     run_service(guest, "bob");
     let now = now_ms();
     let mut away = json!({
@@ -90,7 +90,7 @@ fn people(guest: &Guest) {
     guest.publish("mallory");
 }
 
-/// What the panels ask.
+/// Returns the queries of the panels.
 fn expressions() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
@@ -101,7 +101,7 @@ fn expressions() -> Vec<String> {
     expressions
 }
 
-/// The names of our figures in a text.
+/// Returns the names of the metrics of the product in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words.filter(|word| word.starts_with("claude_auth_")).collect()
@@ -166,7 +166,7 @@ impl Server {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn until(&self, what: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+    fn wait_for_query(&self, what: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Value {
         let deadline = Deadline::after(Duration::from_secs(60));
         loop {
             let answer = self.ask(what, query);
@@ -179,7 +179,7 @@ impl Server {
     }
 
     fn wait_for(&self, name: &str) {
-        self.until("query", name, |answer| {
+        self.wait_for_query("query", name, |answer| {
             answer["data"]["result"].as_array().is_some_and(|found| !found.is_empty())
         });
     }

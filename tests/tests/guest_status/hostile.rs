@@ -1,13 +1,14 @@
-//! What a user may put in place of their state, and what becomes of it: no other user is harmed, and it shows.
+//! Objects that a user can place instead of the state, and their effect: no other user is harmed,
+//! and the table reports it.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
-use super::{everybody, published, row, run_service};
+use super::{published, row, run_service, status_of_all};
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
-/// By the user, in their own state directory; published as the service of a sync does it.
+/// Writes as the user, in the user's state directory, and publishes as the service of a sync does.
 #[track_caller]
 fn put(guest: &Guest, script: &str) {
     let script = format!("cd /home/mallory/{STATE} && rm -rf state.json && {script}");
@@ -16,7 +17,7 @@ fn put(guest: &Guest, script: &str) {
 }
 
 fn reason(guest: &Guest) -> String {
-    row(&everybody(guest), "mallory")["reason"].as_str().expect("a reason").to_owned()
+    row(&status_of_all(guest), "mallory")["reason"].as_str().expect("a reason").to_owned()
 }
 
 #[test]
@@ -25,11 +26,12 @@ fn hostile_published_state_is_shown_as_unreadable() {
     guest.run("useradd --create-home mallory").expect_success("mallory");
     guest.enroll("mallory");
     for user in ["alice", "mallory"] {
-        guest.put_login(user, &fresh(user));
+        guest.put_login(user, &new_login(user));
         run_service(&guest, user);
-        assert_eq!(guest.status_of(&published(user)), "600 root:root regular file");
+        assert_eq!(guest.file_status(&published(user)), "600 root:root regular file");
     }
-    // Some guests may not set it; the second name below is made by root, whom it does not bind.
+    // Some guests may not set the limit; root, whom it does not bind, creates the second name
+    // below.
     guest.run("sysctl --quiet fs.protected_hardlinks=0 || true").expect_success("the worst case");
     let lines = "\\x1b]0;owned\\x07\\x1b[2J\\nalice  FAIL  fake";
     let not_regular = "state.json is not a regular file";
@@ -47,9 +49,9 @@ fn hostile_published_state_is_shown_as_unreadable() {
     ];
     for (script, expected) in cases {
         put(&guest, script);
-        let seen = everybody(&guest);
-        let told = row(&seen, "mallory")["reason"].as_str().expect("a reason");
-        assert!(told.starts_with("unreadable: ") && told.contains(expected), "{script}: {told}");
+        let seen = status_of_all(&guest);
+        let report = row(&seen, "mallory")["reason"].as_str().expect("a reason");
+        assert!(report.starts_with("unreadable: ") && report.contains(expected), "{script}: {report}");
         assert_eq!(row(&seen, "mallory")["status"], "WARN", "{script}");
         assert_eq!(row(&seen, "alice")["rank"], "ok", "{script}");
         let metrics = guest.run("cas-sync metrics").expect_success(script).text();
@@ -75,14 +77,14 @@ fn hostile_published_state_is_shown_as_unreadable() {
     guest.publish("mallory");
     assert!(reason(&guest).contains("belongs to user id"), "{}", reason(&guest));
 
-    // Lies about the time, and letters that a terminal would obey.
+    // Wrong times, and characters that a terminal would interpret.
     put(
         &guest,
         &format!(
             "printf \"{{\\\"at_ms\\\":9999999999999,\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"{lines}\\\"}}\" >state.json"
         ),
     );
-    let seen = everybody(&guest);
+    let seen = status_of_all(&guest);
     assert_eq!(row(&seen, "mallory")["rank"], "unreadable", "raw control characters are no JSON: {seen}");
     let escaped = lines.replace("\\x1b", "\\u001b").replace("\\x07", "\\u0007").replace("\\n", "\\u000a");
     let text = format!(
@@ -96,9 +98,9 @@ fn hostile_published_state_is_shown_as_unreadable() {
     assert_eq!(table.lines().filter(|line| line.starts_with("alice")).count(), 1, "{table}");
     assert!(guest.run("cas-sync metrics").text().contains("claude_auth_status_code{user=\"mallory\"} 6\n"));
 
-    // Their next sync publishes anew, or says why not.
+    // Their next sync publishes again, or reports why not.
     run_service(&guest, "mallory");
-    assert_eq!(row(&everybody(&guest), "mallory")["rank"], "ok");
+    assert_eq!(row(&status_of_all(&guest), "mallory")["rank"], "ok");
     put(&guest, "mkfifo state.json");
     run_service(&guest, "mallory");
     assert!(
@@ -107,7 +109,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
         reason(&guest)
     );
 
-    // None of it belongs to a user, and it is small.
+    // All of it belongs to root, and it is small.
     let foreign = "find /var/lib/claude-auth-sync /run/claude-auth-sync ! -user root -o -type f -size +64k";
     assert_eq!(guest.run(foreign).text(), "");
 }

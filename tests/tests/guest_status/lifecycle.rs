@@ -1,44 +1,44 @@
 //! The file in which root publishes a user's state: when it exists, and when it is removed.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::wait_until;
 
-use super::{everybody, published, row, run_service};
+use super::{published, row, run_service, status_of_all};
 
 #[test]
 fn published_state_follows_the_enrollment_on_bookworm() {
-    it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
+    check_published_state_follows_enrollment(Suite::Bookworm);
 }
 
 #[test]
 fn published_state_follows_the_enrollment_on_trixie() {
-    it_comes_and_goes_with_the_enrollment(Suite::Trixie);
+    check_published_state_follows_enrollment(Suite::Trixie);
 }
 
-fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
+fn check_published_state_follows_enrollment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
     let guest = Guest::boot_with_product(suite);
     for name in names {
         guest.run(&format!("useradd --badname --create-home {name}")).expect_success(name);
         guest.enroll(name);
-        guest.put_login(name, &fresh(name));
-        assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
+        guest.put_login(name, &new_login(name));
+        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
         let path = published(name);
-        assert_eq!(guest.status_of(&path), "600 root:root regular file");
-        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
+        assert_eq!(guest.file_status(&path), "600 root:root regular file");
+        assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
         // By hand without the request socket: the next service publishes, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
         let by_hand = guest.sync(name).expect_success("a sync by hand").text();
         assert!(!by_hand.contains("publish"), "{by_hand}");
-        assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
+        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
-        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
+        assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
         // A user who has removed it has no state.
         guest.run(&format!("rm ~{name}/.local/state/claude-auth-sync/state.json")).expect_success("removed");
         guest.publish(name);
-        assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
+        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
     }
     let parents =
@@ -59,15 +59,16 @@ fn reused_user_id_does_not_inherit_published_state() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.run("useradd --create-home --uid 1800 old").expect_success("an account");
     guest.enroll("old");
-    guest.put_login("old", &fresh("old"));
+    guest.put_login("old", &new_login("old"));
     run_service(&guest, "old");
     guest
         .run("systemctl stop 'claude-auth-*@old.*'; pkill -u old; userdel --force --remove old && useradd --create-home --uid 1800 new")
-        .expect_success("the number goes on");
-    guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
-    // The name was enrolled for the uid that another user has now, and neither of the two accounts speaks for it.
+        .expect_success("reusing the user id");
+    guest.run("useradd --create-home --uid 1801 old").expect_success("creating the name again");
+    // The name was enrolled for a uid that another user has now, and neither of the two accounts is
+    // used.
     guest.publish("old");
-    let old = |guest: &Guest| row(&everybody(guest), "old").clone();
+    let old = |guest: &Guest| row(&status_of_all(guest), "old").clone();
     let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
     assert_eq!(old(&guest)["rank"], "gone");
     assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
@@ -82,7 +83,7 @@ fn reused_user_id_does_not_inherit_published_state() {
     guest.write(&published("old"), "root", "600", former.as_bytes());
     let reason = old(&guest)["reason"].to_string();
     assert!(reason.contains("it was published for user id 1800, and old is 1801"), "{reason}");
-    guest.put_login("old", &fresh("again"));
+    guest.put_login("old", &new_login("again"));
     run_service(&guest, "old");
     assert_eq!(old(&guest)["rank"], "ok");
 }
@@ -90,32 +91,32 @@ fn reused_user_id_does_not_inherit_published_state() {
 #[test]
 fn missing_home_is_published_with_the_known_state() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
-    guest.run("mv /home/alice /home/away").expect_success("the home is gone");
+    guest.run("mv /home/alice /home/away").expect_success("moving the home");
     run_service(&guest, "alice");
-    let seen = everybody(&guest);
+    let seen = status_of_all(&guest);
     let row = row(&seen, "alice");
     assert_eq!((&row["rank"], &row["exit_code"]), (&"skipped".into(), &0.into()), "{row}");
     assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is missing")), "{row}");
     assert_eq!(row["last_sync"]["credential"]["kind"], "login", "{row}");
 }
 
-/// With the dispatcher at work, as on every machine that is not paused.
+/// With a running dispatcher, as on every machine that is not paused.
 #[test]
 fn result_of_a_command_by_hand_is_published() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
     guest.resume();
     guest
         .run("systemctl stop claude-auth-watch@alice.service claude-auth-sync@alice.timer")
         .expect_success("quiet");
     let runs = || guest.product_journal().lines().filter(|line| line.contains("user=alice ")).count();
-    let before = row(&everybody(&guest), "alice")["last_sync"]["at_ms"].as_u64();
+    let before = row(&status_of_all(&guest), "alice")["last_sync"]["at_ms"].as_u64();
     let synced = runs();
     guest.sync("alice").expect_success("a sync by hand");
-    let at = || row(&everybody(&guest), "alice")["last_sync"]["at_ms"].as_u64();
+    let at = || row(&status_of_all(&guest), "alice")["last_sync"]["at_ms"].as_u64();
     wait_until("it is published", || at() > before);
     let state = guest.read("/home/alice/.local/state/claude-auth-sync/state.json").expect("a state");
     let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");

@@ -1,12 +1,12 @@
 //! `cas-sync status` and `cas-sync metrics` in real guests: what root sees of all users, what users
-//! see of themselves, and what a hostile published state cannot do.
+//! see of their own state, and what a hostile published state cannot do.
 
+mod all_users;
 mod dashboard;
-mod everybody;
 mod hostile;
 mod lifecycle;
 mod metrics;
-mod oneself;
+mod own_status;
 
 use cas_tests::guest::Guest;
 use serde_json::Value;
@@ -22,17 +22,17 @@ fn run_service(guest: &Guest, user: &str) {
     guest.run(&format!("systemctl start claude-auth-sync@{user}.service")).expect_success("a sync");
 }
 
-/// What root's `status --json` says.
+/// Returns root's `status --json`.
 #[track_caller]
-fn everybody(guest: &Guest) -> Value {
+fn status_of_all(guest: &Guest) -> Value {
     // Its exit status reflects all users and has its own tests.
-    let said = guest.run("cas-sync status --json || true").expect_success("status").text();
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    let output = guest.run("cas-sync status --json || true").expect_success("status").text();
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
 /// Returns the entry of one user.
 #[track_caller]
 fn row<'a>(everybody: &'a Value, user: &str) -> &'a Value {
-    let people = everybody["people"].as_array().expect("people");
-    people.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {everybody}"))
+    let users = everybody["people"].as_array().expect("people");
+    users.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {everybody}"))
 }

@@ -1,6 +1,6 @@
-//! The unit that writes the figures.
+//! The unit that writes the metrics.
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::{Guest, Suite};
 
 use super::run_service;
@@ -10,24 +10,24 @@ const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 #[test]
 fn metrics_are_written_if_there_is_an_exporter_on_bookworm() {
-    the_figures_are_written_where_there_is_an_exporter(Suite::Bookworm);
+    check_metrics_with_an_exporter(Suite::Bookworm);
 }
 
 #[test]
-fn the_figures_are_written_where_there_is_an_exporter_on_trixie() {
-    the_figures_are_written_where_there_is_an_exporter(Suite::Trixie);
+fn metrics_are_written_if_there_is_an_exporter_on_trixie() {
+    check_metrics_with_an_exporter(Suite::Trixie);
 }
 
-fn the_figures_are_written_where_there_is_an_exporter(suite: Suite) {
+fn check_metrics_with_an_exporter(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice", "bob"]);
     guest.run("systemctl is-active claude-auth-metrics.timer").expect_success("the timer");
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     run_service(&guest, "alice");
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("where there is none, nothing is done");
     assert_eq!(guest.read(&format!("{FOLDER}/claude-auth.prom")), None);
     assert!(!guest.run(&format!("systemctl is-failed {SERVICE}")).succeeded());
 
-    // As Debian's exporter has it: a folder of its own user's.
+    // As Debian's exporter has it: a directory of its own user.
     guest
         .run(&format!("useradd --system prometheus && install -d -o prometheus -g prometheus {FOLDER}"))
         .expect_success("a folder");
@@ -43,7 +43,7 @@ fn the_figures_are_written_where_there_is_an_exporter(suite: Suite) {
         assert!(figures.lines().any(|found| found == line), "{line} is missing in\n{figures}");
     }
     let modes = guest.run(&format!("cd {FOLDER} && stat -c '%n %U %a' * .[a-z]* 2>/dev/null; true")).text();
-    assert_eq!(modes, "claude-auth.prom root 644\n", "whole, for everybody to read, and nothing beside it");
+    assert_eq!(modes, "claude-auth.prom root 644\n", "complete, readable by all, and the only file");
 
     assert_eq!(guest.run("runuser -u alice -- cas-sync metrics").code, Some(1));
     assert_eq!(guest.run("cas-sync metrics --output /nonexistent/x.prom").code, Some(1));
@@ -51,6 +51,6 @@ fn the_figures_are_written_where_there_is_an_exporter(suite: Suite) {
     assert_eq!(
         guest.read(&format!("{FOLDER}/claude-auth.prom")),
         None,
-        "figures that nobody renews are no figures"
+        "metrics that are not renewed are removed"
     );
 }

@@ -1,16 +1,16 @@
-//! `cas-sync doctor`: content, and with something to tell.
+//! `cas-sync doctor`: without findings, and with findings.
 
-use cas_tests::claude_login::tombstone;
-use cas_tests::guest::{Suite, Workplace};
+use cas_tests::claude_login::cleared_login;
+use cas_tests::guest::{ClaudeGuest, Suite};
 use serde_json::Value;
 
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, Setting, WIDE};
 
 /// A guest uses the clock of its host and cannot know how that is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
 
-/// What breaks alice's world in several ways, with her home as the working directory.
+/// Breaks the files of alice in several ways, with her home as the working directory.
 const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     echo 'export ANTHROPIC_API_KEY=key-of-hers' >>.bashrc
     runuser -u alice -- mkdir .claude/.oauth_refresh.lock && touch -d '-10 minutes' .claude/.oauth_refresh.lock
@@ -21,10 +21,10 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session";
 
 /// Returns the commands to paste, from the JSON output.
-fn commands(somebody: Somebody<'_>) -> Vec<String> {
-    let (_, said) = somebody.runs(PIPE, &["doctor", "--json"]);
-    let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
-    let about = json["about"].as_array().expect("whom it is about").iter();
+fn commands(somebody: CommandUser<'_>) -> Vec<String> {
+    let (_, output) = somebody.run(PIPE, &["doctor", "--json"]);
+    let json: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
+    let about = json["about"].as_array().expect("the users").iter();
     about
         .flat_map(|of| of["findings"].as_array().expect("findings"))
         .filter_map(|finding| {
@@ -38,41 +38,42 @@ fn commands(somebody: Somebody<'_>) -> Vec<String> {
 }
 
 #[test]
-fn what_is_amiss() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
+fn doctor_output_equals_its_recordings() {
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
     guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());
-    // Where the mistake stands in it is not another in each Debian.
+    // A file of its own, so that the line of the mistake is the same in each Debian.
     guest.write("/home/alice/.bashrc", "alice", "644", b"umask 022\n");
     guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
-    place.sign_in("alice");
+    host.sign_in("alice");
     guest.resume();
     guest.sync("alice").expect_success("the first sync");
     guest.wait_for_bus();
-    let mut reel = Reel::of("doctor").hides(&[&people[0].token(), "key-of-hers"]);
-    let mut take = |scene: &str, settings: &[Setting], somebody: Somebody<'_>, words: &[&str], code: i32| {
-        let whole = commands(somebody);
-        for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &[&["doctor"][..], words].concat());
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take_with(scene, *setting, &shown, &whole);
-        }
-    };
-    let (alice, root) = (Somebody::new(guest, "alice"), Somebody::new(guest, "root"));
-    take("content", &EVERYWHERE, alice, &[], 0);
-    take("content-in-full", &[NARROW, WIDE], alice, &["--verbose"], 0);
-    take("content-for-root", &[NARROW], root, &[], 0);
+    let mut recordings = Recordings::open("doctor").with_secrets(&[&users[0].token(), "key-of-hers"]);
+    let mut take =
+        |scenario: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
+            let whole = commands(somebody);
+            for setting in settings {
+                let (ended, output) = somebody.run(*setting, &[&["doctor"][..], words].concat());
+                assert_eq!(ended, Some(code), "{output}");
+                recordings.compare_with_commands(scenario, *setting, &output, &whole);
+            }
+        };
+    let (alice, root) = (CommandUser::new(guest, "alice"), CommandUser::new(guest, "root"));
+    take("healthy", &ALL_SETTINGS, alice, &[], 0);
+    take("healthy-verbose", &[NARROW, WIDE], alice, &["--verbose"], 0);
+    take("healthy-for-root", &[NARROW], root, &[], 0);
 
-    let emptied = tombstone(&guest.login_of("alice"));
-    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
+    let cleared = cleared_login(&guest.read_login("alice"));
+    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("stopping the watcher");
     guest.forget_state("alice");
     guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");
-    guest.put_login("alice", &emptied);
+    guest.put_login("alice", &cleared);
     take("findings", &[NARROW, WIDE, C, NO_COLOR, PIPE], alice, &[], 1);
     take("findings-for-root", &[NARROW, WIDE], root, &[], 1);
-    take("would-mend", &[NARROW], alice, &["--fix", "--dry-run"], 1);
-    let (code, shown) = alice.runs(NARROW, &["doctor", "bob"]);
-    assert_eq!(code, Some(1), "{shown}");
-    reel.take("not-of-others", NARROW, &shown);
-    reel.end();
+    take("fix-dry-run", &[NARROW], alice, &["--fix", "--dry-run"], 1);
+    let (code, output) = alice.run(NARROW, &["doctor", "bob"]);
+    assert_eq!(code, Some(1), "{output}");
+    recordings.compare("other-user", NARROW, &output);
+    recordings.end();
 }

@@ -5,22 +5,22 @@
 
 mod credentials;
 mod doctor;
-mod passing;
+mod elapsed_time;
+mod normalize;
 mod provision;
-mod reel;
-mod setting;
+mod recording;
 mod status;
-mod steady;
+mod terminal_setting;
 
 use std::collections::BTreeSet;
 use std::fs;
 
 /// Each is recorded by one test.
-const FOLDERS: [&str; 6] = ["doctor", "login", "provision", "status", "status-of-all", "token-set"];
+const FOLDERS: [&str; 6] = ["doctor", "login", "provision", "status", "status-all", "token-set"];
 
 #[test]
-fn every_folder_of_recordings_has_a_test() {
-    let entries = fs::read_dir(reel::folder()).expect("the recordings");
+fn every_recording_directory_has_a_test() {
+    let entries = fs::read_dir(recording::folder()).expect("the recordings");
     let found: BTreeSet<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(found, FOLDERS.map(str::to_owned).into());

@@ -1,10 +1,10 @@
 //! `cas-sync provision`: the plan, a run, a problem of one user, and a long run.
 
-use cas_tests::guest::{Fleet, Guest, Suite};
+use cas_tests::guest::{Guest, Suite, VaultGuest};
 use serde_json::{Value, json};
 
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, WIDE};
 
 #[track_caller]
 fn roster(guest: &Guest, text: &str) {
@@ -12,29 +12,31 @@ fn roster(guest: &Guest, text: &str) {
 }
 
 #[test]
-fn a_roster() {
-    let fleet = Fleet::start(Suite::Bookworm, "15min");
-    let guest = &fleet.guest;
-    fleet.bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
-    guest.run("useradd --create-home dave; useradd --create-home --badname Alice").expect_success("people");
-    let with_token = [("VAULT_TOKEN", fleet.bao.root_token())];
-    let nobody = Somebody::new(guest, "root");
-    let admin = Somebody { variables: &with_token, ..nobody };
-    let mut reel = Reel::of("provision").hides(&[fleet.bao.root_token()]);
-    let mut take = |scene: &str, settings: &[_], somebody: Somebody<'_>, words: &[&str], code: i32| {
+fn provision_output_equals_its_recordings() {
+    let host = VaultGuest::start(Suite::Bookworm, "15min");
+    let guest = &host.guest;
+    host.bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    guest
+        .run("useradd --create-home dave; useradd --create-home --badname Alice")
+        .expect_success("the users");
+    let with_token = [("VAULT_TOKEN", host.bao.root_token())];
+    let nobody = CommandUser::new(guest, "root");
+    let admin = CommandUser { variables: &with_token, ..nobody };
+    let mut recordings = Recordings::open("provision").with_secrets(&[host.bao.root_token()]);
+    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, words: &[&str], code: i32| {
         for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &[&["provision"][..], words].concat());
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take(scene, *setting, &shown);
+            let (ended, output) = somebody.run(*setting, &[&["provision"][..], words].concat());
+            assert_eq!(ended, Some(code), "{output}");
+            recordings.compare(scenario, *setting, &output);
         }
     };
     take("no-roster", &[NARROW], admin, &[], 78);
     roster(guest, "users:\n  alice:\n    claude-auth: false\n");
-    take("a-slip", &[NARROW], admin, &[], 78);
+    take("roster-typo", &[NARROW], admin, &[], 78);
 
     roster(guest, "users:\n  alice:\n  bob:\n  carol: {parked: true}\n  daemon:\n  bbo:\n  Alice:\n");
-    take("plan", &EVERYWHERE, admin, &["--dry-run"], 1);
-    take("without-a-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
+    take("plan", &ALL_SETTINGS, admin, &["--dry-run"], 1);
+    take("no-admin-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
     take("done", &[NARROW], admin, &[], 0);
     take("nothing-to-do", &[NARROW], nobody, &[], 0);
@@ -46,24 +48,24 @@ fn a_roster() {
             guest.read(&format!("/home/{user}/.config/claude-auth-sync/vault-token")).expect("a token");
         String::from_utf8(file).expect("text").trim().to_owned()
     };
-    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": token("alice") }));
+    host.bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": token("alice") }));
     let wide = "path \"secret/data/workstation/claude-users/*\" { capabilities = [\"create\", \"read\", \"update\", \"patch\"] }
         path \"auth/token/lookup-self\" { capabilities = [\"read\"] }
         path \"auth/token/renew-self\" { capabilities = [\"update\"] }";
-    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
+    host.bao.admin().send_ok("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
     guest.put_vault_token("bob", &token("dave"));
     guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
-    take("in-the-way", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
+    take("obstructions", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
     roster(guest, "users:\n  alice:\n");
-    take("many-would-go", &[NARROW], nobody, &["--dry-run"], 1);
+    take("many-removals", &[NARROW], nobody, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
-    fleet.bao.seal();
+    host.bao.seal();
     take("sealed", &[NARROW, PIPE], admin, &["--dry-run"], 75);
-    fleet.bao.unseal();
+    host.bao.unseal();
 
     guest.run("for i in $(seq 100 123); do useradd --create-home p$i; done").expect_success("a class");
     let class: String = (100..124).map(|number| format!("  p{number}:\n")).collect();
     roster(guest, &format!("users:\n  alice:\n  bob:\n  dave:\n{class}"));
     take("many", &[NO_COLOR], admin, &[], 77);
-    reel.end();
+    recordings.end();
 }

@@ -2,17 +2,17 @@
 
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours as milliseconds_in_hours;
-use cas_tests::claude_login::{fresh, healthy, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, new_login, valid_login};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use serde_json::{Value, json};
 
-use crate::passing::{hours_pass, in_hours};
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+use crate::elapsed_time::{advance_hours, in_hours};
+use crate::recording::Recordings;
+use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, WIDE};
 
-/// Her timer starts the next sync in five hours, and nothing else does.
+/// Makes the timer of alice start the next sync in five hours, and nothing else.
 #[track_caller]
-fn the_next_sync_is_in_five_hours(guest: &Guest) {
+fn schedule_sync_in_five_hours(guest: &Guest) {
     let at = in_hours(5).to_string().replace('T', " ").replace('Z', " UTC");
     let timer = format!("[Timer]\nOnCalendar=\nOnCalendar={at}\nRandomizedDelaySec=0\nPersistent=no\n");
     let folder = "/etc/systemd/system/claude-auth-sync@alice.timer.d";
@@ -25,7 +25,7 @@ fn the_next_sync_is_in_five_hours(guest: &Guest) {
 
 /// Makes the watcher watch another file, so that moving the file's time causes no push.
 #[track_caller]
-fn the_watch_looks_elsewhere(guest: &Guest) {
+fn redirect_watcher(guest: &Guest) {
     let elsewhere = "[Service]\nEnvironment=CLAUDE_CREDENTIALS_FILE=/home/alice/elsewhere/.credentials.json\n\
         Environment=CLAUDE_AUTH_STATE_DIR=/home/alice/elsewhere\n";
     let folder = "/etc/systemd/system/claude-auth-watch@alice.service.d";
@@ -36,59 +36,59 @@ fn the_watch_looks_elsewhere(guest: &Guest) {
     guest.run("systemctl daemon-reload").expect_success("another file");
 }
 
-/// A login that is accepted and expires in this many days.
+/// Signs in with an accepted login that expires in this many days.
 #[track_caller]
-fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
-    let login = place.sign_in("alice");
+fn sign_in_for_days(host: &ClaudeGuest, days: u64) -> Login {
+    let login = host.sign_in("alice");
     let mut oauth = login.oauth_object(milliseconds_in_hours(8));
     oauth["refreshTokenExpiresAt"] = in_hours(days * 24).millis().into();
-    place.guest.put_login("alice", &json!({ "claudeAiOauth": oauth }).to_string());
+    host.guest.put_login("alice", &json!({ "claudeAiOauth": oauth }).to_string());
     login
 }
 
 #[test]
-fn oneself() {
-    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
-    let guest = &place.guest;
-    let alice = Somebody::new(guest, "alice");
-    let mut reel = Reel::of("status").hides(&[&people[0].token(), "key-of-hers"]);
-    let mut take = |scene: &str, settings: &[_], somebody: Somebody<'_>, code: i32| {
+fn own_status_output_equals_its_recordings() {
+    let (host, _bao, users) = ClaudeGuest::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &host.guest;
+    let alice = CommandUser::new(guest, "alice");
+    let mut recordings = Recordings::open("status").with_secrets(&[&users[0].token(), "key-of-hers"]);
+    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, code: i32| {
         for setting in settings {
-            let (ended, shown) = somebody.runs(*setting, &["status"]);
-            assert_eq!(ended, Some(code), "{shown}");
-            reel.take(scene, *setting, &shown);
+            let (ended, output) = somebody.run(*setting, &["status"]);
+            assert_eq!(ended, Some(code), "{output}");
+            recordings.compare(scenario, *setting, &output);
         }
     };
     take("never-synced", &[NARROW], alice, 79);
 
-    the_watch_looks_elsewhere(guest);
+    redirect_watcher(guest);
     guest.resume();
-    sign_in_for_days(&place, 30);
+    sign_in_for_days(&host, 30);
     guest.sync("alice").expect_success("the first sync");
-    hours_pass(guest, "alice", 3);
-    the_next_sync_is_in_five_hours(guest);
-    take("healthy", &EVERYWHERE, alice, 0);
+    advance_hours(guest, "alice", 3);
+    schedule_sync_in_five_hours(guest);
+    take("healthy", &ALL_SETTINGS, alice, 0);
     let with_key = [("ANTHROPIC_API_KEY", "key-of-hers")];
-    take("shadowed", &[NARROW, C, PIPE], Somebody { variables: &with_key, ..alice }, 1);
-    hours_pass(guest, "alice", 20);
-    take("silent", &[NARROW], alice, 1);
+    take("overridden", &[NARROW, C, PIPE], CommandUser { variables: &with_key, ..alice }, 1);
+    advance_hours(guest, "alice", 20);
+    take("overdue", &[NARROW], alice, 1);
 
-    sign_in_for_days(&place, 3);
+    sign_in_for_days(&host, 3);
     guest.sync("alice").expect_success("a warning is no failure");
-    hours_pass(guest, "alice", 3);
-    take("lapsing", &[NARROW, WIDE, C], alice, 0);
+    advance_hours(guest, "alice", 3);
+    take("expires-soon", &[NARROW, WIDE, C], alice, 0);
 
     // The login is cleared, here and in the store.
-    let emptied = tombstone(&guest.login_of("alice"));
+    let cleared = cleared_login(&guest.read_login("alice"));
     guest.forget_state("alice");
-    people[0].put_document(&json!({}));
-    guest.put_login("alice", &emptied);
+    users[0].put_document(&json!({}));
+    guest.put_login("alice", &cleared);
     assert_eq!(guest.sync("alice").code, Some(79));
-    hours_pass(guest, "alice", 3);
-    take("lost", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
-    guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
+    advance_hours(guest, "alice", 3);
+    take("cleared", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     take("not-enrolled", &[NARROW], alice, 79);
-    reel.end();
+    recordings.end();
 }
 
 /// Returns the published state of a user's sync, without running one.
@@ -101,26 +101,26 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
 }
 
 #[test]
-fn everybody() {
+fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
-    let root = Somebody::new(&guest, "root");
-    let mut reel = Reel::of("status-of-all");
-    // One is well, one has lost a login, one has never been looked at.
-    let lasting = healthy("one", in_hours(6).millis());
-    guest.put_login("alice", &lasting);
-    guest.put_login("bob", &tombstone(&fresh("two")));
+    let root = CommandUser::new(&guest, "root");
+    let mut recordings = Recordings::open("status-all");
+    // One user is OK, one login is cleared, and one user has had no sync.
+    let valid = valid_login("one", in_hours(6).millis());
+    guest.put_login("alice", &valid);
+    guest.put_login("bob", &cleared_login(&new_login("two")));
     for user in ["alice", "bob"] {
-        // Not by its service, which wants the watch back: whichever of the two is first keeps the
-        // copy.
+        // Not by its service, which starts the watcher again: the first of the two would store the
+        // backup.
         let synced = guest.sync(user);
         assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
         guest.publish(user);
-        hours_pass(&guest, user, 3);
+        advance_hours(&guest, user, 3);
     }
-    for setting in EVERYWHERE {
-        let (code, shown) = root.runs(setting, &["status"]);
-        assert_eq!(code, Some(79), "{shown}");
-        reel.take("three", setting, &shown);
+    for setting in ALL_SETTINGS {
+        let (code, output) = root.run(setting, &["status"]);
+        assert_eq!(code, Some(79), "{output}");
+        recordings.compare("three", setting, &output);
     }
 
     // Names of a directory server, and states that users can publish.
@@ -147,16 +147,18 @@ fn everybody() {
         guest.write(&path, "root", "600", state.to_string().as_bytes());
     }
     for setting in [NARROW, WIDE, C, PIPE] {
-        let (code, shown) = root.runs(setting, &["status"]);
-        assert_eq!(code, Some(79), "{shown}");
-        reel.take("odd-names", setting, &shown);
+        let (code, output) = root.run(setting, &["status"]);
+        assert_eq!(code, Some(79), "{output}");
+        recordings.compare("odd-names", setting, &output);
     }
-    let (code, shown) = root.runs(NARROW, &["status", "dora"]);
-    assert_eq!(code, Some(1), "{shown}");
-    reel.take("a-stranger", NARROW, &shown);
-    guest.run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*").expect_success("nobody");
-    let (code, shown) = root.runs(NARROW, &["status"]);
-    assert_eq!(code, Some(0), "{shown}");
-    reel.take("nobody", NARROW, &shown);
-    reel.end();
+    let (code, output) = root.run(NARROW, &["status", "dora"]);
+    assert_eq!(code, Some(1), "{output}");
+    recordings.compare("unknown-user", NARROW, &output);
+    guest
+        .run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*")
+        .expect_success("unenrolling all users");
+    let (code, output) = root.run(NARROW, &["status"]);
+    assert_eq!(code, Some(0), "{output}");
+    recordings.compare("no-users", NARROW, &output);
+    recordings.end();
 }

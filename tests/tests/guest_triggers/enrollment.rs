@@ -4,7 +4,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property, wait_for_runs, wait_until};
 
-/// All that systemd knows or keeps of anybody's units.
+/// Returns everything that systemd has or stores of the units of users.
 fn traces(guest: &Guest) -> String {
     guest
         .run("systemctl list-units --all --no-legend --plain 'claude-auth-*@*'; ls /etc/systemd/system/*.wants /var/lib/systemd/timers | grep 'claude-auth.*@'")
@@ -57,13 +57,13 @@ fn enrolling_and_unenrolling(suite: Suite) {
         .run(&format!("systemctl stop {timer} && systemctl disable --quiet {timer}"))
         .expect_success("by hand");
     guest.enroll("alice");
-    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "what was spoiled is mended");
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "the damaged enrollment is repaired");
     assert_eq!(failed(&guest), "");
 
-    // Whatever state they are in, a sync at work and failed units included.
+    // In any state, including a running sync and failed units.
     guest
         .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; for i in $(seq 30); do systemctl start claude-auth-sync@alice.service; done; true")
-        .expect_success("trouble");
+        .expect_success("the fault");
     wait_until("systemd has enough", || {
         property(&guest, "claude-auth-sync@alice.service", "ActiveState") == "failed"
     });
@@ -78,7 +78,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
 
 /// A drop-in that refuses manual stops of two units does not keep the others running.
 #[test]
-fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
+fn unstoppable_unit_does_not_keep_others_running() {
     let guest = host(Suite::Bookworm, &[]);
     guest.enroll("alice");
     wait_for_runs(&guest, "alice", 1);
@@ -93,10 +93,10 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
 
     let ended = guest.run("cas-sync unenroll alice");
 
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.code, Some(1), "{said}");
-    assert!(said.contains("alice is unenrolled, but not completely: "), "{said}");
-    assert!(said.contains(timer) && said.contains(watch), "{said}");
+    let output = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.code, Some(1), "{output}");
+    assert!(output.contains("alice is unenrolled, but not completely: "), "{output}");
+    assert!(output.contains(timer) && output.contains(watch), "{output}");
     let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
     assert_eq!([timer, watch].map(state), ["active", "active"].map(of_nobody));
     let left = guest
@@ -114,33 +114,38 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     assert_eq!(failed(&guest), "");
 }
 
-/// A chroot or a container that boots later, or elsewhere.
+/// In a chroot, or a container that boots later.
 #[test]
 fn enroll_without_a_running_systemd_enables_the_units() {
     let guest = host(Suite::Bookworm, &[]);
     let target = "claude-auth-sync.target";
-    guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("nobody is enrolled yet");
+    guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("no user is enrolled yet");
     let elsewhere = |script: &str| {
         guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
     };
-    let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
-    assert!(said.contains("systemd is not running"), "{said}");
+    let output = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
+    assert!(output.contains("systemd is not running"), "{output}");
     let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
     let expected = "claude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
-    assert_eq!(property(&guest, target, "UnitFileState"), "enabled", "or they would not start with it");
+    assert_eq!(
+        property(&guest, target, "UnitFileState"),
+        "enabled",
+        "otherwise the units would not start with it"
+    );
     let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
     assert!(again.contains("nothing was changed"), "{again}");
     elsewhere("cas-sync unenroll alice").expect_success("unenrolling");
     assert_eq!(guest.run(links).text(), "");
 
-    let said = elsewhere(
+    let output = elsewhere(
         "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync unenroll bob",
     );
-    assert!(said.expect_success("without systemctl").text().contains("systemctl is not installed"));
+    assert!(output.expect_success("without systemctl").text().contains("systemctl is not installed"));
 }
 
-/// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
+/// Only `cas-sync` itself gets a signal when a sync ends, so the processes that a client has left
+/// continue.
 #[test]
 fn unenroll_names_processes_that_still_run() {
     let guest = host(Suite::Bookworm, &["alice", "bob"]);
@@ -148,8 +153,8 @@ fn unenroll_names_processes_that_still_run() {
         .run("d=/run/systemd/system/claude-auth-sync@alice.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"setsid sleep 600 &\"\\n' >$d/leave.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service && rm -r $d && systemctl daemon-reload")
         .expect_success("a run that leaves something behind");
     let process = guest.run("pgrep -u alice -x sleep").expect_success("it runs").text();
-    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(said.contains(&format!("process {}", process.trim())), "{said}");
-    let said = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
-    assert!(!said.contains("process "), "{said}");
+    let output = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
+    assert!(output.contains(&format!("process {}", process.trim())), "{output}");
+    let output = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
+    assert!(!output.contains("process "), "{output}");
 }

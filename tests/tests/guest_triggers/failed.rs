@@ -1,18 +1,18 @@
 //! Which results are a failed unit, and which the journal reports.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// The sync could not run: an administrator has to correct something.
+/// The sync could not run, so an administrator must correct something.
 #[test]
-fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
+fn unsuccessful_sync_is_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let vault = |rest: &str| format!("store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:9\"\n{rest}");
-    guest.put_login("alice", &fresh("whole"));
+    guest.put_login("alice", &new_login("whole"));
     for (configuration, code, why) in [
         (vault(""), 77, "there is no Vault token file"),
         ("store = \"vault\"\n".to_owned(), 78, "vault.address is not set"),
@@ -30,7 +30,7 @@ fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
     guest
         .run("s=/home/alice/.local/state/claude-auth-sync; rm $s; mv $s.aside $s")
         .expect_success("as it was");
-    // An admin's own drop-in.
+    // A drop-in of the administrator.
     let starts = |program: &str| {
         guest
             .run(&format!("d=/run/systemd/system/{SERVICE}.d; mkdir -p $d && printf '[Service]\\nExecStart=\\nExecStart={program}\\n' >$d/own.conf && systemctl daemon-reload"))
@@ -42,26 +42,26 @@ fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
     ends(&guest, 9, "signal", "");
 }
 
-/// Nothing of these is the unit's failure; alerts hear of them from the journal.
+/// None of these is a failure of the unit; alerts get them from the journal.
 #[test]
 fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("whole");
+    let login = new_login("whole");
     guest.put_login("alice", &login);
     guest.put_vault_token("alice", "hvs.not-asked-for\n");
     guest.configure("store = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:9\"\n");
     ends(&guest, 75, "success", "store unreachable");
     guest.configure("store = \"local\"\n");
-    guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("it is to verify");
+    guest.run("rm /etc/claude-auth-sync/conf.d/90-no-claude.toml").expect_success("enabling verification");
     ends(&guest, 69, "success", "claude cannot be used");
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     ends(&guest, 79, "success", "interactive SSO login required");
     assert_eq!(failed(&guest), "");
 }
 
-/// Lets the service run, which ends with this code or signal and has this to say in the journal.
+/// Runs the service, which ends with this exit code or signal and has this line in the journal.
 #[track_caller]
 fn ends(guest: &Guest, code: i32, result: &str, why: &str) {
     let started =

@@ -1,12 +1,12 @@
-//! Five users who put what never answers in the way of root and of PID 1, in everything below `/run` and
-//! `/var/lib/claude-auth-sync` that they can write, and flood the socket of requests. Version 0.1.0 had PID 1 look up a file in
-//! a directory of theirs, and was frozen by this.
+//! Five users place file systems that never answer in the paths of root and of PID 1, in everything
+//! below `/run` and `/var/lib/claude-auth-sync` that they can write, and flood the request socket.
+//! Version 0.1.0 had PID 1 look up a file in a directory of a user, which froze it.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
-use cas_tests::guest::{Finished, Guest, Suite};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
+use cas_tests::guest::{CommandResult, Guest, Suite};
 
 use super::{failed, host, runs, wait_until};
 
@@ -14,7 +14,7 @@ const SOCKET: &str = "/run/claude-auth-sync/request.sock";
 const STATE: &str = "/var/lib/claude-auth-sync";
 const HOSTILE: [&str; 5] = ["mallory1", "mallory2", "mallory3", "mallory4", "mallory5"];
 
-/// What each of them sends to the socket of requests.
+/// What each of them sends to the request socket.
 const FLOODS: [(&str, &str); 5] = [
     ("mallory1", "hold"),
     ("mallory2", "connect"),
@@ -24,16 +24,19 @@ const FLOODS: [(&str, &str); 5] = [
 ];
 
 /// Within this PID 1 answers.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const IMMEDIATE_LIMIT: Duration = Duration::from_secs(1);
 
-/// A login takes no longer than without them, but for what five busy programs take of two processors.
+/// A login takes no longer than without them, except for the share of five busy programs of two
+/// processors.
 const SLOWDOWN: u32 = 4;
 
-/// The commands that look at users give up on each of those who do not answer; this is more than for all of them.
+/// The commands that examine users time out for each of those who do not answer; this is more than
+/// for all of them.
 const COMMAND_TIMEOUT: u32 = 60;
 
-/// Everything below `/run` and `/var/lib` of ours that a user can write or put a file into.
-fn writable_by(guest: &Guest, user: &str) -> String {
+/// Returns everything of the product below `/run` and `/var/lib` that a user can write or put a
+/// file into.
+fn writable_paths(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
             "runuser -u {user} -- find /run/claude-auth-sync {STATE} -writable ! -type s 2>/dev/null"
@@ -41,37 +44,38 @@ fn writable_by(guest: &Guest, user: &str) -> String {
         .text()
 }
 
-/// Root looks up a name of theirs, and does not come back until `culprit` ends: what the scenarios claim not to happen can
-/// happen in this guest. What waits there cannot even be killed.
+/// Returns true if root's lookup of a user's name blocks until `culprit` ends. This shows that the
+/// guest can produce the problem. A process that waits there cannot even be killed.
 #[track_caller]
-fn lookup_hangs(guest: &Guest, path: &str, culprit: &str) {
+fn is_lookup_blocked(guest: &Guest, path: &str, culprit: &str) {
     guest
         .run(&format!("systemd-run --quiet --collect --unit=looks stat --dereference {path}"))
         .expect_success("a lookup");
     thread::sleep(Duration::from_secs(2));
-    guest.run("systemctl is-active looks").expect_success("the lookup has not come back");
+    guest.run("systemctl is-active looks").expect_success("the lookup has not returned");
     guest.run(&format!("systemctl stop {culprit}")).expect_success("the end of the mount");
-    wait_until("the lookup comes back", || !guest.run("systemctl is-active looks").succeeded());
+    wait_until("the lookup returns", || !guest.run("systemctl is-active looks").succeeded());
 }
 
 #[track_caller]
-fn pid_1_answers(guest: &Guest, when: &str) {
-    Finished::within(AT_ONCE, when, || guest.run("systemctl is-active dbus.socket")).expect_success(when);
+fn does_pid_1_answer(guest: &Guest, when: &str) {
+    CommandResult::run_within(IMMEDIATE_LIMIT, when, || guest.run("systemctl is-active dbus.socket"))
+        .expect_success(when);
 }
 
 #[test]
 fn hostile_mounts_stop_neither_pid_1_nor_root_on_bookworm() {
-    hostile_mounts_stop_nothing(Suite::Bookworm);
+    check_hostile_mounts(Suite::Bookworm);
 }
 
 #[test]
 fn hostile_mounts_stop_neither_pid_1_nor_root_on_trixie() {
-    hostile_mounts_stop_nothing(Suite::Trixie);
+    check_hostile_mounts(Suite::Trixie);
 }
 
-fn hostile_mounts_stop_nothing(suite: Suite) {
+fn check_hostile_mounts(suite: Suite) {
     let guest = host(suite, &["alice", "carol"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a backup");
     let quiet = login_time(&guest);
@@ -83,7 +87,7 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
             .expect_success("enrolling");
         wait_until("the first sync", || runs(&guest, user) > 0 && super::is_inactive(&guest, user));
         let attacked = format!("{STATE}/people/{user}");
-        let writable = writable_by(&guest, user);
+        let writable = writable_paths(&guest, user);
         assert!(
             writable.lines().all(|path| path.starts_with(&attacked)),
             "attacked is all that can be: {writable}"
@@ -91,20 +95,20 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
         has_directories |= !writable.is_empty();
     }
 
-    begin_attacks(&guest, has_directories);
+    start_attacks(&guest, has_directories);
 
-    pid_1_answers(&guest, "PID 1 under attack");
+    does_pid_1_answer(&guest, "PID 1 under attack");
     let attacked = login_time(&guest);
     println!("a login took {quiet:?} without them, and takes {attacked:?}");
     assert!(attacked <= quiet * SLOWDOWN, "{attacked:?} instead of {quiet:?}");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("a login that is restored");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
     commands_finish(&guest);
     guest
         .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")
         .expect_success("systemd");
-    pid_1_answers(&guest, "PID 1 after a restart of the units");
+    does_pid_1_answer(&guest, "PID 1 after a restart of the units");
     guest.request_sync("alice");
     let before = runs(&guest, "carol");
     guest.request_sync("carol");
@@ -113,24 +117,25 @@ fn hostile_mounts_stop_nothing(suite: Suite) {
     let began = Instant::now();
     guest.remove_package().expect_success("removing everything");
     println!("removed in {:?}", began.elapsed());
-    pid_1_answers(&guest, "PID 1 after removing");
+    does_pid_1_answer(&guest, "PID 1 after removing");
     guest.ssh("alice", "true").expect_success("ssh without it");
     assert_eq!(guest.run("dpkg --audit").text(), "");
     assert_eq!(failed(&guest), "");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
     for (user, how) in FLOODS {
         guest.run(&format!("systemctl is-active hostile-{user}-{how}")).expect_success("the attack lasted");
     }
 }
 
-/// Links to what never answers in the directory that a user can write, where there is one; and the floods.
-fn begin_attacks(guest: &Guest, has_directories: bool) {
+/// Symlinks to file systems that never answer, in the directory that a user can write, if there is
+/// one; and the floods.
+fn start_attacks(guest: &Guest, has_directories: bool) {
     for user in HOSTILE {
         let proof = format!("/home/{user}/proof");
         let own = format!("{STATE}/people/{user}");
         let unit = guest.start_hostile(user, &format!("link {proof}"));
         wait_until("a link", || guest.run(&format!("test -L {proof}")).succeeded());
-        lookup_hangs(guest, &proof, &unit);
+        is_lookup_blocked(guest, &proof, &unit);
         if !has_directories {
             continue;
         }
@@ -143,7 +148,8 @@ fn begin_attacks(guest: &Guest, has_directories: bool) {
     }
 }
 
-/// What an administrator runs. Whether it is content with the hostile users is another question.
+/// Runs the commands of an administrator. Whether they report the hostile users is not checked
+/// here.
 fn commands_finish(guest: &Guest) {
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", roster().as_bytes());
     let bounded =
@@ -164,8 +170,8 @@ fn commands_finish(guest: &Guest) {
         println!("{command}: {:?} after {:?}", ended.code, ended.took);
         assert!(ended.code.is_some_and(|code| code < 100), "{command}: {:?} {}", ended.code, ended.text());
     }
-    let said = bounded("cas-sync status").text();
-    assert!(said.contains("alice") && said.contains("carol"), "{said}");
+    let output = bounded("cas-sync status").text();
+    assert!(output.contains("alice") && output.contains("carol"), "{output}");
 }
 
 fn roster() -> String {
@@ -174,7 +180,7 @@ fn roster() -> String {
     format!("users:\n{users}")
 }
 
-/// The median of some logins of alice's.
+/// Returns the median duration of some logins of alice.
 fn login_time(guest: &Guest) -> Duration {
     let mut times: Vec<_> = (0..5).map(|_| guest.ssh("alice", "true").expect_success("ssh").took).collect();
     times.sort();

@@ -14,14 +14,14 @@ mod units;
 mod watch;
 
 use cas_tests::guest::{Guest, Suite};
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::{TIMEOUT, wait_until};
 
 /// Boots a guest with running units, these users enrolled, and their first syncs done.
 #[track_caller]
-fn host(suite: Suite, people: &[&str]) -> Guest {
+fn host(suite: Suite, users: &[&str]) -> Guest {
     let guest = Guest::boot_with_product(suite);
     guest.resume();
-    for user in people {
+    for user in users {
         enroll(&guest, user);
     }
     guest
@@ -41,7 +41,7 @@ fn runs(guest: &Guest, user: &str) -> usize {
     guest.run(&format!("cat '{log}'")).text().lines().count()
 }
 
-/// What the user database says.
+/// Returns the home in the user database.
 fn home(guest: &Guest, user: &str) -> String {
     guest.run(&format!("getent passwd '{user}' | cut -d: -f6")).text().trim_end().to_owned()
 }
@@ -59,12 +59,12 @@ fn is_inactive(guest: &Guest, user: &str) -> bool {
     guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
 }
 
-/// What systemd knows of a unit.
+/// Returns a property of a unit in systemd.
 fn property(guest: &Guest, unit: &str, name: &str) -> String {
     guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
 }
 
-/// The units that have failed, one a line.
+/// Returns the failed units, one per line.
 fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }

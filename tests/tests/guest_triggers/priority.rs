@@ -1,31 +1,31 @@
 //! What the unit gives the sync for the sake of a refresh, and for nothing else that it starts.
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::claude_login::{cleared_login, new_login};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
+use cas_tests::{TIMEOUT, wait_until};
 
 use super::{is_inactive, property};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// Writes down what it was started with: its score, and whether SIGXFSZ (bit 24) is blocked or ignored.
+/// Records its score, and whether SIGXFSZ (bit 24) is blocked or ignored.
 const NOTE: &str =
     "#!/bin/sh\n{ cat /proc/self/oom_score_adj; grep -E '^Sig(Blk|Ign):' /proc/self/status; } >>/home/alice/";
 
 #[test]
 fn memory_priority_is_for_a_refresh_alone_on_bookworm() {
-    memory_priority_is_for_a_refresh_alone(Suite::Bookworm);
+    check_memory_priority(Suite::Bookworm);
 }
 
 #[test]
 fn memory_priority_is_for_a_refresh_alone_on_trixie() {
-    memory_priority_is_for_a_refresh_alone(Suite::Trixie);
+    check_memory_priority(Suite::Trixie);
 }
 
-fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
-    let desk = Workplace::with_product(suite, &[]);
-    let guest = &desk.guest;
+fn check_memory_priority(suite: Suite) {
+    let machine = ClaudeGuest::with_product(suite, &[]);
+    let guest = &machine.guest;
     let program = |name: &str, rest: &str| {
         guest.write(
             &format!("/usr/local/bin/{name}"),
@@ -40,25 +40,25 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
         "[notify]\ncommand = [\"/usr/local/bin/told\"]\n[claude]\nprogram = \"/usr/local/bin/asked\"\n\
          environment = { NODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\" }\n",
     );
-    let can_protect = may_protect(guest);
+    let can_protect = can_protect(guest);
     guest.resume();
     guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(guest, "alice"));
 
-    guest.put_login("alice", &tombstone(&fresh("lost")));
-    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
+    guest.put_login("alice", &cleared_login(&new_login("lost")));
+    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that reports a lost login");
     assert_eq!(scores(guest, "told"), ["0"]);
 
-    desk.sign_in_yesterday("alice");
-    desk.anthropic.forget_requests();
-    desk.anthropic.hold_refreshes(true);
+    machine.sign_in_yesterday("alice");
+    machine.anthropic.forget_requests();
+    machine.anthropic.hold_refreshes(true);
     guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync that refreshes");
-    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    assert!(machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
     let group = property(guest, SERVICE, "ControlGroup");
     let at_work = guest
         .run(&format!("for p in $(cat '/sys/fs/cgroup{group}/cgroup.procs'); do echo $(cat /proc/$p/comm /proc/$p/oom_score_adj); done"))
         .text();
-    desk.anthropic.hold_refreshes(false);
+    machine.anthropic.hold_refreshes(false);
     wait_until("the sync has ended", || is_inactive(guest, "alice"));
     let protected = if can_protect { " -500" } else { " 0" };
     let (sync, client): (Vec<_>, Vec<_>) = at_work.lines().partition(|line| line.starts_with("cas-sync"));
@@ -67,13 +67,13 @@ fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
 
     guest.run("rm /home/alice/asked").expect_success("what the refresh noted");
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that verifies a login");
-    let asked = scores(guest, "asked");
-    assert!(!asked.is_empty() && asked.iter().all(|score| score == "0"), "{asked:?}");
+    let requests = scores(guest, "asked");
+    assert!(!requests.is_empty() && requests.iter().all(|score| score == "0"), "{requests:?}");
 }
 
-/// Whether root may protect a process at all. Where the machine gives it no CAP_SYS_RESOURCE, systemd leaves the scores as
-/// they are; then the unit makes them worse instead, which must not reach the children either.
-fn may_protect(guest: &Guest) -> bool {
+/// Returns true if root may protect a process. If root has no CAP_SYS_RESOURCE, systemd leaves the
+/// scores unchanged; then the unit makes them worse, which must not reach the children either.
+fn can_protect(guest: &Guest) -> bool {
     let may = guest.run("echo -500 >/proc/self/oom_score_adj").succeeded();
     if !may {
         guest
@@ -83,7 +83,7 @@ fn may_protect(guest: &Guest) -> bool {
     may
 }
 
-/// The scores in these notes, each of a process with the default disposition of SIGXFSZ.
+/// Returns the scores in these notes, each of a process with the default disposition of SIGXFSZ.
 fn scores(guest: &Guest, name: &str) -> Vec<String> {
     const SIGXFSZ: u64 = 1 << 24;
     let notes = String::from_utf8(guest.read(&format!("/home/alice/{name}")).expect("notes")).expect("text");

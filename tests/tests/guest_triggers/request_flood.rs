@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::size::sized;
 
-use super::{PATIENCE, failed, host, property, runs, wait_for_runs, wait_until};
+use super::{TIMEOUT, failed, host, property, runs, wait_for_runs, wait_until};
 
 const SOCKET: &str = "/run/claude-auth-sync/request.sock";
 const SERVICE: &str = "claude-auth-sync@alice.service";
@@ -25,13 +25,15 @@ const FLOODERS: [(&str, &str); 5] = [
 /// How many requests of alice's are timed.
 const REQUESTS: usize = 5;
 
-/// The flood takes its share of the processors: what is done for her request is slower by this factor at most.
+/// The flood uses its share of the processors, so the request of alice is slower by this factor at
+/// most.
 const SLOWDOWN: u32 = 4;
 
 /// What a flood may delay the request of another user besides.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Some connect as fast as they can, some hold each connection that they get, and one sends what cannot be closed.
+/// Starts users who connect as fast as they can, who hold each connection, and one who sends what
+/// cannot be closed.
 fn flood(guest: &Guest) {
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     for (number, (user, how)) in FLOODERS.into_iter().enumerate() {
@@ -43,7 +45,8 @@ fn flood(guest: &Guest) {
     }
 }
 
-/// From her request until systemd starts her sync, for each of several requests; in order of length.
+/// Returns the times from a request of alice until systemd starts her sync, for several requests,
+/// sorted.
 fn delays(guest: &Guest) -> Vec<Duration> {
     let started_at = || property(guest, SERVICE, "ExecMainStartTimestampMonotonic");
     let mut delays = Vec::new();
@@ -52,25 +55,25 @@ fn delays(guest: &Guest) -> Vec<Duration> {
         guest.forget_request_limits();
         let before = started_at();
         // By the program that a login leaves behind when it finds the queue full.
-        let asked = guest
+        let requests = guest
             .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
             .expect_success("a request");
-        wait_until("her sync starts", || started_at() != before);
+        wait_until("the sync starts", || started_at() != before);
         let started = guest.run(&format!(
             "date -d \"$(systemctl show --timestamp=us --property=ExecMainStartTimestamp --value {SERVICE})\" +%s%6N"
         ));
-        let [asked, started] = [asked, started]
+        let [requests, started] = [requests, started]
             .map(|microseconds| -> u64 { microseconds.text().trim().parse().expect("microseconds") });
-        delays.push(Duration::from_micros(started.saturating_sub(asked)));
+        delays.push(Duration::from_micros(started.saturating_sub(requests)));
     }
     delays.sort();
     delays
 }
 
 #[test]
-fn a_flood_by_five_users_delays_no_request_of_another() {
+fn request_flood_by_five_users_delays_no_other_request() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run(&format!("systemctl start {SERVICE}")).expect_success("a backup");
     let quiet = delays(&guest);
@@ -87,10 +90,11 @@ fn a_flood_by_five_users_delays_no_request_of_another() {
     );
     let before = runs(&guest, "alice");
     guest.forget_request_limits();
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", before + 1);
-    // The first sync, one of each dispatcher (which remembers no limit of the one before), and one a minute.
+    // The first sync, one of each dispatcher (which has no limit of the previous one), and one a
+    // minute.
     let minutes = usize::try_from(flooded_from.elapsed().as_secs() / 60).expect("a few minutes");
     for (user, _) in &FLOODERS[..2] {
         assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");
@@ -102,16 +106,17 @@ fn a_flood_by_five_users_delays_no_request_of_another() {
     }
     assert_eq!(failed(&guest), "");
     guest.remove_package().expect_success("removing everything");
-    wait_until("nothing is left", || guest.left_of_product().is_empty());
+    wait_until("nothing is left", || guest.remaining_product_files().is_empty());
 }
 
-/// Each of many gets their sync, also when all request one at the same time. Each costs three units and one watch of the
-/// kernel's, in a process of their own; PID 1 watches one socket for all of them.
+/// Each of many users gets a sync, also when all request one at the same time. Each costs three
+/// units and one watch of the kernel, in a process of its own; PID 1 watches one socket for all of
+/// them.
 #[test]
-fn each_of_many_users_gets_the_sync_they_request() {
+fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);
     let guest = host(Suite::Bookworm, &[]);
-    let before = watches_of(&guest, "1");
+    let before = inotify_instances(&guest, "1");
     guest
         .run(&format!(
             "for i in $(seq {number}); do n=u$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >&3; echo \"$n:x:$u:\" >&4; \
@@ -128,7 +133,7 @@ fn each_of_many_users_gets_the_sync_they_request() {
             .text()
             .is_empty()
     });
-    let first = runs_of_all(&guest);
+    let first = run_counts(&guest);
 
     guest
         .run(&format!("for i in $(seq {number}); do runuser -u u$i -- cas-session request & done; wait"))
@@ -137,17 +142,17 @@ fn each_of_many_users_gets_the_sync_they_request() {
     let requested = Instant::now();
     let count = |user: &str| first.get(user).copied().unwrap_or(0);
     loop {
-        let now = runs_of_all(&guest);
+        let now = run_counts(&guest);
         if now.len() == number && now.iter().all(|(user, runs)| *runs > count(user)) {
             break;
         }
         // Two syncs a second are started on any machine, one of the suites included.
         let served = now.iter().filter(|(user, runs)| **runs > count(user)).count();
-        let limit = PATIENCE + Duration::from_millis(500) * u32::try_from(number).expect("a few hundred");
+        let limit = TIMEOUT + Duration::from_millis(500) * u32::try_from(number).expect("a few hundred");
         assert!(requested.elapsed() < limit, "{served} of {number} got a sync within {limit:?}");
         thread::sleep(Duration::from_millis(200));
     }
-    for (user, runs) in runs_of_all(&guest) {
+    for (user, runs) in run_counts(&guest) {
         // A start that systemd does not confirm within five seconds is repeated.
         assert!((1..=2).contains(&(runs - count(&user))), "{user}: {runs} runs");
     }
@@ -155,9 +160,9 @@ fn each_of_many_users_gets_the_sync_they_request() {
 
     let units = guest.run("systemctl list-unit-files --no-legend 'claude-auth-*@*'; systemctl list-units --all --plain --no-legend 'claude-auth-*@u1.*'").text();
     let of_one = units.lines().filter(|line| line.contains("@u1.")).count();
-    let watched = watches_of(&guest, "1");
+    let watched = inotify_instances(&guest, "1");
     let watch = property(&guest, "claude-auth-watch@u1.service", "MainPID");
-    let of_watch = watches_of(&guest, &watch);
+    let of_watch = inotify_instances(&guest, &watch);
     println!(
         "{number} users: {of_one} units and {of_watch} inotify instance of their own each; PID 1 had {before} inotify instances and has {watched}"
     );
@@ -168,8 +173,8 @@ fn each_of_many_users_gets_the_sync_they_request() {
         .expect_success("at most 2.0");
 }
 
-/// How many runs of each user were logged.
-fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
+/// Returns the number of logged runs of each user.
+fn run_counts(guest: &Guest) -> HashMap<String, usize> {
     let counted = guest.run("cd /home && wc -l u*/.local/state/claude-auth-sync/sync.log 2>/dev/null").text();
     let line = |line: &str| {
         let (count, path) = line.trim().split_once(' ')?;
@@ -179,8 +184,8 @@ fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
     counted.lines().filter_map(line).collect()
 }
 
-/// How many inotify instances a process has.
-fn watches_of(guest: &Guest, process: &str) -> usize {
+/// Returns the number of inotify instances of a process.
+fn inotify_instances(guest: &Guest, process: &str) -> usize {
     let descriptors =
         guest.run(&format!("ls -l /proc/{process}/fd")).expect_success("its descriptors").text();
     descriptors.matches("anon_inode:inotify").count()

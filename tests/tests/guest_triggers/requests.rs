@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, host, property, runs, wait_for_runs, wait_until};
@@ -12,7 +12,7 @@ const DISPATCHER: &str = "claude-auth-request.service";
 const REPAIR_LOCK: &str = "/home/alice/.local/state/claude-auth-sync/repair.lock";
 
 /// Long enough for a second start, if a request led to one.
-const A_WHILE: Duration = Duration::from_secs(3);
+const SHORT_WAIT: Duration = Duration::from_secs(3);
 
 fn is_locked(guest: &Guest) -> bool {
     !guest.run("flock -n /home/alice/.local/state/claude-auth-sync/lock true").succeeded()
@@ -20,20 +20,21 @@ fn is_locked(guest: &Guest) -> bool {
 
 #[test]
 fn login_request_starts_a_sync_outside_of_it_on_bookworm() {
-    a_request_is_answered(Suite::Bookworm);
+    check_request_starts_a_sync(Suite::Bookworm);
 }
 
 #[test]
 fn login_request_starts_a_sync_outside_of_it_on_trixie() {
-    a_request_is_answered(Suite::Trixie);
+    check_request_starts_a_sync(Suite::Trixie);
 }
 
-fn a_request_is_answered(suite: Suite) {
+fn check_request_starts_a_sync(suite: Suite) {
     let guest = host(suite, &["alice"]);
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     wait_for_runs(&guest, "alice", 2);
-    // By what systemd says itself: of a line that a process writes just before its end the journal may not know the unit.
+    // Uses the messages of systemd itself: the journal may not know the unit of a line that a
+    // process writes just before its end.
     let ended = "journalctl --sync; journalctl --quiet --output=cat -u claude-auth-sync@alice.service _PID=1";
     let finished = || guest.run(ended).text().matches("Finished claude-auth-sync@alice.service").count();
     wait_until("the first run and this one are over", || finished() == 2);
@@ -43,22 +44,23 @@ fn a_request_is_answered(suite: Suite) {
     assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 3);
-    assert_eq!(guest.status_of("/run/claude-auth-sync/request.sock"), "666 root:root socket");
+    assert_eq!(guest.file_status("/run/claude-auth-sync/request.sock"), "666 root:root socket");
 }
 
-/// The lock keeps a run at the place where it looks; a session of Claude Code writes a new login meanwhile.
+/// The lock holds a run after its examination of the file, and a session of Claude Code writes a
+/// new login meanwhile.
 #[test]
-fn a_request_during_a_run_leads_to_one_more() {
+fn request_during_a_run_starts_one_more() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest.hold_lock(REPAIR_LOCK, 60);
     guest.run("systemctl start --no-block claude-auth-sync@alice.service").expect_success("a run");
     wait_until("a run at work", || is_locked(&guest));
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     guest.release_lock();
     wait_for_runs(&guest, "alice", 3);
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 3);
     assert_eq!(failed(&guest), "");
 }
@@ -84,7 +86,7 @@ fn requests_within_a_minute_start_one_sync_afterwards() {
     }
     assert!(first.elapsed() > Duration::from_secs(55), "{:?}", first.elapsed());
     wait_for_runs(&guest, "alice", 3);
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 3, "one sync for all of them");
     guest.request_sync("alice");
     guest.request_sync("bob");
@@ -109,11 +111,11 @@ fn service_that_finds_an_active_run_is_repeated_later() {
         "{}",
         guest.product_journal()
     );
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 2, "and is not started again and again");
     guest.release_lock();
-    wait_until("theirs is over", || runs(&guest, "alice") == 3);
-    // It has requested itself anew; the limit is over at the next dispatcher.
+    wait_until("the other run ends", || runs(&guest, "alice") == 3);
+    // It has requested itself again; the limit ends with the next dispatcher.
     guest.forget_request_limits();
     guest.request_sync("root");
     wait_for_runs(&guest, "alice", 4);
@@ -121,15 +123,15 @@ fn service_that_finds_an_active_run_is_repeated_later() {
 }
 
 #[test]
-fn logins_in_quick_succession_exhaust_nothing() {
+fn rapid_logins_exhaust_no_limit() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let login = fresh("good");
+    let login = new_login("good");
     guest.put_login("alice", &login);
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a backup");
     for _ in 0..6 {
-        guest.put_login("alice", &tombstone(&login));
+        guest.put_login("alice", &cleared_login(&login));
         guest.ssh("alice", "true").expect_success("ssh");
-        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
     }
     wait_until("the first is answered", || runs(&guest, "alice") == 3);
     wait_until("none at work", || super::is_inactive(&guest, "alice"));
@@ -138,7 +140,7 @@ fn logins_in_quick_succession_exhaust_nothing() {
 
     // Broken for good: the first login that finds it so asks, and the others have nothing to add.
     guest.forget_state("alice");
-    guest.put_login("alice", &tombstone(&login));
+    guest.put_login("alice", &cleared_login(&login));
     for _ in 0..6 {
         guest.forget_request_limits();
         guest.ssh("alice", "true").expect_success("ssh");
@@ -147,7 +149,7 @@ fn logins_in_quick_succession_exhaust_nothing() {
     }
     assert!((1..=2).contains(&runs(&guest, "alice")), "{}", guest.product_journal());
     assert!(guest.product_journal().contains("user=alice FAIL"), "{}", guest.product_journal());
-    assert_eq!(failed(&guest), "", "that somebody must sign in is no failure of the machine");
+    assert_eq!(failed(&guest), "", "a required sign-in is not a failure of the machine");
 }
 
 /// What a client sends is never read, and a client that cannot be looked up starts nothing.
@@ -156,9 +158,11 @@ fn request_content_or_unenrolled_user_starts_nothing() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let forge = "use Socket; for (1 .. 20) { socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un(\"/run/claude-auth-sync/request.sock\")) or die; \
                  syswrite(S, \"1000\\nalice\\n\" x 1000); close S }";
-    guest.run(&format!("runuser -u bob -- perl -e '{forge}'")).expect_success("in her name");
+    guest
+        .run(&format!("runuser -u bob -- perl -e '{forge}'"))
+        .expect_success("a request with the name of alice");
     guest.request_sync("nobody");
-    thread::sleep(A_WHILE);
+    thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 1);
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 2);

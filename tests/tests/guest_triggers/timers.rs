@@ -6,7 +6,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{enroll, host, property, runs, wait_for_runs, wait_until};
 
-const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SIX_HOURS: u64 = 6 * 3600;
 
 fn timer(user: &str) -> String {
@@ -16,17 +16,17 @@ fn timer(user: &str) -> String {
 /// Returns when a user's timer elapses next, in seconds since the epoch.
 #[track_caller]
 fn next(guest: &Guest, user: &str) -> u64 {
-    let shown = property(guest, &timer(user), "NextElapseUSecRealtime");
-    let seconds = guest.run(&format!("date -d '{shown}' +%s")).expect_success("a time").text();
-    seconds.trim().parse().unwrap_or_else(|_| panic!("{shown:?}"))
+    let output = property(guest, &timer(user), "NextElapseUSecRealtime");
+    let seconds = guest.run(&format!("date -d '{output}' +%s")).expect_success("a time").text();
+    seconds.trim().parse().unwrap_or_else(|_| panic!("{output:?}"))
 }
 
 #[test]
 fn timer_offset_is_fixed_per_user() {
-    let guest = host(Suite::Bookworm, &PEOPLE);
-    let times = || PEOPLE.map(|user| next(&guest, user));
+    let guest = host(Suite::Bookworm, &USERS);
+    let times = || USERS.map(|user| next(&guest, user));
     let first = times();
-    assert_eq!(BTreeSet::from(first).len(), PEOPLE.len(), "{first:?}");
+    assert_eq!(BTreeSet::from(first).len(), USERS.len(), "{first:?}");
     let now = guest.run("date +%s").text().trim().parse::<u64>().expect("a time");
     for time in first {
         assert!(time % SIX_HOURS <= 3600, "within the hour after 0, 6, 12 and 18 o'clock: {first:?}");
@@ -39,10 +39,9 @@ fn timer_offset_is_fixed_per_user() {
     assert_eq!(property(&guest, &timer("alice"), "Persistent"), "yes");
 }
 
-/// The stamp of two days ago is what a machine has that was off; the offset within the hour is left
-/// out here.
+/// A machine that was off has a stamp of two days ago; the offset within the hour is omitted here.
 #[test]
-fn a_machine_that_was_off_looks_when_it_is_on_again() {
+fn timer_catches_up_after_a_shutdown() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let stamp = "/var/lib/systemd/timers/stamp-claude-auth-sync@alice.timer";
     guest
@@ -61,9 +60,9 @@ fn a_machine_that_was_off_looks_when_it_is_on_again() {
     wait_for_runs(&guest, "alice", 2);
 }
 
-/// A machine with a wrong clock until a time server sets it. Without a time service nothing waits.
+/// The clock is wrong until a time server sets it. Without a time service nothing waits.
 #[test]
-fn no_sync_starts_while_the_clock_is_being_set() {
+fn no_sync_starts_while_the_clock_is_set() {
     let guest = host(Suite::Bookworm, &[]);
     enroll(&guest, "alice");
     assert_eq!(property(&guest, "time-sync.target", "ActiveState"), "inactive", "a sync has pulled it in");

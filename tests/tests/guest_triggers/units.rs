@@ -1,9 +1,10 @@
-//! The units: how systemd rates them, for which users they work, and how all of them are paused.
+//! The units: their rating by systemd, the users for which they work, and how all of them are
+//! paused.
 
 use std::thread;
 use std::time::Duration;
 
-use cas_tests::claude_login::fresh;
+use cas_tests::claude_login::new_login;
 use cas_tests::guest::Suite;
 
 use super::{failed, home, host, is_inactive, property, runs, wait_for_runs, wait_until};
@@ -12,16 +13,16 @@ const UNITS: [&str; 3] =
     ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_units_on_bookworm() {
-    systemd_has_nothing_to_say(Suite::Bookworm);
+fn systemd_reports_no_problem_with_the_units_on_bookworm() {
+    check_unit_files(Suite::Bookworm);
 }
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_units_on_trixie() {
-    systemd_has_nothing_to_say(Suite::Trixie);
+fn systemd_reports_no_problem_with_the_units_on_trixie() {
+    check_unit_files(Suite::Trixie);
 }
 
-fn systemd_has_nothing_to_say(suite: Suite) {
+fn check_unit_files(suite: Suite) {
     let guest = host(suite, &["alice"]);
     for unit in UNITS.iter().chain(&[
         "claude-auth-sync.target",
@@ -36,20 +37,20 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
     assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
     for service in &UNITS[1..] {
-        // In tenths; guest_hardening has the figures themselves.
+        // In tenths; guest_hardening has the exact values.
         guest.run(&format!("systemd-analyze security --threshold=15 {service}")).expect_success(service);
     }
     guest
         .run("systemd-analyze security --threshold=20 claude-auth-request.service")
         .expect_success("the dispatcher");
-    for (name, value) in LEAVES_A_REFRESH_ALONE {
+    for (name, value) in KEEPS_REFRESH_RUNNING {
         assert_eq!(property(&guest, UNITS[1], name), value, "{name}");
     }
 }
 
 /// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
 /// with or for it.
-const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
+const KEEPS_REFRESH_RUNNING: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),
     ("OOMPolicy", "continue"),
@@ -57,20 +58,20 @@ const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
     ("ManagedOOMPreference", "avoid"),
 ];
 
-/// Home, primary group and the name itself are what the user database says.
+/// Home, primary group and the name itself are those of the user database.
 #[test]
 fn units_work_for_unusual_names_and_homes_on_bookworm() {
-    it_works_for_everybody(Suite::Bookworm);
+    check_units_for_unusual_users(Suite::Bookworm);
 }
 
 #[test]
 fn units_work_for_unusual_names_and_homes_on_trixie() {
-    it_works_for_everybody(Suite::Trixie);
+    check_units_for_unusual_users(Suite::Trixie);
 }
 
-fn it_works_for_everybody(suite: Suite) {
+fn check_units_for_unusual_users(suite: Suite) {
     let guest = host(suite, &[]);
-    let people = [
+    let users = [
         ("dora", "--base-dir /srv/people --gid users"),
         ("jean-luc", "--base-dir /srv/people --gid games"),
         ("a.b", "--home-dir /var/lib/homes/a.b"),
@@ -79,7 +80,7 @@ fn it_works_for_everybody(suite: Suite) {
         ("4you", ""),
         ("_x", ""),
     ];
-    for (user, options) in people {
+    for (user, options) in users {
         guest
             .run(&format!(
                 "mkdir -p /srv/people /var/lib/homes; useradd --badname --create-home {options} '{user}'"
@@ -93,7 +94,7 @@ fn it_works_for_everybody(suite: Suite) {
         let whose =
             guest.run(&format!("id -un '{user}'; id -gn '{user}'")).text().trim_end().replace('\n', ":");
         let log = format!("{}/.local/state/claude-auth-sync/sync.log", home(&guest, user));
-        assert_eq!(guest.status_of(&log), format!("600 {whose} regular file"));
+        assert_eq!(guest.file_status(&log), format!("600 {whose} regular file"));
     }
     assert_eq!(failed(&guest), "");
 }
@@ -104,20 +105,20 @@ fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     guest
         .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
         .expect_success("useradd");
-    let said = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
+    let output = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
     let remedy =
         "`systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths=/usr/people/dora";
-    assert!(said.contains(remedy), "{said}");
+    assert!(output.contains(remedy), "{output}");
     let service = "claude-auth-sync@dora.service";
     assert!(!guest.run(&format!("systemctl start {service}")).succeeded(), "it cannot keep its state");
     guest
         .run("printf '[Service]\\nReadWritePaths=/usr/people/dora\\n' >/tmp/edited && EDITOR='cp /tmp/edited' SYSTEMD_EDITOR='cp /tmp/edited' script -qec 'systemctl edit claude-auth-sync@.service' /dev/null")
-        .expect_success("as it says");
+        .expect_success("the printed remedy");
     guest.run(&format!("systemctl start {service}")).expect_success("with the remedy");
     assert_eq!(runs(&guest, "dora"), 1);
 }
 
-/// Claude Code asks whether the process is alive that holds a lock.
+/// Claude Code checks whether the process that holds a lock is running.
 #[test]
 fn unit_sees_only_the_users_own_processes() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -138,10 +139,11 @@ fn user_whose_name_fits_no_unit_is_enrolled_with_a_warning() {
     let guest = host(Suite::Bookworm, &[]);
     for user in ["jörg", "x$", "DOM+eve"] {
         guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
-        let said = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
+        let output = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
         assert!(
-            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as the user"),
-            "{said}"
+            output.contains(&format!("{user} is enrolled"))
+                && output.contains("run `cas-sync run` as the user"),
+            "{output}"
         );
         guest.run(&format!("cas-sync unenroll '{user}'")).expect_success("unenrolling");
     }
@@ -158,13 +160,13 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     assert_eq!(running().trim(), "2", "two timers");
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     assert_eq!(running().trim(), "0");
-    guest.put_login("alice", &fresh("new"));
+    guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     // Enrolling a user, or a sync by hand, does not end a pause.
-    let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
+    let output = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
     assert!(
-        said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),
-        "{said}"
+        output.contains("carol is enrolled") && output.contains("systemctl start claude-auth-sync.target"),
+        "{output}"
     );
     guest.run("systemctl start claude-auth-sync@bob.service").expect_success("by hand");
     thread::sleep(Duration::from_secs(2));
@@ -174,9 +176,9 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
 
     guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
     assert_eq!(running().trim(), "3");
-    guest.ssh("alice", "true").expect_success("her next login");
+    guest.ssh("alice", "true").expect_success("the next login");
     wait_for_runs(&guest, "alice", 2);
-    let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
-    assert_eq!(said, "alice was enrolled already; nothing was changed.\n");
+    let output = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
+    assert_eq!(output, "alice was enrolled already; nothing was changed.\n");
     assert_eq!(failed(&guest), "");
 }

@@ -1,31 +1,31 @@
-//! The watch inside its unit. (What it does, and how fast, is shown elsewhere.)
+//! The watcher in its unit. (Other suites test what it does, and how fast.)
 
-use cas_tests::claude_login::{fresh, parsed, tombstone};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
 use cas_tests::guest::{Guest, Suite};
 
 use super::{failed, home, host, property, wait_until};
 
-const PEOPLE: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
+const USERS: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
 
 #[test]
 fn watcher_restores_an_overwritten_login_on_bookworm() {
-    the_watch_works_inside_its_unit(Suite::Bookworm);
+    check_watcher_in_its_unit(Suite::Bookworm);
 }
 
 #[test]
 fn watcher_restores_an_overwritten_login_on_trixie() {
-    the_watch_works_inside_its_unit(Suite::Trixie);
+    check_watcher_in_its_unit(Suite::Trixie);
 }
 
-fn the_watch_works_inside_its_unit(suite: Suite) {
+fn check_watcher_in_its_unit(suite: Suite) {
     let guest = host(suite, &[]);
-    for (user, options) in PEOPLE {
+    for (user, options) in USERS {
         guest
             .run(&format!("mkdir -p /srv/people; useradd --create-home {options} {user} && runuser -u {user} -- mkdir -m 700 $(getent passwd {user} | cut -d: -f6)/.claude"))
             .expect_success("useradd");
         guest.enroll(user);
         let unit = format!("claude-auth-watch@{user}.service");
-        is_looked_after(&guest, user, user);
+        is_managed(&guest, user, user);
         assert_eq!(property(&guest, &unit, "NRestarts"), "0");
         guest.stop_watch(user);
         assert_eq!(property(&guest, &unit, "Result"), "success");
@@ -33,8 +33,8 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
     assert_eq!(failed(&guest), "");
 }
 
-/// Between its start and the moment at which it disables tracing itself: it runs at a priority that
-/// users do not get.
+/// Between the start and the call that disables tracing: the watcher has a priority that users do
+/// not get.
 #[test]
 fn user_code_cannot_run_in_the_watcher() {
     let guest = host(Suite::Bookworm, &[]);
@@ -45,7 +45,7 @@ fn user_code_cannot_run_in_the_watcher() {
     // full.
     guest
         .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
-        .expect_success("a program of ours");
+        .expect_success("a program of alice");
     let process = || guest.run("pgrep -u bob -x cas-sync").text().trim().to_owned();
     wait_until("it runs", || !process().is_empty());
     // The kernel gives root what belongs to a process that must not be traced (proc(5)).
@@ -56,20 +56,22 @@ fn user_code_cannot_run_in_the_watcher() {
 #[test]
 fn watcher_starts_although_another_user_holds_its_lock_name() {
     let guest = host(Suite::Bookworm, &["bob"]);
-    guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
+    guest
+        .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
+        .expect_success("the directory of the login");
     let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
                 bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; listen($s, 9); push @held, $s } sleep 600";
     guest
         .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
         .expect_success("every name is taken");
     guest.enroll("alice");
-    is_looked_after(&guest, "alice", "in-spite-of-bob");
+    is_managed(&guest, "alice", "in-spite-of-bob");
 }
 
-/// An encrypted home, or one of a file server, that comes with the first session. Until then an
-/// empty folder lies there.
+/// An encrypted home, or one of a file server, that is mounted with the first session. Until then
+/// there is an empty directory.
 #[test]
-fn a_home_that_is_mounted_later_is_watched_from_then_on() {
+fn home_mounted_later_is_watched_once_mounted() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --create-home dora").expect_success("useradd");
     guest.enroll("dora");
@@ -77,24 +79,25 @@ fn a_home_that_is_mounted_later_is_watched_from_then_on() {
     let mount = "mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs";
     guest
         .run(&format!("{mount} /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude"))
-        .expect_success("her home");
+        .expect_success("the home");
 
-    guest.run("mount --bind /mnt /home/dora").expect_success("her first session");
+    guest.run("mount --bind /mnt /home/dora").expect_success("the first session");
 
-    is_looked_after(&guest, "dora", "one");
+    is_managed(&guest, "dora", "one");
     // Another home over that one, and back.
     guest
         .run(&format!("{mount} /home/dora && runuser -u dora -- mkdir -m 700 /home/dora/.claude"))
         .expect_success("another");
-    is_looked_after(&guest, "dora", "two");
-    guest.run("umount /home/dora").expect_success("the end of her session");
-    is_looked_after(&guest, "dora", "three");
+    is_managed(&guest, "dora", "two");
+    guest.run("umount /home/dora").expect_success("the end of the session");
+    is_managed(&guest, "dora", "three");
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
-/// Root's empty folder until then: nothing is made in it, or the home would lie over it.
+/// Until then there is an empty directory of root. Nothing is created in it, because the home would
+/// hide it.
 #[test]
-fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
+fn mountpoint_stays_empty_until_the_home_is_mounted() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --no-create-home dora && mkdir /home/dora").expect_success("useradd");
     guest.enroll("dora");
@@ -103,14 +106,14 @@ fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
     assert_eq!(guest.run("ls -A /home/dora").text(), "");
     guest
         .run("mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude")
-        .expect_success("her home");
+        .expect_success("the home");
     for session in ["first", "second"] {
         guest.run("mount --bind /mnt /home/dora").expect_success(session);
         wait_until("it is watched", || watches(&guest, "dora", "/home/dora/.claude"));
-        is_looked_after(&guest, "dora", session);
+        is_managed(&guest, "dora", session);
         wait_until("no sync", || super::is_inactive(&guest, "dora"));
-        // What is encrypted has to be closed again.
-        guest.run("umount /home/dora").expect_success("the end of her session");
+        // An encrypted home must be closed again.
+        guest.run("umount /home/dora").expect_success("the end of the session");
         wait_until("it waits for the home", || watches(&guest, "dora", "/home/dora"));
         assert_eq!(guest.run("ls -A /home/dora").text(), "");
     }
@@ -134,11 +137,11 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
     guest
         .run("d=/run/systemd/system/claude-auth-watch@.service.d; mkdir $d && printf '[Service]\\nRestartSec=100ms\\n' >$d/soon.conf && systemctl daemon-reload")
         .expect_success("a drop-in");
-    guest.run("userdel --force dora 2>/dev/null; ! getent passwd dora").expect_success("she is gone");
+    guest.run("userdel --force dora 2>/dev/null; ! getent passwd dora").expect_success("deleting dora");
     guest.run(&format!("systemctl restart {watch}"));
     wait_until("it has given up", || property(&guest, watch, "ActiveState") == "failed");
 
-    guest.run("useradd --no-create-home --uid 1500 dora").expect_success("she is back");
+    guest.run("useradd --no-create-home --uid 1500 dora").expect_success("creating dora again");
     guest.run(&format!("systemctl reset-failed {watch}")).expect_success("a quarter of an hour later");
     guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
     wait_until("it watches", || property(&guest, watch, "ActiveState") == "active");
@@ -152,12 +155,12 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
 
 /// Writes a valid login of this name, clears it once it is backed up, and waits for its restore.
 #[track_caller]
-fn is_looked_after(guest: &Guest, user: &str, name: &str) {
-    let good = fresh(name);
+fn is_managed(guest: &Guest, user: &str, name: &str) {
+    let good = new_login(name);
     write(guest, user, &good);
     let history = format!("{}/.local/state/claude-auth-sync/history.json", home(guest, user));
     wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{name} {history}")).succeeded());
-    write(guest, user, &tombstone(&good));
+    write(guest, user, &cleared_login(&good));
     wait_until("it is back", || parsed(&read(guest, user)) == parsed(&good));
 }
 

@@ -1,15 +1,16 @@
-//! Running the sync under strace(1): to learn which system calls it makes, and to be killed at one of them.
+//! Runs the sync under strace(1): to record its system calls, and to kill it at one of them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-use cas_tests::resident::{NAME, Resident};
 use cas_tests::size::full_size;
+use cas_tests::test_user::{NAME, TestUser};
 
-/// The system calls after which something outside of the process may be another: a file, a lock, what a server was sent, a
-/// child. A process that is killed at another call leaves what it would have left at the next one of these.
+/// The system calls after which something outside of the process may be different: a file, a lock,
+/// a request to a server, a child. A process that is killed at another call leaves the state of the
+/// next one of these.
 const CHANGES: &str = "\
     bind chmod chown clone clone3 connect copy_file_range creat execve exit_group fallocate fchmod \
     fchmodat fchmodat2 fchown fchownat fdatasync flock fork fsetxattr fsync ftruncate futimesat kill \
@@ -17,23 +18,24 @@ const CHANGES: &str = "\
     rename renameat renameat2 rmdir sendfile sendmmsg sendmsg sendto setsockopt setxattr shutdown socket \
     splice symlink symlinkat tgkill truncate unlink unlinkat utime utimensat utimes vfork wait4 waitid \
     write writev";
-/// Those of which only some change anything, and what these have among their arguments.
-const SOMETIMES: &[(&str, &[&str])] = &[
+/// Calls of which only some change anything, and the arguments by which those are recognized.
+const CONDITIONAL_CALLS: &[(&str, &[&str])] = &[
     ("open", &["O_CREAT", "O_TRUNC"]),
     ("openat", &["O_CREAT", "O_TRUNC"]),
     ("openat2", &["O_CREAT", "O_TRUNC"]),
     ("fcntl", &["F_SETLK", "F_OFD_SETLK"]),
 ];
 
-/// The system calls of one undisturbed run: for each name, whether its first, second, ... call changed something.
+/// The system calls of one undisturbed run: for each name, whether its first, second, ... call
+/// changed something.
 #[derive(Debug)]
 pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
 impl Calls {
-    /// Runs the sync to its end and notes them.
-    pub(crate) fn of_a_run(resident: &Resident) -> Self {
-        let trace = resident.folder().join("trace");
-        let output = under_strace(resident, &["-o", &trace.display().to_string()]);
+    /// Runs the sync to its end and records them.
+    pub(crate) fn trace_run(test_user: &TestUser) -> Self {
+        let trace = test_user.folder().join("trace");
+        let output = under_strace(test_user, &["-o", &trace.display().to_string()]);
         assert!(output.status.success(), "an undisturbed run: {output:?}");
         let text = fs::read_to_string(trace).expect("strace wrote its trace");
         let mut calls = BTreeMap::<String, Vec<bool>>::new();
@@ -49,13 +51,14 @@ impl Calls {
         Self(calls)
     }
 
-    /// Where a run is to be killed: names, and the numbers of the calls. At full size that is every call; else each that
-    /// changes something.
+    /// Returns the points at which a run is killed: names, and the numbers of the calls. At full
+    /// size that is every call; else each that changes something.
     pub(crate) fn points(&self) -> Vec<(&str, Vec<usize>)> {
         let numbers = |of_name: &Vec<bool>| {
             let count = of_name.len();
             if full_size() || of_name.iter().all(|changes| *changes) {
-                // A run is not always the same to the last call: it is killed for as long as there is another one.
+                // A run is not always the same to the last call, so it is killed as long as there
+                // is another one.
                 return (1..=2 * count + 20).collect();
             }
             (1..=count).filter(|number| of_name[number - 1]).collect()
@@ -63,7 +66,7 @@ impl Calls {
         self.0.iter().map(|(name, of_name)| (name.as_str(), numbers(of_name))).collect()
     }
 
-    /// How many calls there are to be killed at.
+    /// Returns the number of calls at which a run can be killed.
     pub(crate) fn total(&self) -> usize {
         let of_name = |calls: &Vec<bool>| match full_size() {
             true => calls.len(),
@@ -73,26 +76,28 @@ impl Calls {
     }
 }
 
-/// What strace could not print in one line counts as a change.
+/// Returns true for a call that changes something. A call that strace could not print in one line
+/// counts as a change.
 fn changes(name: &str, arguments: &str) -> bool {
-    let sometimes = SOMETIMES.iter().find(|(sometimes, _)| *sometimes == name);
+    let sometimes = CONDITIONAL_CALLS.iter().find(|(sometimes, _)| *sometimes == name);
     let is_one = |flags: &[&str]| flags.iter().any(|flag| arguments.contains(flag));
     CHANGES.split_whitespace().any(|changing| changing == name)
         || sometimes.is_some_and(|(_, flags)| is_one(flags) || arguments.contains("<unfinished"))
 }
 
-/// Runs the sync and kills it as it enters the `nth` call of this name; false when it came to its end before.
-pub(crate) fn kill_at(resident: &Resident, name: &str, nth: usize) -> bool {
+/// Runs the sync and kills it as it enters the `nth` call of this name. Returns false if it ended
+/// before.
+pub(crate) fn kill_at(test_user: &TestUser, name: &str, nth: usize) -> bool {
     let inject = format!("inject={name}:signal=KILL:when={nth}");
-    let output = under_strace(resident, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
+    let output = under_strace(test_user, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
     let was_killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
     assert!(was_killed || output.status.success(), "{name} {nth}: {output:?}");
     was_killed
 }
 
-/// strace passes the end of what it runs on as its own.
-fn under_strace(resident: &Resident, options: &[&str]) -> Output {
-    let program = resident.program("cas-sync").display().to_string();
+/// Runs a command under strace, which exits as that command does.
+fn under_strace(test_user: &TestUser, options: &[&str]) -> Output {
+    let program = test_user.program("cas-sync").display().to_string();
     let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program, "run"]].concat();
-    resident.output(resident.command_of_root("strace".as_ref(), &arguments))
+    test_user.output(test_user.command_of_root("strace".as_ref(), &arguments))
 }

@@ -1,15 +1,15 @@
-//! One kill after the other, and what is looked at after each.
+//! One kill after the other, and the checks after each.
 
-use crate::scene::Scene;
+use crate::disk_state::DiskState;
+use crate::scenario::Scenario;
 use crate::strace::{Calls, kill_at};
-use crate::world::World;
 
 /// What a sweep came across.
 #[derive(Debug, Default)]
-pub(crate) struct Swept {
+pub(crate) struct SweepStatistics {
     /// How many runs were killed.
     pub points: usize,
-    /// After how many of them what the scene is about was still the old, or already the new.
+    /// The number of kills after which the subject was still old, or already new.
     pub before_the_change: usize,
     pub after_the_change: usize,
     /// How many left a temporary file, or one of Claude Code's locks.
@@ -19,31 +19,32 @@ pub(crate) struct Swept {
     pub spent: usize,
 }
 
-/// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
-pub(crate) fn sweep(scene: &Scene) -> Swept {
-    let begin = scene.begin();
-    let old = World::look(scene);
-    let calls = Calls::of_a_run(scene.resident());
-    let new = World::look(scene);
+/// Kills a run at each of its calls, or at each that changes something. The state is restored
+/// before each.
+pub(crate) fn sweep(scenario: &Scenario) -> SweepStatistics {
+    let begin = scenario.begin();
+    let old = DiskState::look(scenario);
+    let calls = Calls::trace_run(scenario.test_user());
+    let new = DiskState::look(scenario);
     assert_ne!(old.subject, new.subject, "the run did what the scene is about");
     let written = new.versions_since(begin);
-    expect_success(scene, "a second undisturbed run");
-    let settled = World::look(scene);
-    assert_eq!(settled.versions_since(begin), written, "a second run has nothing to write");
+    expect_success(scenario, "a second undisturbed run");
+    let final_state = DiskState::look(scenario);
+    assert_eq!(final_state.versions_since(begin), written, "a second run has nothing to write");
 
-    let mut swept = Swept::default();
+    let mut swept = SweepStatistics::default();
     for (name, numbers) in calls.points() {
         for nth in numbers {
-            let begin = scene.begin();
-            if !kill_at(scene.resident(), name, nth) {
+            let begin = scenario.begin();
+            if !kill_at(scenario.test_user(), name, nth) {
                 break;
             }
             let place = format!("killed at {name} number {nth}");
             swept.points += 1;
-            let torn = World::look(scene);
+            let torn = DiskState::look(scenario);
             torn.assert_whole(&old, &new, &place);
             swept.note(&torn, &old);
-            match finish(scene, &torn, &settled, &place) {
+            match finish(scenario, &torn, &final_state, &place) {
                 // Neither lost nor written twice.
                 Some(finished) => assert_eq!(finished.versions_since(begin), written, "{place}"),
                 None => swept.spent += 1,
@@ -57,30 +58,30 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
 
 /// Runs again, and compares with the result of an undisturbed run. Returns `None` if the one
 /// restore was used.
-fn finish(scene: &Scene, torn: &World, settled: &World, place: &str) -> Option<World> {
-    scene.age_locks();
-    if scene.spends(torn) {
-        let output = scene.resident().sync();
-        assert_eq!(output.status.code(), Some(79), "{place}: a person must sign in: {output:?}");
+fn finish(scenario: &Scenario, torn: &DiskState, final_state: &DiskState, place: &str) -> Option<DiskState> {
+    scenario.age_locks();
+    if scenario.consumes_restore(torn) {
+        let output = scenario.test_user().sync();
+        assert_eq!(output.status.code(), Some(79), "{place}: the user must sign in: {output:?}");
         return None;
     }
-    expect_success(scene, place);
-    let finished = World::look(scene);
-    finished.assert_same(settled, place);
+    expect_success(scenario, place);
+    let finished = DiskState::look(scenario);
+    finished.assert_same(final_state, place);
     // A run that has nothing to write takes no lock, and so finds none: the next client does, and
     // takes it over.
-    let had_to_write = torn.subject != settled.subject;
+    let had_to_write = torn.subject != final_state.subject;
     assert!(!had_to_write || finished.locks.is_empty(), "{place}: still locked: {:?}", finished.locks);
     Some(finished)
 }
 
-fn expect_success(scene: &Scene, place: &str) {
-    let output = scene.resident().sync();
+fn expect_success(scenario: &Scenario, place: &str) {
+    let output = scenario.test_user().sync();
     assert!(output.status.success() && output.stderr.is_empty(), "{place}, the next run: {output:?}");
 }
 
-impl Swept {
-    fn note(&mut self, torn: &World, old: &World) {
+impl SweepStatistics {
+    fn note(&mut self, torn: &DiskState, old: &DiskState) {
         let is_old = torn.subject == old.subject;
         self.before_the_change += usize::from(is_old);
         self.after_the_change += usize::from(!is_old);

@@ -1,11 +1,10 @@
-//! Secrets that can be recognised wherever they turn up, whole or in part, and however they are
-//! written.
+//! Secrets that can be recognized in any output, completely or in part, and in any encoding.
 
 use std::collections::HashMap;
 use std::fs;
 
-/// How many letters of a written secret are enough to recognise it.
-const ENOUGH: usize = 12;
+/// How many letters of a written secret are enough to recognize it.
+const MIN_LENGTH: usize = 12;
 
 /// One secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,10 +19,10 @@ pub(crate) enum Secret {
     Neighbour,
 }
 
-/// The secrets of one test, and how to tell them from anything else.
+/// The secrets of one test, and how to recognize them.
 pub(crate) struct Canaries {
     texts: HashMap<Secret, String>,
-    /// Every twelve letters in a row, of every way to write each of them.
+    /// Every sequence of twelve characters, of every encoding of each of them.
     traces: HashMap<Vec<u8>, Secret>,
 }
 
@@ -43,31 +42,31 @@ impl Canaries {
         canaries
     }
 
-    /// One more of this kind, such as a token that a server has made: the newest is the one that is
-    /// planted.
+    /// Adds a secret of this kind, such as a token that a server has made; the newest is the one
+    /// that is planted.
     pub(crate) fn add(&mut self, secret: Secret, prefix: &str, core: &str) {
         for way in ways_to_write(core) {
-            let traces = way.as_bytes().windows(ENOUGH).map(|trace| (trace.to_vec(), secret));
+            let traces = way.as_bytes().windows(MIN_LENGTH).map(|trace| (trace.to_vec(), secret));
             self.traces.extend(traces);
         }
         self.texts.insert(secret, format!("{prefix}{core}"));
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub(crate) fn text(&self, secret: Secret) -> &str {
         &self.texts[&secret]
     }
 
-    /// The same without what all of its kind begin with.
+    /// Returns it without the common prefix of its kind.
     pub(crate) fn core(&self, secret: Secret) -> &str {
         let text = self.text(secret);
         text.rsplit(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or(text)
     }
 
-    /// Which secrets are in there, and what surrounds the first trace of each.
+    /// Returns the secrets that occur, and the context of the first occurrence of each.
     pub(crate) fn found_in(&self, evidence: &[u8]) -> Vec<(Secret, String)> {
         let mut found: Vec<(Secret, String)> = Vec::new();
-        for (place, trace) in evidence.windows(ENOUGH).enumerate() {
+        for (place, trace) in evidence.windows(MIN_LENGTH).enumerate() {
             let Some(secret) = self.traces.get(trace) else { continue };
             if found.iter().all(|(known, _)| known != secret) {
                 let around = &evidence[place.saturating_sub(100)..evidence.len().min(place + 100)];
@@ -78,15 +77,15 @@ impl Canaries {
     }
 }
 
-/// Letters and digits alone, so that no quoting changes them: three dozen, at random.
+/// Letters and digits only, so that no quoting changes them: three dozen, at random.
 fn core() -> String {
     let uuid = || fs::read_to_string("/proc/sys/kernel/random/uuid").expect("the kernel has more of them");
     let core = [uuid(), uuid()].concat().replace(['-', '\n'], "").to_uppercase();
     core.chars().take(36).collect()
 }
 
-/// As it is; as base64 of any text that contains it; and each letter on its own, as URLs, JSON and
-/// hex dumps write them.
+/// Returns the encodings: unchanged; as base64 of any text that contains it; and each character on
+/// its own, as URLs, JSON and hex dumps write them.
 fn ways_to_write(core: &str) -> Vec<String> {
     let each = |write: fn(u8) -> String| core.bytes().map(write).collect::<String>();
     let mut ways = vec![
@@ -113,7 +112,7 @@ fn base64_of_three(three: &[u8]) -> [char; 4] {
 }
 
 #[test]
-fn a_planted_secret_is_found_however_it_is_written() {
+fn planted_secret_is_found_in_every_encoding() {
     let mut canaries = Canaries::new();
     canaries.add(Secret::Login, "sk-ant-oat01-", "K4n4r1enV0gelAusDemHarz0123456789");
     for leak in [

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::resident::{LOGIN, NAME, Resident, UID, VAULT_TOKEN};
+use cas_tests::test_user::{LOGIN, NAME, TestUser, UID, VAULT_TOKEN};
 use cas_tests::vault_fake::{Fault, VaultFake};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,21 +19,20 @@ use crate::canaries::{Canaries, Secret};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of
-/// its world.
-struct AtWork<'world> {
-    resident: &'world Resident,
+/// A program at work, with unlimited core dumps of the caller, into `/tmp` of its namespace.
+struct ActiveRun<'world> {
+    test_user: &'world TestUser,
     child: Child,
 }
 
-impl<'world> AtWork<'world> {
-    fn start(resident: &'world Resident, person: &str, command: &str) -> Self {
-        let script = format!("ulimit -c unlimited; cd /tmp; exec {person} {command}");
+impl<'world> ActiveRun<'world> {
+    fn start(test_user: &'world TestUser, vault_user: &str, command: &str) -> Self {
+        let script = format!("ulimit -c unlimited; cd /tmp; exec {vault_user} {command}");
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &script]).env_clear().env("PATH", "/usr/bin:/bin");
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = resident.inside(move || shell.spawn()).expect("it starts");
-        Self { resident, child }
+        let child = test_user.inside(move || shell.spawn()).expect("it starts");
+        Self { test_user, child }
     }
 
     fn process(&self) -> PathBuf {
@@ -43,7 +42,7 @@ impl<'world> AtWork<'world> {
     /// Returns whether another process of the same user can read this file of the process.
     fn is_readable(&self, file: &str) -> bool {
         let path = self.process().join(file).display().to_string();
-        let output = self.resident.output(self.resident.command("cat".as_ref(), &[&path]));
+        let output = self.test_user.output(self.test_user.command("cat".as_ref(), &[&path]));
         output.status.success()
     }
 
@@ -53,8 +52,8 @@ impl<'world> AtWork<'world> {
     }
 
     /// Files in `/tmp` that were not there before: only dumps are written there.
-    fn dumps(resident: &Resident) -> Vec<PathBuf> {
-        let entries = fs::read_dir(resident.folder().join("tmp")).expect("it is there");
+    fn dumps(test_user: &TestUser) -> Vec<PathBuf> {
+        let entries = fs::read_dir(test_user.folder().join("tmp")).expect("it is there");
         entries.map(|entry| entry.expect("an entry").path()).collect()
     }
 }
@@ -80,23 +79,23 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn process_cannot_be_dumped_or_traced_during_a_request() {
     let canaries = Canaries::new();
-    let resident = Resident::settle();
-    let fake = resident.inside(|| VaultFake::start(NAME));
-    resident.use_address(&fake.address());
-    resident.put(VAULT_TOKEN, &format!("{}\n", canaries.text(Secret::VaultToken)));
+    let test_user = TestUser::create();
+    let fake = test_user.inside(|| VaultFake::start(NAME));
+    test_user.set_store_url(&fake.address());
+    test_user.put(VAULT_TOKEN, &format!("{}\n", canaries.text(Secret::VaultToken)));
     fake.fail("secret/data", Fault::Silence);
-    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
-    let sync = format!("{} run", resident.program("cas-sync").display());
+    let as_user = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    let sync = format!("{} run", test_user.program("cas-sync").display());
     let login = format!(
         "{} login --reply=1 --deadline-ms=30000 --user {NAME}",
-        resident.program("cas-session").display()
+        test_user.program("cas-session").display()
     );
-    for (person, command) in [(as_person.as_str(), sync.as_str()), ("", login.as_str())] {
-        resident.put(LOGIN, &cas_tests::claude_login::fresh(canaries.core(Secret::Login)));
-        resident.remove(".local/state/claude-auth-sync/store-contact.json");
+    for (vault_user, command) in [(as_user.as_str(), sync.as_str()), ("", login.as_str())] {
+        test_user.put(LOGIN, &cas_tests::claude_login::new_login(canaries.core(Secret::Login)));
+        test_user.remove(".local/state/claude-auth-sync/store-contact.json");
         let asked = || fake.lines().iter().filter(|line| line.contains("secret/data")).count();
         let before = asked();
-        let program = AtWork::start(&resident, person, command);
+        let program = ActiveRun::start(&test_user, vault_user, command);
         wait_until(command, || asked() > before);
         let status = fs::read_to_string(program.process().join("status")).expect("its status");
         assert!(status.contains(&format!("Uid:\t{UID}\t{UID}\t{UID}\t{UID}\n")), "{command}: {status}");
@@ -107,11 +106,12 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
         assert_eq!(core_limit(&program.process()), "0 0 bytes", "{command}");
         let ended = program.crash();
         assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false), "{command}");
-        assert_eq!(AtWork::dumps(&resident), Vec::<PathBuf>::new(), "{command}");
+        assert_eq!(ActiveRun::dumps(&test_user), Vec::<PathBuf>::new(), "{command}");
     }
 
-    // The same with a program that takes no care: this machine does dump, and does let others look.
-    let careless = AtWork::start(&resident, &as_person, "/bin/sleep 60");
+    // As above, with an unprotected program, to show that this machine writes dumps and allows
+    // access.
+    let careless = ActiveRun::start(&test_user, &as_user, "/bin/sleep 60");
     wait_until("sleep", || {
         fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))
     });
@@ -119,20 +119,20 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
     assert!(careless.crash().core_dumped(), "without that this test shows nothing");
 }
 
-/// The client is not ours, and what it does with its memory is its own affair; but it inherits that
-/// nothing is dumped.
+/// The product does not control the memory of the client, but the client inherits the limit of core
+/// dumps.
 #[test]
-fn nothing_is_dumped_of_the_client_either() {
-    let resident = Resident::settle_with_claude();
-    resident.sign_in();
+fn client_process_cannot_be_dumped() {
+    let test_user = TestUser::create_with_claude();
+    test_user.sign_in();
     let file =
-        cas_tests::claude_login::parsed(&String::from_utf8_lossy(&resident.read(LOGIN).expect("there")));
+        cas_tests::claude_login::parsed(&String::from_utf8_lossy(&test_user.read(LOGIN).expect("there")));
     let token = file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned();
-    resident.anthropic().answer_messages(&token, Some(MessageAnswer::Silence));
-    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Silence));
+    let as_user = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
     let sync =
-        AtWork::start(&resident, &as_person, &format!("{} run", resident.program("cas-sync").display()));
-    assert!(resident.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+        ActiveRun::start(&test_user, &as_user, &format!("{} run", test_user.program("cas-sync").display()));
+    assert!(test_user.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
     let children = sync.process().join(format!("task/{}/children", sync.child.id()));
     let client = fs::read_to_string(children).expect("its children");
     let client = PathBuf::from(format!("/proc/{}", client.trim()));
@@ -145,6 +145,6 @@ fn nothing_is_dumped_of_the_client_either() {
     // The sync ends when its client does.
     let client: i32 = client.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a process id");
     kill(Pid::from_raw(client), Signal::SIGKILL).expect("it is there");
-    let AtWork { mut child, .. } = sync;
+    let ActiveRun { mut child, .. } = sync;
     assert!(child.wait().expect("it ends").code().is_some());
 }

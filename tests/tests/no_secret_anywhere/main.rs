@@ -1,26 +1,28 @@
-//! No secret is seen where it is not meant to be. Recognisable ones are planted everywhere, the programs are driven through
-//! all that can happen, and everything they show is searched: the arguments and environments of all processes, what they
-//! print, the journal, every file, and what is left when all is over.
+//! No secret is visible outside of its allowed places. Recognizable secrets are planted everywhere,
+//! the programs run through all situations, and everything they show is searched: the arguments and
+//! environments of all processes, their output, the journal, every file, and what is left at the
+//! end.
 //!
-//! Meant are: the credential file, the env file and the Vault token, which belong to others; `history.json`,
-//! `replaced-credentials.json` and `damaged-credentials.json` in the state directory; the one reply line of
-//! `cas-session login` on the module's pipe; and the variable `CLAUDE_CODE_OAUTH_TOKEN` of what `cas-session exec` becomes.
+//! Allowed are: the credential file, the env file and the Vault token, which belong to other
+//! programs; `history.json`, `replaced-credentials.json` and `damaged-credentials.json` in the
+//! state directory; the one reply line of `cas-session login` on the module's pipe; and the
+//! variable `CLAUDE_CODE_OAUTH_TOKEN` of the program that `cas-session exec` runs.
 
 mod canaries;
+mod damaged_files;
 mod dumps;
+mod observed_user;
 mod real;
-mod said_by_servers;
-mod torn_files;
-mod watched;
+mod server_texts;
 
-use cas_tests::resident::{Resident, STATE};
+use cas_tests::test_user::{STATE, TestUser};
 
 use crate::canaries::Secret;
-use crate::watched::Watched;
+use crate::observed_user::ObservedUser;
 
-/// The search itself: a secret that leaks in any of the ways that are watched is found.
+/// The search itself: a secret that leaks in any of the observed ways is found.
 #[test]
-fn a_leak_is_found_wherever_it_is() {
+fn leak_is_found_in_every_place() {
     for (script, where_it_is) in [
         ("/bin/echo $SECRET >/dev/null", "argv and environment"),
         ("VARIABLE=$SECRET /bin/true", "argv and environment"),
@@ -35,15 +37,15 @@ fn a_leak_is_found_wherever_it_is() {
             "the journal",
         ),
     ] {
-        let mut watched = Watched::new(Resident::settle);
-        watched.resident.put("secret", "");
-        let secret = watched.canaries.text(Secret::Login).to_owned();
-        std::fs::write(watched.resident.folder().join("etc/secret"), secret).expect("written");
-        watched.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
-        let leaks = watched.leaks();
+        let mut observed = ObservedUser::new(TestUser::create);
+        observed.test_user.put("secret", "");
+        let secret = observed.canaries.text(Secret::Login).to_owned();
+        std::fs::write(observed.test_user.folder().join("etc/secret"), secret).expect("written");
+        observed.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
+        let leaks = observed.leaks();
         assert!(leaks.iter().any(|leak| leak.contains(where_it_is)), "{script}: {leaks:?}");
     }
-    let mut watched = Watched::new(Resident::settle);
-    watched.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
-    assert_eq!(watched.leaks(), Vec::<String>::new(), "and nothing else is");
+    let mut observed = ObservedUser::new(TestUser::create);
+    observed.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
+    assert_eq!(observed.leaks(), Vec::<String>::new(), "and nothing else is");
 }

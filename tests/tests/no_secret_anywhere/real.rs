@@ -1,89 +1,89 @@
 //! With the real client and a real server: successful runs, restores and refusals.
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_login::tombstone;
+use cas_tests::claude_login::cleared_login;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, STATE, TestUser};
 use serde_json::json;
 
 use crate::canaries::Secret;
-use crate::watched::Watched;
+use crate::observed_user::ObservedUser;
 
 #[test]
 fn login_secrets_are_never_visible() {
-    let mut watched = Watched::new(Resident::settle_with_claude);
-    let bao = watched.resident.bao();
-    let person = watched.resident.use_store(&bao, Policy::Update);
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
+    let bao = observed.test_user.bao();
+    let vault_user = observed.test_user.use_store(&bao, Policy::Update);
     let (prefix, core) =
-        person.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
-    watched.canaries.add(Secret::VaultToken, &prefix, &core);
-    let sibling = watched.canaries.text(Secret::Sibling).to_owned();
-    person.put_document(&json!({ "vaultwarden_master_password": sibling }));
+        vault_user.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
+    observed.canaries.add(Secret::VaultToken, &prefix, &core);
+    let sibling = observed.canaries.text(Secret::Sibling).to_owned();
+    vault_user.put_document(&json!({ "vaultwarden_master_password": sibling }));
 
-    watched.sign_in(-1);
+    observed.sign_in(-1);
     expect(
-        &watched.sync("a login that claude has to refresh"),
+        &observed.sync("a login that claude has to refresh"),
         "OK login complete",
         "backed up to the store",
     );
-    let login = String::from_utf8(watched.resident.read(LOGIN).expect("a login")).expect("text");
-    expect(&watched.sync("nothing to do"), "OK login complete", "verified by inference");
-    watched.login("a healthy login");
+    let login = String::from_utf8(observed.test_user.read(LOGIN).expect("a login")).expect("text");
+    expect(&observed.sync("nothing to do"), "OK login complete", "verified by inference");
+    observed.login("a healthy login");
     for answer in [
         MessageAnswer::RateLimited { retry_after: 9 },
         MessageAnswer::Html { status: 403 },
         MessageAnswer::InternalError,
         MessageAnswer::Disconnect,
     ] {
-        watched.resident.anthropic().answer_messages(&watched.access_token(), Some(answer.clone()));
-        watched.sync(&format!("{answer:?}"));
+        observed.test_user.anthropic().answer_messages(&observed.access_token(), Some(answer.clone()));
+        observed.sync(&format!("{answer:?}"));
     }
-    watched.resident.anthropic().answer_messages(&watched.access_token(), None);
+    observed.test_user.anthropic().answer_messages(&observed.access_token(), None);
 
-    watched.resident.put(LOGIN, &tombstone(&login));
-    expect(&watched.sync("an emptied login"), "RECOVERED", "");
-    watched.resident.put(LOGIN, &tombstone(&login));
-    watched.login("an emptied login at a login");
-    watched.resident.remove(&format!("{STATE}/history.json"));
-    watched.resident.put(LOGIN, &tombstone(&login));
-    expect(&watched.sync("an emptied login, mended from the store"), "RECOVERED", "");
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    expect(&observed.sync("an emptied login"), "RECOVERED", "");
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    observed.login("an emptied login at a login");
+    observed.test_user.remove(&format!("{STATE}/history.json"));
+    observed.test_user.put(LOGIN, &cleared_login(&login));
+    expect(&observed.sync("an emptied login, mended from the store"), "RECOVERED", "");
 
-    watched.resident.anthropic().answer_messages(&watched.access_token(), Some(MessageAnswer::Revoked));
-    watched.sync("a login that was revoked");
+    observed.test_user.anthropic().answer_messages(&observed.access_token(), Some(MessageAnswer::Revoked));
+    observed.sync("a login that was revoked");
 
-    let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.resident.anthropic().accept_setup_token(&token);
+    let token = observed.canaries.text(Secret::SetupToken).to_owned();
+    observed.test_user.anthropic().accept_setup_token(&token);
     let document = json!({ "setup_token": token, "vaultwarden_master_password": sibling });
-    person.put_document(&document);
-    expect(&watched.sync("a new setup-token"), "OK setup-token", "");
+    vault_user.put_document(&document);
+    expect(&observed.sync("a new setup-token"), "OK setup-token", "");
     assert_eq!(
-        watched.resident.read(ENV_FILE),
+        observed.test_user.read(ENV_FILE),
         Some(format!("CLAUDE_CODE_OAUTH_TOKEN={token}\n").into_bytes())
     );
-    let reply = watched.login("a login with a setup-token");
+    let reply = observed.login("a login with a setup-token");
     assert_eq!(reply.stdout, format!("CAS1 {token}\n").into_bytes());
-    watched.exec("a program with a setup-token");
-    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
-    expect(&watched.sync("a revoked setup-token"), "FAIL", "");
-    person.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
-    watched.sync("a withdrawn setup-token");
-    watched.exec("a program without a setup-token");
+    observed.exec("a program with a setup-token");
+    observed.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
+    expect(&observed.sync("a revoked setup-token"), "FAIL", "");
+    vault_user.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
+    observed.sync("a withdrawn setup-token");
+    observed.exec("a program without a setup-token");
 
-    person.delete_document();
-    watched.sync("a deleted document");
+    vault_user.delete_document();
+    observed.sync("a deleted document");
     bao.seal();
-    watched.sync("a sealed server");
+    observed.sync("a sealed server");
     drop(bao);
-    watched.sync("no server");
-    watched.login("no server at a login");
-    drop(person);
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    observed.sync("no server");
+    observed.login("no server at a login");
+    drop(vault_user);
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
-/// The client gets the token, and whatever it does with it is not passed on.
+/// The client gets the token. Its output is not passed on.
 #[test]
 fn token_in_client_output_is_not_logged() {
-    let mut watched = Watched::new(Resident::settle_with_claude);
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
     for says in [
         "echo \"error: $token\" >&2; exit 1",
         "echo $token; exit 0",
@@ -91,17 +91,18 @@ fn token_in_client_output_is_not_logged() {
         "printf '{\"type\":\"system\",\"subtype\":\"init\",\"apiKeySource\":\"%s\",\"claude_code_version\":\"%s\"}\\n' $token $token; exit 0",
         "echo $token >~/kept; echo $token >/tmp/kept-by-claude-$$; exit 3",
     ] {
-        let client = watched.resident.program("talkative");
+        let client = observed.test_user.program("talkative");
         let read = "[ -n \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && read -r token <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR";
         std::fs::write(&client, format!("#!/bin/sh\n{read}\n{says}\n")).expect("written");
         std::fs::set_permissions(&client, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("0755");
-        watched.resident.configure(&format!("[claude]\nprogram = {client:?}\n"));
-        watched.sign_in(8);
-        let output = watched.sync(says);
+        observed.test_user.configure(&format!("[claude]\nprogram = {client:?}\n"));
+        observed.sign_in(8);
+        let output = observed.sync(says);
         assert!(!output.stdout.starts_with(b"OK verified"), "{output:?}");
     }
-    // Proof that the client had it: what it kept on purpose, where it may write, is found.
-    let leaks = watched.leaks();
+    // Shows that the client had it: the copy that it wrote deliberately, where it may write, is
+    // found.
+    let leaks = observed.leaks();
     let (kept, passed_on): (Vec<String>, Vec<String>) =
         leaks.into_iter().partition(|leak| leak.contains("in kept-by-claude-"));
     assert!(!kept.is_empty(), "the client never read its token");
@@ -110,33 +111,33 @@ fn token_in_client_output_is_not_logged() {
 
 #[test]
 fn setup_token_secrets_are_never_visible() {
-    const GIVEN: &str = "given";
-    let mut watched = Watched::new(Resident::settle_with_claude);
-    let bao = watched.resident.bao();
-    let person = watched.resident.use_store(&bao, Policy::Update);
-    person.put_document(&json!({}));
-    watched.sign_in(8);
-    let token = watched.canaries.text(Secret::SetupToken).to_owned();
-    watched.resident.put(GIVEN, &token);
-    watched.planted_in(Some(GIVEN));
-    let program = watched.resident.program("cas-sync").display().to_string();
-    let set = format!("{program} token set <~/{GIVEN}");
+    const PLANTED: &str = "given";
+    let mut observed = ObservedUser::new(TestUser::create_with_claude);
+    let bao = observed.test_user.bao();
+    let vault_user = observed.test_user.use_store(&bao, Policy::Update);
+    vault_user.put_document(&json!({}));
+    observed.sign_in(8);
+    let token = observed.canaries.text(Secret::SetupToken).to_owned();
+    observed.test_user.put(PLANTED, &token);
+    observed.planted_secrets(Some(PLANTED));
+    let program = observed.test_user.program("cas-sync").display().to_string();
+    let set = format!("{program} token set <~/{PLANTED}");
 
-    assert_eq!(watched.shell(&set).status.code(), Some(79), "the server does not know it");
-    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
-    assert_eq!(watched.shell(&set).status.code(), Some(75));
-    watched.resident.anthropic().answer_messages(&token, None);
-    watched.resident.anthropic().accept_setup_token(&token);
-    let output = watched.shell(&set);
+    assert_eq!(observed.shell(&set).status.code(), Some(79), "the server does not know it");
+    observed.test_user.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
+    assert_eq!(observed.shell(&set).status.code(), Some(75));
+    observed.test_user.anthropic().answer_messages(&token, None);
+    observed.test_user.anthropic().accept_setup_token(&token);
+    let output = observed.shell(&set);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(person.fields()["setup_token"], json!(token));
-    assert_eq!(watched.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
-    watched.shell(&format!("{program} token show; {program} token show --json"));
-    let output = watched.shell(&format!("{program} token import"));
+    assert_eq!(vault_user.fields()["setup_token"], json!(token));
+    assert_eq!(observed.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
+    observed.shell(&format!("{program} token show; {program} token show --json"));
+    let output = observed.shell(&format!("{program} token import"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let output = watched.shell(&format!("{program} token clear --yes"));
-    assert_eq!((output.status.code(), watched.resident.read(ENV_FILE)), (Some(0), None), "{output:?}");
-    assert_eq!(watched.leaks(), Vec::<String>::new());
+    let output = observed.shell(&format!("{program} token clear --yes"));
+    assert_eq!((output.status.code(), observed.test_user.read(ENV_FILE)), (Some(0), None), "{output:?}");
+    assert_eq!(observed.leaks(), Vec::<String>::new());
 }
 
 fn expect(output: &std::process::Output, begin: &str, part: &str) {

@@ -1,4 +1,4 @@
-//! What is in the package, and what is not.
+//! The content of the package.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +9,8 @@ use cas_tests::programs::{package, packaged, packaged_module};
 
 fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     let output = Command::new(program).args(arguments).arg(file).output();
-    let output =
-        output.unwrap_or_else(|error| panic!("{program} (tests/bed/host-packages.sh installs it): {error}"));
+    let output = output
+        .unwrap_or_else(|error| panic!("{program} (tests/setup/host-packages.sh installs it): {error}"));
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -22,7 +22,7 @@ const PROGRAMS: [&str; 3] = [
     "/usr/share/doc/claude-auth-sync/examples/start-claude.sh",
 ];
 
-/// Mode, owner and path of everything in it.
+/// Returns mode, owner and path of all its files.
 fn listed() -> Vec<(String, String, String)> {
     let listed = output_of("dpkg-deb", &["--contents"], &package());
     let line = |line: &str| {
@@ -34,7 +34,7 @@ fn listed() -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn everything_is_roots_and_has_the_mode_it_needs() {
+fn package_files_have_owner_root_and_expected_modes() {
     let listed = listed();
     for (mode, owner, path) in &listed {
         assert_eq!(owner, "root/root", "{path}");
@@ -77,9 +77,9 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
     }
 }
 
-/// Each unit, snippet and policy of the sources is in it.
+/// Every unit, snippet and policy of the sources is in it.
 #[test]
-fn nothing_of_the_sources_is_forgotten() {
+fn package_contains_every_packaged_source_file() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
     for (from, into) in [
         ("systemd", "/usr/lib/systemd/system"),
@@ -107,7 +107,7 @@ fn programs() -> [PathBuf; 3] {
 }
 
 #[test]
-fn the_programs_are_hardened() {
+fn programs_are_hardened() {
     for file in programs() {
         let name = file.display();
         let header = output_of("readelf", &["-hW"], &file);
@@ -132,7 +132,7 @@ fn the_programs_are_hardened() {
 
 /// No path of the build machine or its registry is in a program.
 #[test]
-fn nothing_in_it_tells_where_it_was_built() {
+fn package_contains_no_build_path() {
     let target = packaged("/").canonicalize().expect("the package's files");
     let target = target.ancestors().nth(2).expect("below the target folder").display().to_string();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace");
@@ -153,7 +153,7 @@ fn nothing_in_it_tells_where_it_was_built() {
 
 /// Only Claude Code itself connects to the vendor.
 #[test]
-fn no_program_names_a_server_of_the_vendor() {
+fn programs_contain_no_vendor_host_name() {
     for file in programs() {
         let text = output_of("strings", &["--all"], &file);
         assert!(text.contains("CLAUDE_CODE_OAUTH_TOKEN"), "its texts are found: {}", file.display());
@@ -165,7 +165,7 @@ fn no_program_names_a_server_of_the_vendor() {
 }
 
 #[test]
-fn the_package_has_the_version_of_the_programs() {
+fn package_version_equals_the_program_version() {
     let field = |name: &str| {
         let output =
             Command::new("dpkg-deb").arg("--field").arg(package()).arg(name).output().expect("dpkg-deb");
@@ -209,9 +209,9 @@ fn shipped_configuration_sets_nothing_and_is_valid() {
     }
 }
 
-/// Every manual page is good troff, and speaks of every option.
+/// Every manual page is valid troff, and documents every option.
 #[test]
-fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
+fn manual_pages_are_valid_and_complete() {
     let folder = packaged("/usr/share/man");
     let mut pages = 0;
     for section in fs::read_dir(&folder).expect("sections") {
@@ -221,7 +221,7 @@ fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
                 .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
                 .arg(&page)
                 .output()
-                .expect("man is installed (tests/bed/host-packages.sh)");
+                .expect("man is installed (tests/setup/host-packages.sh)");
             assert!(read.status.success() && !read.stdout.is_empty(), "{}", page.display());
             assert_eq!(String::from_utf8_lossy(&read.stderr), "", "{}", page.display());
             pages += 1;
@@ -233,7 +233,8 @@ fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
     assert!(enroll.contains("--no-watch") && enroll.contains("USER"), "{enroll}");
 }
 
-/// What `man` shows of the package's pages, on a screen so wide that no line is broken.
+/// Returns the output of `man` for the pages of the package, on a screen so wide that no line is
+/// broken.
 fn manual(arguments: &[&str]) -> String {
     let output = Command::new("man")
         .arg("--manpath")
@@ -241,14 +242,14 @@ fn manual(arguments: &[&str]) -> String {
         .args(arguments)
         .envs([("LC_ALL", "C.UTF-8"), ("MANWIDTH", "2000"), ("MANPAGER", "cat")])
         .output()
-        .expect("man is installed (tests/bed/host-packages.sh)");
+        .expect("man is installed (tests/setup/host-packages.sh)");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// `man` with the product's name shows its overview page, although a command has that name too.
 #[test]
-fn the_name_of_the_product_opens_its_overview() {
+fn man_with_the_product_name_opens_the_overview() {
     let overview = manual(&["claude-auth-sync"]);
     assert!(overview.starts_with("claude-auth-sync(7)"), "{overview}");
     let of_people = manual(&["cas-sync"]);
@@ -257,7 +258,7 @@ fn the_name_of_the_product_opens_its_overview() {
 
 /// Each `NAME(SECTION)` at the end of a page of `cas-sync`.
 #[test]
-fn every_page_of_a_command_points_to_pages_that_are_there() {
+fn manual_pages_refer_only_to_existing_pages() {
     let mut pointers = 0;
     for section in ["1", "8"] {
         let folder = packaged("/usr/share/man").join(format!("man{section}"));
@@ -285,7 +286,7 @@ fn every_page_of_a_command_points_to_pages_that_are_there() {
     assert!(pointers > 10, "{pointers}");
 }
 
-/// What bash offers at the end of this command line.
+/// Returns the completions of bash at the end of this command line.
 fn offered(name: &str, words: &[&str]) -> String {
     let folder = packaged("/usr/share/bash-completion/completions");
     let function = format!("_{}", name.replace('-', "__"));
@@ -302,7 +303,7 @@ fn offered(name: &str, words: &[&str]) -> String {
 }
 
 #[test]
-fn bash_offers_commands_and_their_options_under_both_names() {
+fn bash_completes_commands_and_options_under_both_names() {
     for name in ["cas-sync", "claude-auth-sync"] {
         let commands = offered(name, &[""]);
         assert!(commands.contains("provision") && commands.contains("enroll"), "{commands}");

@@ -1,35 +1,35 @@
-//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the
-//! PAM configuration.
+//! Installation by apt, on a machine without a network; and with PAM configuration that an
+//! administrator has changed.
 
-use cas_tests::claude_login::{fresh, parsed};
+use cas_tests::claude_login::{new_login, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
 use cas_tests::programs::package;
 
-use super::{TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
+use super::{TARGET, check_logins, failed, package_lines, property, wait_until};
 
 /// As an admin who was handed the file.
 const APT: &str = "cp /root/package.deb /tmp && apt-get install --quiet --yes /tmp/package.deb 2>&1";
 
 #[test]
 fn package_installs_and_enrolls_a_user_on_bookworm() {
-    apt_installs_it(Suite::Bookworm);
+    check_installation(Suite::Bookworm);
 }
 
 #[test]
 fn package_installs_and_enrolls_a_user_on_trixie() {
-    apt_installs_it(Suite::Trixie);
+    check_installation(Suite::Trixie);
 }
 
-fn apt_installs_it(suite: Suite) {
+fn check_installation(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     // The guest has neither a network nor package lists: whatever it depended on would be missing.
-    let said = guest.run(APT).expect_success("apt install").text();
-    assert!(!said.contains("***"), "{said}");
+    let output = guest.run(APT).expect_success("apt install").text();
+    assert!(!output.contains("***"), "{output}");
     guest.run("apt-get check").expect_success("nothing is missing");
     assert_eq!(guest.run("dpkg --audit").text(), "");
 
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
     let stack = guest.run("grep -v '^#' /etc/pam.d/common-session").text();
     let place = |module: &str| stack.find(module).unwrap_or_else(|| panic!("{module} is not in {stack}"));
     assert!(place("pam_systemd.so") < place("pam_cas_session.so"), "{stack}");
@@ -40,19 +40,19 @@ fn apt_installs_it(suite: Suite) {
     assert_eq!(
         property(&guest, "claude-auth-provision.timer", "ActiveState"),
         "active",
-        "for a roster that may come"
+        "for a later roster"
     );
     assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
-    assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
-    assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
+    assert_eq!(guest.file_status("/usr/bin/cas-sync"), "711 root:root regular file");
+    assert_eq!(guest.file_status("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");
 
     // No login is changed yet.
-    guest.verify_nothing();
-    guest.put_login("alice", &fresh("first"));
-    let untouched = guest.identity_of(&login_path("alice"));
-    people_get_in(&guest, "with nobody enrolled");
-    assert_eq!(guest.identity_of(&login_path("alice")), untouched);
+    guest.disable_verification();
+    guest.put_login("alice", &new_login("first"));
+    let untouched = guest.file_identity(&login_path("alice"));
+    check_logins(&guest, "without enrolled users");
+    assert_eq!(guest.file_identity(&login_path("alice")), untouched);
     assert_eq!(guest.product_journal(), "");
 
     guest.enroll("alice");
@@ -60,32 +60,29 @@ fn apt_installs_it(suite: Suite) {
     wait_until("the first sync", || guest.run(&format!("grep OK {log}")).succeeded());
     let again = guest.run(APT).expect_success("apt install, once more").text();
     assert!(!again.contains("***"), "{again}");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(package_lines(&guest), 1);
     assert_eq!(
         property(&guest, "claude-auth-sync@alice.timer", "ActiveState"),
         "active",
-        "she stays enrolled"
+        "the user stays enrolled"
     );
-    people_get_in(&guest, "afterwards");
+    check_logins(&guest, "afterwards");
 }
 
-/// What its name was before.
+/// Its name before the product.
 #[test]
-fn the_name_of_the_former_script_is_a_sync() {
+fn legacy_script_name_runs_a_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
-    let said = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
-    assert!(said.starts_with("OK login complete"), "{said}");
-    let said = guest.ssh("alice", "claude-auth-sync run --no-verify").expect_success("with arguments").text();
-    assert!(said.starts_with("OK "), "{said}");
-    assert_eq!(
-        guest.ssh("alice", "cas-sync").code,
-        Some(2),
-        "by its own name it wants to be told what to do"
-    );
+    guest.put_login("alice", &new_login("first"));
+    let output = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
+    assert!(output.starts_with("OK login complete"), "{output}");
+    let output =
+        guest.ssh("alice", "claude-auth-sync run --no-verify").expect_success("with arguments").text();
+    assert!(output.starts_with("OK "), "{output}");
+    assert_eq!(guest.ssh("alice", "cas-sync").code, Some(2), "under its own name it requires a command");
 }
 
-/// pam-auth-update leaves such files alone, and exits with 0.
+/// pam-auth-update does not change such files, and exits with 0.
 #[test]
 fn edited_pam_stack_is_reported_with_remedies() {
     let guest = Guest::boot(Suite::Bookworm);
@@ -94,75 +91,75 @@ fn edited_pam_stack_is_reported_with_remedies() {
         .expect_success("an admin's line within the marks");
     let edited = guest.read("/etc/pam.d/common-session").expect("it is there");
 
-    let said = guest.install_package(&package());
+    let output = guest.install_package(&package());
 
-    assert!(said.contains("*** claude-auth-sync: INSTALLED, BUT NOT ENABLED FOR LOGINS."), "{said}");
-    assert!(said.contains("***         session optional pam_cas_session.so"), "{said}");
-    assert!(said.contains("pam-auth-update --force"), "{said}");
+    assert!(output.contains("*** claude-auth-sync: INSTALLED, BUT NOT ENABLED FOR LOGINS."), "{output}");
+    assert!(output.contains("***         session optional pam_cas_session.so"), "{output}");
+    assert!(output.contains("pam-auth-update --force"), "{output}");
     assert_eq!(
         guest.read("/etc/pam.d/common-session").expect("it is there"),
         edited,
         "the file is the admin's"
     );
     assert_eq!(guest.run("dpkg --audit").text(), "", "it is installed all the same");
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.enroll("alice");
-    let login = fresh("first");
-    guest.back_up_and_break("alice", &login);
-    people_get_in(&guest, "meanwhile");
+    let login = new_login("first");
+    guest.back_up_and_clear("alice", &login);
+    check_logins(&guest, "meanwhile");
 
     // Its first remedy.
     guest
         .run("systemctl stop claude-auth-sync.target && sed -i '/^session.*pam_systemd.so/a session optional pam_cas_session.so' /etc/pam.d/common-session")
         .expect_success("the line by hand");
-    guest.put_login("alice", &cas_tests::claude_login::tombstone(&login));
+    guest.put_login("alice", &cas_tests::claude_login::cleared_login(&login));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "a login mends");
+    assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "a login restores it");
     let again = guest.install_package(&package());
-    assert!(!again.contains("***"), "with the line there, there is nothing to say: {again}");
+    assert!(!again.contains("***"), "with the line there is no message: {again}");
 
     // Removing it cannot take that line away.
-    let said = guest.remove_package().expect_success("removing").text();
-    assert!(said.contains("pam_cas_session.so remains. It is harmless"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 1);
-    people_get_in(&guest, "with the line and no module");
+    let output = guest.remove_package().expect_success("removing").text();
+    assert!(output.contains("pam_cas_session.so remains. It is harmless"), "{output}");
+    assert_eq!(package_lines(&guest), 1);
+    check_logins(&guest, "with the line and no module");
 
     // Its second remedy: the edits are taken back.
     guest
         .run("sed -i '/pam_echo.so/d; /pam_cas_session.so/d' /etc/pam.d/common-session")
         .expect_success("taking the edits back");
-    let said = guest.install_package(&package());
-    assert!(!said.contains("***"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 1);
+    let output = guest.install_package(&package());
+    assert!(!output.contains("***"), "{output}");
+    assert_eq!(package_lines(&guest), 1);
 }
 
 /// Its third remedy.
 #[test]
-fn giving_up_the_edits_lets_debians_tool_write_the_line() {
+fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
     let guest = Guest::boot(Suite::Trixie);
     guest
         .run("pam-auth-update --package && sed -i '/^session.*pam_systemd.so/a session optional pam_echo.so file=/etc/greeting' /etc/pam.d/common-session")
         .expect_success("an admin's line within the marks");
-    let said = guest.install_package(&package());
-    assert!(said.contains("pam-auth-update --force"), "{said}");
-    guest.run("pam-auth-update --force").expect_success("as it says");
-    assert_eq!(lines_of_ours(&guest), 1);
+    let output = guest.install_package(&package());
+    assert!(output.contains("pam-auth-update --force"), "{output}");
+    guest.run("pam-auth-update --force").expect_success("the printed remedy");
+    assert_eq!(package_lines(&guest), 1);
     guest.remove_package().expect_success("removing");
-    assert_eq!(lines_of_ours(&guest), 0);
+    assert_eq!(package_lines(&guest), 0);
 }
 
-/// `pam-auth-update --disable`, or its dialogue.
+/// `pam-auth-update --disable`, or its dialog.
 #[test]
 fn disabled_module_stays_disabled_with_a_short_note() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_package(&package());
     guest.run("pam-auth-update --disable claude-auth-sync").expect_success("switching it off");
-    assert_eq!(lines_of_ours(&guest), 0);
+    assert_eq!(package_lines(&guest), 0);
 
-    let said = guest.install_package(&package());
+    let output = guest.install_package(&package());
 
-    assert!(said.contains("the module is not enabled here") && !said.contains("***"), "{said}");
-    assert_eq!(lines_of_ours(&guest), 0);
-    guest.run("pam-auth-update --enable claude-auth-sync").expect_success("as it says");
-    assert_eq!(lines_of_ours(&guest), 1);
+    assert!(output.contains("the module is not enabled here") && !output.contains("***"), "{output}");
+    assert_eq!(package_lines(&guest), 0);
+    guest.run("pam-auth-update --enable claude-auth-sync").expect_success("the printed remedy");
+    assert_eq!(package_lines(&guest), 1);
 }

@@ -4,16 +4,16 @@
 use cas_tests::guest::{Guest, PACKAGE, Suite};
 use cas_tests::programs::package;
 
-use super::{NextVersion, TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
+use super::{NextVersion, TARGET, check_logins, failed, package_lines, property, wait_until};
 
 /// Where it is killed: at the time of one system call of any of its processes.
 #[derive(Clone, Copy, Debug)]
 enum Point {
     /// A program is started.
     Starts(&'static str),
-    /// This file is put into its place.
+    /// The file is installed.
     Moves(&'static str),
-    /// dpkg puts its n-th file into place.
+    /// dpkg installs its n-th file.
     Renames(u32),
     /// dpkg takes its n-th file away.
     Unlinks(u32),
@@ -42,62 +42,63 @@ const REMOVING: [Point; 6] = [
 ];
 
 #[test]
-fn installing_may_be_cut_short_anywhere_on_bookworm() {
-    installing_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_installation_is_completed_on_bookworm() {
+    check_interrupted_installation(Suite::Bookworm);
 }
 
 #[test]
-fn installing_may_be_cut_short_anywhere_on_trixie() {
-    installing_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_installation_is_completed_on_trixie() {
+    check_interrupted_installation(Suite::Trixie);
 }
 
-fn installing_may_be_cut_short_anywhere(suite: Suite) {
+fn check_interrupted_installation(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     for point in INSTALLING {
         is_killed(&guest, "--install /root/package.deb", point);
-        people_get_in(&guest, &format!("after installing was killed at {point:?}"));
-        is_brought_to_its_end(&guest, point);
-        let said = guest.purge_package().expect_success("purging").text();
+        check_logins(&guest, &format!("after installing was killed at {point:?}"));
+        complete_installation(&guest, point);
+        let output = guest.purge_package().expect_success("purging").text();
         if matches!(point, Moves(_)) {
-            // Debian's tool cannot tell what it was killed over from an edit; the remedy is named.
+            // pam-auth-update cannot distinguish its interrupted change from an edit; the remedy is
+            // named.
             assert!(
-                said.contains("pam_cas_session.so stays") && said.contains("pam-auth-update --force"),
-                "{said}"
+                output.contains("pam_cas_session.so stays") && output.contains("pam-auth-update --force"),
+                "{output}"
             );
             guest
                 .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
-                .expect_success("as it says; and the copies it makes");
+                .expect_success("the printed remedy, and its backup files");
         }
-        assert_eq!(guest.left_of_product(), "", "{point:?}");
+        assert_eq!(guest.remaining_product_files(), "", "{point:?}");
     }
 }
 
 #[test]
-fn an_upgrade_may_be_cut_short_anywhere_on_bookworm() {
-    an_upgrade_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_upgrade_is_completed_on_bookworm() {
+    check_interrupted_upgrade(Suite::Bookworm);
 }
 
 #[test]
-fn an_upgrade_may_be_cut_short_anywhere_on_trixie() {
-    an_upgrade_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_upgrade_is_completed_on_trixie() {
+    check_interrupted_upgrade(Suite::Trixie);
 }
 
-fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
+fn check_interrupted_upgrade(suite: Suite) {
     let next = NextVersion::new();
     let guest = Guest::boot(suite);
     guest.install_package(&package());
-    guest.verify_nothing();
+    guest.disable_verification();
     guest.enroll("alice");
     guest.put_package(&next.file());
     for point in UPGRADING {
         is_killed(&guest, "--install /root/package.deb", point);
-        people_get_in(&guest, &format!("after an upgrade was killed at {point:?}"));
-        is_brought_to_its_end(&guest, point);
+        check_logins(&guest, &format!("after an upgrade was killed at {point:?}"));
+        complete_installation(&guest, point);
         // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
         guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
-        let said = guest.enroll("alice");
-        assert!(said.contains("was enrolled already"), "{point:?}: {said}");
+        let output = guest.enroll("alice");
+        assert!(output.contains("was enrolled already"), "{point:?}: {output}");
         guest
             .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-watch@alice.service")
             .expect_success(&format!("what runs for alice, killed at {point:?}"));
@@ -105,27 +106,27 @@ fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
 }
 
 #[test]
-fn removing_may_be_cut_short_anywhere_on_bookworm() {
-    removing_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_removal_is_completed_on_bookworm() {
+    check_interrupted_removal(Suite::Bookworm);
 }
 
 #[test]
-fn removing_may_be_cut_short_anywhere_on_trixie() {
-    removing_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_removal_is_completed_on_trixie() {
+    check_interrupted_removal(Suite::Trixie);
 }
 
-fn removing_may_be_cut_short_anywhere(suite: Suite) {
+fn check_interrupted_removal(suite: Suite) {
     let guest = Guest::boot(suite);
     for point in REMOVING {
         guest.install_package(&package());
-        guest.verify_nothing();
+        guest.disable_verification();
         guest.enroll("alice");
         is_killed(&guest, &format!("--remove {PACKAGE}"), point);
-        people_get_in(&guest, &format!("after removing was killed at {point:?}"));
+        check_logins(&guest, &format!("after removing was killed at {point:?}"));
         guest.run("dpkg --configure --pending 2>&1").expect_success("dpkg's own remedy");
-        people_get_in(&guest, &format!("and what was begun was ended, {point:?}"));
+        check_logins(&guest, &format!("and what was begun was ended, {point:?}"));
         guest.remove_package().expect_success("again");
-        assert_eq!(guest.left_of_product(), "", "{point:?}");
+        assert_eq!(guest.remaining_product_files(), "", "{point:?}");
         assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
         assert_eq!(failed(&guest), "", "{point:?}");
     }
@@ -159,19 +160,19 @@ fn is_killed(guest: &Guest, arguments: &str, point: Point) {
     guest.run("systemctl reset-failed at-work.service 2>/dev/null");
 }
 
-/// What an admin does who finds the machine so.
+/// Does what an administrator does who finds the machine in this state.
 #[track_caller]
-fn is_brought_to_its_end(guest: &Guest, point: Point) {
-    let said = guest.run("dpkg --configure --pending 2>&1");
-    // Half unpacked, it has to be unpacked again, and dpkg says so.
-    let wants_reinstalling = said.text().replace('\n', " ").contains("you should  reinstall it");
-    assert!(said.succeeded() || wants_reinstalling, "{point:?}: {}", said.text());
-    people_get_in(guest, &format!("and what was begun was ended, {point:?}"));
+fn complete_installation(guest: &Guest, point: Point) {
+    let output = guest.run("dpkg --configure --pending 2>&1");
+    // A package that was unpacked in part must be unpacked again, and dpkg says so.
+    let wants_reinstalling = output.text().replace('\n', " ").contains("you should  reinstall it");
+    assert!(output.succeeded() || wants_reinstalling, "{point:?}: {}", output.text());
+    check_logins(guest, &format!("and what was begun was ended, {point:?}"));
     guest
         .run("dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1")
         .expect_success("again");
     assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
-    assert_eq!(lines_of_ours(guest), 1, "{point:?}");
+    assert_eq!(package_lines(guest), 1, "{point:?}");
     assert_eq!(property(guest, TARGET, "ActiveState"), "active", "{point:?}");
     assert_eq!(failed(guest), "", "{point:?}");
 }

@@ -2,9 +2,9 @@
 //! a machine in use.
 
 mod contents;
-mod crowd;
 mod install;
 mod interrupted;
+mod many_users;
 mod published;
 mod removal;
 mod reproducible;
@@ -15,20 +15,20 @@ use std::process::Command;
 
 use cas_tests::guest::Guest;
 use cas_tests::programs::package;
-use cas_tests::{PATIENCE, wait_until};
+use cas_tests::{TIMEOUT, wait_until};
 use tempfile::TempDir;
 
 const TARGET: &str = "claude-auth-sync.target";
 const UNITS: [&str; 3] =
     ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
-/// The package as the next version would be: a higher number, and units that say so.
+/// The package as the next version would be: a higher number, and units that name it.
 struct NextVersion {
     folder: TempDir,
 }
 
 impl NextVersion {
-    /// What its units call themselves.
+    /// The description in its units.
     const MARK: &str = "(the next version)";
 
     #[track_caller]
@@ -51,26 +51,26 @@ impl NextVersion {
     }
 }
 
-/// How many lines of the session stack are ours.
-fn lines_of_ours(guest: &Guest) -> usize {
+/// Returns the number of lines of the product in the session stack.
+fn package_lines(guest: &Guest) -> usize {
     let stack = guest.run("cat /etc/pam.d/common-session").text();
     stack.lines().filter(|line| line.contains("pam_cas_session.so")).count()
 }
 
-/// What systemd knows of a unit.
+/// Returns a property of a unit in systemd.
 fn property(guest: &Guest, unit: &str, name: &str) -> String {
     guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
 }
 
-/// The units that have failed, one a line.
+/// Returns the failed units, one per line.
 fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }
 
 /// Logs a user in by each of the two ways that must always work.
 #[track_caller]
-fn people_get_in(guest: &Guest, when: &str) {
+fn check_logins(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));
-    guest.ssh("bob", "true").expect_success(&format!("ssh of somebody who is not enrolled {when}"));
+    guest.ssh("bob", "true").expect_success(&format!("ssh of a user who is not enrolled {when}"));
     guest.unit("su - alice -c true").expect_success(&format!("su {when}"));
 }

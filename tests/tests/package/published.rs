@@ -1,4 +1,5 @@
-//! What an upgrade makes of the directories in which the syncs of version 0.1.0 published, whatever users have made of theirs.
+//! What an upgrade does with the directories in which the syncs of version 0.1.0 published, with
+//! any content of users.
 
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Guest, Suite};
@@ -6,20 +7,20 @@ use cas_tests::wait_until;
 
 use super::{NextVersion, failed};
 
-const PEOPLE: &str = "/var/lib/claude-auth-sync/people";
+const USERS: &str = "/var/lib/claude-auth-sync/people";
 
-/// Each user's directory as version 0.1.0 left it, with a state in it.
+/// Creates the directory of each user as version 0.1.0 left it, with a state in it.
 #[track_caller]
 fn with_directories(guest: &Guest, users: &[&str]) {
     guest
-        .run(&format!("install -d -m 755 {PEOPLE}; rm -rf /var/lib/claude-auth-sync/identities"))
+        .run(&format!("install -d -m 755 {USERS}; rm -rf /var/lib/claude-auth-sync/identities"))
         .expect_success("a directory");
     for user in users {
         let state = br#"{"schema":1,"user":"x","at_ms":1,"status":"OK","text":"of before","exit_code":0}"#;
         guest
-            .run(&format!("install -d -o {user} -g $(id -g {user}) -m 700 {PEOPLE}/{user}"))
+            .run(&format!("install -d -o {user} -g $(id -g {user}) -m 700 {USERS}/{user}"))
             .expect_success("a directory");
-        guest.write(&format!("{PEOPLE}/{user}/state.json"), user, "600", state);
+        guest.write(&format!("{USERS}/{user}/state.json"), user, "600", state);
     }
 }
 
@@ -36,19 +37,19 @@ fn upgrade_publishes_and_removes_earlier_states() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     with_directories(&guest, &["alice", "bob", "carol"]);
     guest
-        .run(&format!("cd {PEOPLE}/alice && runuser -u alice -- sh -c 'mkdir -p a/b/c && ln -s /etc etc && ln -s .. up && mkfifo f && mkdir closed && touch closed/x && chmod 0 closed'"))
+        .run(&format!("cd {USERS}/alice && runuser -u alice -- sh -c 'mkdir -p a/b/c && ln -s /etc etc && ln -s .. up && mkfifo f && mkdir closed && touch closed/x && chmod 0 closed'"))
         .expect_success("a mess");
     guest
-        .run(&format!("cd {PEOPLE}/bob && rm state.json && runuser -u bob -- sh -c 'ln -s /etc/shadow state.json' && runuser -u bob -- perl -e 'for (1..3000) {{ mkdir \"d\"; chdir \"d\" or die }}'"))
+        .run(&format!("cd {USERS}/bob && rm state.json && runuser -u bob -- sh -c 'ln -s /etc/shadow state.json' && runuser -u bob -- perl -e 'for (1..3000) {{ mkdir \"d\"; chdir \"d\" or die }}'"))
         .expect_success("a deep tree");
-    // One whose account is gone.
+    // One user whose account is deleted.
     guest.run("useradd --create-home gone").expect_success("an account");
     with_directories(&guest, &["alice", "carol", "gone"]);
-    guest.run("userdel --remove gone").expect_success("gone");
+    guest.run("userdel --remove gone").expect_success("removed");
 
     guest.install_package(&next.file());
 
-    assert_eq!(guest.status_of(PEOPLE), "", "{}", guest.run(&format!("find {PEOPLE}")).text());
+    assert_eq!(guest.file_status(USERS), "", "{}", guest.run(&format!("find {USERS}")).text());
     for user in ["alice", "carol"] {
         assert!(
             text(&guest, user).is_some_and(|text| text.contains("of before")),
@@ -71,9 +72,9 @@ fn directory_that_cannot_be_emptied_is_named() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     with_directories(&guest, &["alice", "bob", "carol"]);
-    guest.run(&format!("runuser -u bob -- mkdir {PEOPLE}/bob/m")).expect_success("a directory");
+    guest.run(&format!("runuser -u bob -- mkdir {USERS}/bob/m")).expect_success("a directory");
     for (user, directory) in [("alice", "alice"), ("bob", "bob/m")] {
-        let directory = format!("{PEOPLE}/{directory}");
+        let directory = format!("{USERS}/{directory}");
         guest
             .run(&format!("systemd-run --quiet --collect --unit=covers-{user} /usr/local/bin/hostile-user cover {directory} $(id -u {user})"))
             .expect_success("a mount");
@@ -89,10 +90,10 @@ fn directory_that_cannot_be_emptied_is_named() {
         "{:?}",
         text(&guest, "carol")
     );
-    assert_eq!(guest.run(&format!("ls {PEOPLE}")).text(), "alice\nbob\n");
-    let said = guest.remove_package().expect_success("removing").text();
-    assert!(said.contains("something is mounted over it; `umount --lazy"), "{said}");
-    assert!(said.contains("with directories of users that could not be emptied"), "{said}");
+    assert_eq!(guest.run(&format!("ls {USERS}")).text(), "alice\nbob\n");
+    let output = guest.remove_package().expect_success("removing").text();
+    assert!(output.contains("something is mounted over it; `umount --lazy"), "{output}");
+    assert!(output.contains("with directories of users that could not be emptied"), "{output}");
     guest.run("umount --lazy /var/lib/claude-auth-sync/people/alice; umount --lazy /var/lib/claude-auth-sync/people/bob/m; rm -r /var/lib/claude-auth-sync").expect_success("the remedy");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }

@@ -1,5 +1,5 @@
-//! The same content makes the same package. (`make reproducible` shows it of the build, which takes minutes; this of the
-//! packing.)
+//! The same content gives the same package. (`make reproducible` tests the build, which takes
+//! minutes; this tests the packing.)
 
 use std::path::Path;
 use std::process::Command;

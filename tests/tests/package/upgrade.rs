@@ -6,45 +6,43 @@ use std::thread;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::claude_login::{fresh, parsed, tombstone};
-use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::claude_login::{cleared_login, new_login, parsed};
+use cas_tests::guest::{ClaudeGuest, Guest, Suite};
 use cas_tests::programs::package;
 
-use super::{
-    NextVersion, PATIENCE, TARGET, UNITS, failed, lines_of_ours, people_get_in, property, wait_until,
-};
+use super::{NextVersion, TARGET, TIMEOUT, UNITS, check_logins, failed, package_lines, property, wait_until};
 
 const SERVICE: &str = UNITS[1];
 const WATCH: &str = UNITS[2];
 
 #[test]
 fn upgrade_restarts_all_units_and_no_session_on_bookworm() {
-    an_upgrade_while_people_work(Suite::Bookworm);
+    check_upgrade_during_sessions(Suite::Bookworm);
 }
 
 #[test]
 fn upgrade_restarts_all_units_and_no_session_on_trixie() {
-    an_upgrade_while_people_work(Suite::Trixie);
+    check_upgrade_during_sessions(Suite::Trixie);
 }
 
-fn an_upgrade_while_people_work(suite: Suite) {
+fn check_upgrade_during_sessions(suite: Suite) {
     let next = NextVersion::new();
-    let desk = Workplace::with_product(suite, &[]);
-    let guest = &desk.guest;
+    let machine = ClaudeGuest::with_product(suite, &[]);
+    let guest = &machine.guest;
     guest.resume();
-    desk.sign_in("alice");
+    machine.sign_in("alice");
     guest.enroll("alice");
     wait_until("the first sync", || property(guest, SERVICE, "ActiveState") == "inactive");
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    let mut claude = desk.converse("alice");
-    assert!(claude.ask("before", PATIENCE).expect("it answers").answered());
+    let mut claude = machine.start_conversation("alice");
+    assert!(claude.ask("before", TIMEOUT).expect("it answers").answered());
     let watch = property(guest, WATCH, "MainPID");
     guest.write("/etc/claude-auth-sync/config.toml", "root", "644", b"# the admin's own\n");
 
-    let said = guest.install_package(&next.file());
+    let output = guest.install_package(&next.file());
 
-    assert!(!said.contains("***"), "{said}");
+    assert!(!output.contains("***"), "{output}");
     assert_eq!(guest.run("dpkg --audit").text(), "");
     for unit in UNITS.iter().chain(&[TARGET]) {
         assert_eq!(property(guest, unit, "NeedDaemonReload"), "no", "{unit}");
@@ -57,37 +55,37 @@ fn an_upgrade_while_people_work(suite: Suite) {
         assert_eq!(property(guest, unit, "ActiveState"), "active", "{unit}");
     }
     assert_ne!(property(guest, WATCH, "MainPID"), watch, "the watch is the new one");
-    assert_eq!(lines_of_ours(guest), 1);
+    assert_eq!(package_lines(guest), 1);
     assert_eq!(property(guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.read("/etc/claude-auth-sync/config.toml").as_deref(), Some(&b"# the admin's own\n"[..]));
     let again = guest.enroll("alice");
     assert!(again.contains("nothing was changed"), "{again}");
 
-    assert!(claude.ask("after", PATIENCE).expect("it answers").answered(), "the session goes on");
-    assert_eq!(claude.leave(PATIENCE).expect("it ends"), Some(0));
+    assert!(claude.ask("after", TIMEOUT).expect("it answers").answered(), "the session continues");
+    assert_eq!(claude.leave(TIMEOUT).expect("it ends"), Some(0));
     assert!(terminal.at_prompt("echo still $((40 + 2))").contains("still 42"));
     terminal.leave();
-    people_get_in(guest, "after the upgrade");
+    check_logins(guest, "after the upgrade");
     // The new watch watches.
-    let file = guest.login_of("alice");
+    let file = guest.read_login("alice");
     let process = property(guest, WATCH, "MainPID");
     let watches =
         format!("grep -q \"ino:$(printf %x $(stat -c %i /home/alice/.claude)) \" /proc/{process}/fdinfo/*");
     wait_until("it watches", || guest.run(&watches).succeeded());
-    guest.put_login("alice", &tombstone(&file));
+    guest.put_login("alice", &cleared_login(&file));
     let token = |file: &str| parsed(file)["claudeAiOauth"]["refreshToken"].clone();
-    wait_until("the login is back", || token(&guest.login_of("alice")) == token(&file));
+    wait_until("the login is back", || token(&guest.read_login("alice")) == token(&file));
     assert_eq!(failed(guest), "");
 }
 
-/// The units of version 0.1.0, as the last commit had them that had path units. The package itself is not built from that
-/// commit, which takes as long as building this one: its programs and scripts are of today, and what those of version 0.1.0
-/// made for each user is made by hand below.
+/// The units of version 0.1.0, from the last commit that had path units. The package is not built
+/// from that commit, which takes as long as building this one. Its programs and scripts are the
+/// current ones, and the test creates what those of version 0.1.0 created for each user.
 const OLD_UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package/version-0.1.0");
 
-/// A package with the units of version 0.1.0, in this folder.
+/// Creates a package with the units of version 0.1.0 in this directory.
 #[track_caller]
-fn version_with_path_units(scratch: &Path) -> PathBuf {
+fn old_version_with_path_units(scratch: &Path) -> PathBuf {
     let script = format!(
         r"dpkg-deb --raw-extract '{}' old && cd old && sed -i 's/^Version: .*/Version: 0.0.9/' DEBIAN/control && rm DEBIAN/md5sums \
           && rm usr/lib/systemd/system/claude-auth-request.* && cp '{OLD_UNITS}'/*.path '{OLD_UNITS}'/*.mount '{OLD_UNITS}'/*.service '{OLD_UNITS}'/*.target usr/lib/systemd/system \
@@ -103,13 +101,13 @@ fn version_with_path_units(scratch: &Path) -> PathBuf {
 
 const OLD_MOUNT: &str = r"run-claude\x2dauth\x2dsync.mount";
 
-/// Version 0.1.0 had a path unit and a folder below /run for each user, on a mount for these.
+/// Version 0.1.0 had a path unit and a directory below /run for each user, on a mount for these.
 #[test]
-fn an_upgrade_from_path_units_leaves_nothing_of_them() {
+fn upgrade_from_path_units_removes_them() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
-    guest.install_package(&version_with_path_units(scratch.path()));
+    guest.install_package(&old_version_with_path_units(scratch.path()));
     guest.run(&format!("systemctl start '{OLD_MOUNT}'")).expect_success("what its postinst did");
     for user in ["alice", "bob"] {
         guest.enroll(user);
@@ -123,7 +121,8 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
     }
     // It knew no uids.
     guest.run("rm -rf /var/lib/claude-auth-sync/identities").expect_success("as version 0.1.0 left it");
-    // One has filled hers, and stands in it; the other has mounted what never answers over his.
+    // One user has filled her directory and has a process in it; the other has mounted a file
+    // system that never answers over his.
     guest
         .run("cd /run/claude-auth-sync/alice && ! runuser -u alice -- perl -e 'for (1..9000) { mkdir \"d$_\" or exit 1 }'; systemd-run --quiet --collect --unit=stands-there --uid=alice sh -c 'cd /run/claude-auth-sync/alice && exec sleep 600'")
         .expect_success("alice's doing");
@@ -143,12 +142,13 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
     let runs = || guest.run("cat /home/alice/.local/state/claude-auth-sync/sync.log").text().lines().count();
     let before = runs();
     guest.request_sync("alice");
-    wait_until("her request starts a sync", || runs() > before);
+    wait_until("the request starts a sync", || runs() > before);
     guest.remove_package().expect_success("removing");
-    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.remaining_product_files(), "");
 }
 
-/// Version 0.1.0 knew names only: nothing said which uid was enrolled but the owner of the published state.
+/// Version 0.1.0 knew names only. Only the owner of the published state shows which uid was
+/// enrolled.
 #[test]
 fn upgrade_binds_enrolled_names_and_reports_missing() {
     let next = NextVersion::new();
@@ -163,70 +163,72 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
         .expect_success("as version 0.1.0 left it, and what administrators did");
     guest.put_token("eve", "sk-ant-oat01-of-the-other-eve");
 
-    let said = guest.install_package(&next.file());
+    let output = guest.install_package(&next.file());
 
     for reported in [
         "dee is enrolled, but the account was removed",
         "eve is enrolled, but the name was enrolled for uid 2002 and its account has uid 2012",
         "fay is enrolled, but the account was removed or renamed, and its uid 2003 now belongs to finn",
     ] {
-        assert!(said.contains(reported), "{reported}: {said}");
+        assert!(output.contains(reported), "{reported}: {output}");
     }
     let bound =
         guest.run("cd /var/lib/claude-auth-sync/identities && grep -H . *; stat -c '%n %U %a' . *").text();
     let expected = "alice:1000\nbob:1001\ndee:2001\neve:2002\nfay:2003\n. root 755\nalice root 644\nbob root 644\n\
                     dee root 644\neve root 644\nfay root 644\n";
     assert_eq!(bound, expected);
-    assert_eq!(guest.variable_by_ssh("eve"), None, "the token of an account that was not enrolled");
+    assert_eq!(guest.variable_over_ssh("eve"), None, "the token of an account that was not enrolled");
     let status = guest.run("cas-sync status --json");
     assert_ne!(status.code, Some(0));
     assert_eq!(status.text().matches("\"gone\"").count(), 3, "{}", status.text());
     assert_ne!(guest.run("cas-sync doctor").code, Some(0));
-    guest.run("for user in dee eve fay; do cas-sync unenroll $user; done").expect_success("as it says");
+    guest
+        .run("for user in dee eve fay; do cas-sync unenroll $user; done")
+        .expect_success("the printed remedy");
     let again = guest.install_package(&package());
     assert!(!again.contains("is enrolled, but"), "{again}");
 }
 
-/// It takes as long as the server keeps its answer back.
+/// It takes as long as the server holds its answer.
 #[test]
 fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
-    let desk = Workplace::with_product(Suite::Bookworm, &[]);
-    desk.guest.resume();
-    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
-    wait_until("the first sync", || property(&desk.guest, SERVICE, "ActiveState") == "inactive");
-    let spent = desk.sign_in_yesterday("alice");
-    desk.anthropic.forget_requests();
-    desk.anthropic.hold_refreshes(true);
-    desk.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
-    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
-    let token = || parsed(&desk.guest.login_of("alice"))["claudeAiOauth"]["refreshToken"].clone();
+    let machine = ClaudeGuest::with_product(Suite::Bookworm, &[]);
+    machine.guest.resume();
+    machine.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || property(&machine.guest, SERVICE, "ActiveState") == "inactive");
+    let spent = machine.sign_in_yesterday("alice");
+    machine.anthropic.forget_requests();
+    machine.anthropic.hold_refreshes(true);
+    machine.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
+    assert!(machine.anthropic.wait_for(&Deadline::after(TIMEOUT), |request| request.is_refresh()));
+    let token = || parsed(&machine.guest.read_login("alice"))["claudeAiOauth"]["refreshToken"].clone();
 
-    let said = thread::scope(|scope| {
-        let upgrade = scope.spawn(|| desk.guest.install_package(&next.file()));
-        wait_until("it is told to stop", || property(&desk.guest, SERVICE, "ActiveState") == "deactivating");
+    let output = thread::scope(|scope| {
+        let upgrade = scope.spawn(|| machine.guest.install_package(&next.file()));
+        wait_until("the stop signal", || property(&machine.guest, SERVICE, "ActiveState") == "deactivating");
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
         assert!(!upgrade.is_finished());
         assert_eq!(token(), *spent.refresh_token, "the server has not answered");
-        people_get_in(&desk.guest, "meanwhile");
-        desk.anthropic.hold_refreshes(false);
+        check_logins(&machine.guest, "meanwhile");
+        machine.anthropic.hold_refreshes(false);
         upgrade.join().expect("the admin's terminal")
     });
 
     assert_ne!(token(), *spent.refresh_token, "Claude Code has written down what it was given");
-    assert!(said.contains("the sync of alice is running; waiting for its end"), "{said}");
-    assert_eq!(property(&desk.guest, TARGET, "ActiveState"), "active");
-    assert_eq!(failed(&desk.guest), "");
-    assert_eq!(desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
+    assert!(output.contains("the sync of alice is running; waiting for its end"), "{output}");
+    assert_eq!(property(&machine.guest, TARGET, "ActiveState"), "active");
+    assert_eq!(failed(&machine.guest), "");
+    assert_eq!(machine.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
 }
 
-/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for
-/// good.
+/// A pause by `stop` lasts until something starts the target, as an upgrade does; one by `mask` is
+/// permanent.
 #[test]
-fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
+fn upgrade_does_not_end_a_permanent_pause() {
     let next = NextVersion::new();
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
+    guest.put_login("alice", &new_login("first"));
     guest.install_package(&next.file());
     assert_eq!(property(&guest, TARGET, "UnitFileState"), "masked");
     let running = "systemctl list-units --no-legend --plain --state=active,activating 'claude-auth-*@*'";

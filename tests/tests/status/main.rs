@@ -1,4 +1,4 @@
 //! `cas-sync status` compared with the real client, and on a machine with ten thousand users.
 
-mod crowd;
+mod many_users;
 mod precedence;

@@ -1,5 +1,6 @@
-//! For each mixture of credentials: the real client is asked a question, and what it sent is what `cas-sync status` names. When
-//! a new version of the client makes a row fail, its order has changed.
+//! For each combination of credentials: the real client sends a question, and its credential is the
+//! one that `cas-sync status` names. When a new version of the client makes a row fail, its order
+//! has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -7,12 +8,12 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use cas_tests::anthropic::{SettingsAnswer, fingerprint};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, Person};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, NEWEST};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a credential is called here, and in `status`: its kind, and its place.
+/// The name of a credential here, and in `status`: its kind, and its location.
 type Named = (&'static str, &'static str, &'static str);
 
 const CREDENTIALS: [Named; 19] = [
@@ -43,7 +44,7 @@ fn secret(name: &str) -> String {
 
 /// One mixture.
 #[derive(Default)]
-struct Mixture {
+struct Combination {
     environment: Vec<(&'static str, String)>,
     own_state: Value,
     user: Value,
@@ -53,17 +54,17 @@ struct Mixture {
     has_no_login: bool,
 }
 
-fn mixture() -> Mixture {
-    Mixture { own_state: json!({}), user: json!({}), managed: json!({}), ..Mixture::default() }
+fn combination() -> Combination {
+    Combination { own_state: json!({}), user: json!({}), managed: json!({}), ..Combination::default() }
 }
 
 const TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 const KEY: &str = "ANTHROPIC_API_KEY";
 const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
 
-fn in_environment(variables: &[(&'static str, &str)]) -> Mixture {
+fn in_environment(variables: &[(&'static str, &str)]) -> Combination {
     let environment = variables.iter().map(|(name, value)| (*name, secret(value))).collect();
-    Mixture { environment, ..mixture() }
+    Combination { environment, ..combination() }
 }
 
 fn env(name: &str, value: &str) -> Value {
@@ -74,98 +75,101 @@ fn helper(name: &str) -> Value {
     json!({"apiKeyHelper": format!("echo {}", secret(name))})
 }
 
-/// Each row: what there is.
-fn mixtures() -> Vec<Mixture> {
+/// Returns the rows: the credentials that exist.
+fn combinations() -> Vec<Combination> {
     vec![
-        mixture(),
-        Mixture { has_no_login: true, ..mixture() },
+        combination(),
+        Combination { has_no_login: true, ..combination() },
         in_environment(&[(TOKEN, "ours")]),
         in_environment(&[(TOKEN, "env-token")]),
-        Mixture { user: env(TOKEN, "user-token"), ..in_environment(&[(TOKEN, "env-token")]) },
-        Mixture { own_state: env(TOKEN, "own-token"), ..in_environment(&[(TOKEN, "env-token")]) },
-        Mixture { own_state: env(TOKEN, "own-token"), user: env(TOKEN, "user-token"), ..mixture() },
-        Mixture { user: env(TOKEN, "user-token"), managed: env(TOKEN, "managed-token"), ..mixture() },
-        Mixture {
+        Combination { user: env(TOKEN, "user-token"), ..in_environment(&[(TOKEN, "env-token")]) },
+        Combination { own_state: env(TOKEN, "own-token"), ..in_environment(&[(TOKEN, "env-token")]) },
+        Combination { own_state: env(TOKEN, "own-token"), user: env(TOKEN, "user-token"), ..combination() },
+        Combination { user: env(TOKEN, "user-token"), managed: env(TOKEN, "managed-token"), ..combination() },
+        Combination {
             managed: env(TOKEN, "managed-token"),
             snippet: Some(env(TOKEN, "snippet-token")),
-            ..mixture()
+            ..combination()
         },
-        Mixture { user: json!({"env": {TOKEN: ""}}), ..in_environment(&[(TOKEN, "env-token")]) },
+        Combination { user: json!({"env": {TOKEN: ""}}), ..in_environment(&[(TOKEN, "env-token")]) },
         in_environment(&[(TOKEN, "ours"), (KEY, "env-key")]),
         in_environment(&[(TOKEN, "ours"), (BEARER, "env-bearer")]),
         in_environment(&[(KEY, "env-key"), (BEARER, "env-bearer")]),
-        Mixture { user: env(KEY, "user-key"), ..in_environment(&[(KEY, "env-key")]) },
-        Mixture { user: env(KEY, "user-key"), ..in_environment(&[(TOKEN, "ours")]) },
-        Mixture { own_state: env(KEY, "own-key"), ..in_environment(&[(BEARER, "env-bearer")]) },
-        Mixture { user: helper("user-helper"), ..in_environment(&[(TOKEN, "ours")]) },
-        Mixture { user: helper("user-helper"), ..in_environment(&[(BEARER, "env-bearer")]) },
-        Mixture { user: helper("user-helper"), ..in_environment(&[(KEY, "env-key")]) },
-        Mixture { user: helper("user-helper"), managed: helper("managed-helper"), ..mixture() },
-        Mixture { own_state: helper("own-helper"), ..mixture() },
-        Mixture { own_state: json!({"primaryApiKey": secret("primary")}), ..mixture() },
-        Mixture { own_state: json!({"primaryApiKey": secret("primary")}), has_no_login: true, ..mixture() },
-        Mixture {
+        Combination { user: env(KEY, "user-key"), ..in_environment(&[(KEY, "env-key")]) },
+        Combination { user: env(KEY, "user-key"), ..in_environment(&[(TOKEN, "ours")]) },
+        Combination { own_state: env(KEY, "own-key"), ..in_environment(&[(BEARER, "env-bearer")]) },
+        Combination { user: helper("user-helper"), ..in_environment(&[(TOKEN, "ours")]) },
+        Combination { user: helper("user-helper"), ..in_environment(&[(BEARER, "env-bearer")]) },
+        Combination { user: helper("user-helper"), ..in_environment(&[(KEY, "env-key")]) },
+        Combination { user: helper("user-helper"), managed: helper("managed-helper"), ..combination() },
+        Combination { own_state: helper("own-helper"), ..combination() },
+        Combination { own_state: json!({"primaryApiKey": secret("primary")}), ..combination() },
+        Combination {
+            own_state: json!({"primaryApiKey": secret("primary")}),
+            has_no_login: true,
+            ..combination()
+        },
+        Combination {
             own_state: json!({"primaryApiKey": secret("primary")}),
             has_no_login: true,
             ..in_environment(&[(TOKEN, "ours")])
         },
-        Mixture {
+        Combination {
             environment: vec![(
                 "ANTHROPIC_CUSTOM_HEADERS",
                 format!("Authorization: Bearer {}", secret("header")),
             )],
-            ..mixture()
+            ..combination()
         },
-        Mixture {
+        Combination {
             environment: vec![
                 ("ANTHROPIC_CUSTOM_HEADERS", format!("authorization: Bearer {}", secret("header"))),
                 (KEY, secret("env-key")),
             ],
-            ..mixture()
+            ..combination()
         },
-        Mixture { environment: vec![("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a".into())], ..mixture() },
-        Mixture { environment: vec![("ANTHROPIC_PROFILE", "nobody".into())], ..mixture() },
-        Mixture {
+        Combination { environment: vec![("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a".into())], ..combination() },
+        Combination { environment: vec![("ANTHROPIC_PROFILE", "nobody".into())], ..combination() },
+        Combination {
             environment: vec![("CLAUDE_CODE_USE_BEDROCK", "1".into())],
             user: json!({"env": {"CLAUDE_CODE_USE_BEDROCK": "0"}}),
-            ..mixture()
+            ..combination()
         },
-        Mixture {
+        Combination {
             environment: vec![
                 ("CLAUDE_CODE_USE_VERTEX", "x".into()),
                 ("CLAUDE_CODE_USE_GATEWAY", "1".into()),
             ],
-            ..mixture()
+            ..combination()
         },
-        Mixture { user: json!({"env": {"CLAUDE_CODE_USE_FOUNDRY": true}}), ..mixture() },
-        Mixture {
+        Combination { user: json!({"env": {"CLAUDE_CODE_USE_FOUNDRY": true}}), ..combination() },
+        Combination {
             environment: vec![("CLAUDE_CODE_USE_MANTLE", "Yes".into()), (KEY, secret("env-key"))],
-            ..mixture()
+            ..combination()
         },
-        Mixture {
+        Combination {
             served: Some(env(BEARER, "served-bearer")),
             managed: env(BEARER, "managed-bearer"),
             user: env(BEARER, "user-bearer"),
-            ..mixture()
+            ..combination()
         },
-        Mixture { served: Some(env(TOKEN, "served-token")), ..mixture() },
+        Combination { served: Some(env(TOKEN, "served-token")), ..combination() },
     ]
 }
 
 #[test]
 fn status_names_the_credential_that_the_client_sends() {
-    let bed = ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+    let fixture = ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
     for (name, ..) in CREDENTIALS {
-        bed.anthropic().accept_setup_token(&secret(name));
+        fixture.anthropic().accept_setup_token(&secret(name));
     }
     let mut differences = Vec::new();
-    for (index, mixture) in mixtures().into_iter().enumerate() {
-        let person = bed.person(&format!("person{index}")).expect("a person");
-        let login = person.sign_in().expect("signed in");
-        lay_out(&bed, &person, &mixture);
-        // Before the client, which may replace the settings that it kept.
-        let named = named(&person, &mixture);
-        let sent = sent(&bed, &person, &mixture, &login.access_token);
+    for (index, combination) in combinations().into_iter().enumerate() {
+        let user = fixture.create_user(&format!("person{index}")).expect("a user");
+        let login = user.sign_in().expect("signed in");
+        write_combination(&fixture, &user, &combination);
+        let sent = sent_credential(&fixture, &user, &combination, &login.access_token);
+        let named = reported_credentials(&user, &combination);
         if sent != named {
             differences.push(format!("{index}: sent {sent:?}, and status names {named:?}"));
         }
@@ -173,7 +177,7 @@ fn status_names_the_credential_that_the_client_sends() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
-fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
+fn write_combination(fixture: &ClaudeFixture, person: &ClaudeUser<'_>, combination: &Combination) {
     let write = |path: &str, text: String| {
         let path = person.home().join(path);
         let folder = path.parent().expect("a folder");
@@ -182,47 +186,54 @@ fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
         fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
         for path in [folder.parent().expect("a folder"), folder, &path] {
             if path.starts_with(person.home()) {
-                chown(path, Some(person.uid()), Some(person.uid())).expect("theirs");
+                chown(path, Some(person.uid()), Some(person.uid())).expect("owned by the user");
             }
         }
     };
-    if mixture.has_no_login {
+    if combination.has_no_login {
         fs::remove_file(person.credentials_file()).expect("no login");
     }
-    write(".claude.json", mixture.own_state.to_string());
-    write(".claude/settings.json", mixture.user.to_string());
+    write(".claude.json", combination.own_state.to_string());
+    write(".claude/settings.json", combination.user.to_string());
     write(".config/claude-auth-sync/claude-oauth.env", format!("{TOKEN}={}\n", secret("ours")));
-    bed.manage_settings(&mixture.managed.to_string()).expect("managed settings");
-    let snippets = person.home().parent().expect("the bed").join("claude-code/managed-settings.d");
+    fixture.write_managed_settings(&combination.managed.to_string()).expect("managed settings");
+    let snippets =
+        person.home().parent().expect("the fixture's directory").join("claude-code/managed-settings.d");
     drop(fs::remove_dir_all(&snippets));
-    if let Some(snippet) = &mixture.snippet {
+    if let Some(snippet) = &combination.snippet {
         fs::create_dir(&snippets).expect("a folder");
         fs::write(snippets.join("10-other.json"), "{}").expect("a snippet");
         fs::write(snippets.join("50-token.json"), snippet.to_string()).expect("a snippet");
     }
-    bed.anthropic().answer_settings(SettingsAnswer::NotFound);
-    if let Some(served) = &mixture.served {
-        bed.anthropic().answer_settings(SettingsAnswer::Settings(served.clone()));
+    fixture.anthropic().answer_settings(SettingsAnswer::NotFound);
+    if let Some(served) = &combination.served {
+        fixture.anthropic().answer_settings(SettingsAnswer::Settings(served.clone()));
         write(".claude/remote-settings.json", served.to_string());
     }
 }
 
-/// The kinds and places of what the client put into the headers of its question.
-fn sent(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture, login: &str) -> BTreeSet<(String, String)> {
+/// Returns the kinds and locations of the credentials in the headers of the client's question.
+fn sent_credential(
+    fixture: &ClaudeFixture,
+    person: &ClaudeUser<'_>,
+    combination: &Combination,
+    login: &str,
+) -> BTreeSet<(String, String)> {
     let known: BTreeMap<_, _> =
         CREDENTIALS.iter().map(|(name, kind, place)| (fingerprint(&secret(name)), (*kind, *place))).collect();
     let question =
         ["-p", "Reply with exactly AUTH_OK and nothing else.", "--model", "haiku", "--max-turns", "1"];
     let output = ["--output-format", "stream-json", "--verbose", "--no-session-persistence", "--tools", ""];
-    bed.anthropic().forget_requests();
+    fixture.anthropic().forget_requests();
     let client = person.claude().arguments(&[&question[..], &output].concat());
     let client =
-        mixture.environment.iter().fold(client, |client, (name, value)| client.variable(name, value));
+        combination.environment.iter().fold(client, |client, (name, value)| client.variable(name, value));
     client.run(LIMIT).expect("an end");
-    let requests = bed.anthropic().requests();
+    let requests = fixture.anthropic().requests();
     let Some(request) = requests.iter().find(|request| request.is_message()) else {
-        // A provider's client looks for credentials of its own, elsewhere; without any, nothing is sent at all.
-        let has_provider = [&mixture.user.to_string(), &format!("{:?}", mixture.environment)]
+        // The client of a provider searches other locations for its credentials; without any,
+        // nothing is sent.
+        let has_provider = [&combination.user.to_string(), &format!("{:?}", combination.environment)]
             .iter()
             .any(|text| text.contains("CLAUDE_CODE_USE"));
         return has_provider.then(|| ("provider".to_owned(), String::new())).into_iter().collect();
@@ -235,14 +246,15 @@ fn sent(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture, login: &str) ->
     request.token.iter().chain(&request.key).map(name).collect()
 }
 
-/// The kinds and places that `cas-sync status` names in the same environment.
-fn named(person: &Person<'_>, mixture: &Mixture) -> BTreeSet<(String, String)> {
-    let status = person.sync().arguments(&["status", "--json"]);
+/// Returns the kinds and locations that `cas-sync status` names in the same environment.
+fn reported_credentials(user: &ClaudeUser<'_>, combination: &Combination) -> BTreeSet<(String, String)> {
+    let status = user.sync().arguments(&["status", "--json"]);
     let status =
-        mixture.environment.iter().fold(status, |status, (name, value)| status.variable(name, value));
-    let said = status.run(LIMIT).expect("an end");
-    assert!(!said.stdout.contains("sk-ant"), "no secret is ever printed: {}", said.stdout);
-    let own: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+        combination.environment.iter().fold(status, |status, (name, value)| status.variable(name, value));
+    let output = status.run(LIMIT).expect("an end");
+    assert!(!output.stdout.contains("sk-ant"), "no secret is ever printed: {}", output.stdout);
+    let own: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let name = |candidate: &Value| {
         let kind = candidate["kind"].as_str()?.to_owned();
         let place = candidate["place"].as_str().unwrap_or_default().to_owned();

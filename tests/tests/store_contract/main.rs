@@ -1,19 +1,19 @@
-//! What every store owes its callers, case by case, over every store there is: what is promised in `cas_core::store`
-//! is promised by the fake and by real servers alike, so that the fake cannot drift from them.
+//! The contract of every store, case by case, over every store: the fake and real servers must
+//! behave as `cas_core::store` promises, so that the fake cannot drift from them.
 
 mod cases;
-mod places;
+mod stores;
 
 use cas_tests::openbao::{Bao, Policy};
 
-use places::{BaoPlaces, FakePlaces, LocalPlaces, Places};
+use stores::{BaoStores, FakeStores, LocalStores, StoreFactory};
 
-/// Runs every case at a place of its own and names all that failed.
-fn hold_to_the_contract(places: &dyn Places) {
+/// Runs every case with its own document and names all that failed.
+fn check_contract(factory: &dyn StoreFactory) {
     let mut broken = Vec::new();
     for (name, case) in cases::ALL {
-        let place = places.empty(&name.replace('_', "-"));
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(place.as_ref())));
+        let user_store = factory.empty(&name.replace('_', "-"));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(user_store.as_ref())));
         if outcome.is_err() {
             broken.push(name);
         }
@@ -22,31 +22,31 @@ fn hold_to_the_contract(places: &dyn Places) {
 }
 
 #[test]
-fn the_embedded_store_keeps_the_contract() {
-    hold_to_the_contract(&LocalPlaces);
+fn local_store_meets_the_contract() {
+    check_contract(&LocalStores);
 }
 
 #[test]
-fn the_fake_of_vault_keeps_the_contract_by_merging() {
-    hold_to_the_contract(&FakePlaces { may_patch: true, may_update: false });
+fn fake_vault_meets_the_contract_with_the_patch_policy() {
+    check_contract(&FakeStores { may_patch: true, may_update: false });
 }
 
 #[test]
-fn the_fake_of_vault_keeps_the_contract_by_replacing() {
-    hold_to_the_contract(&FakePlaces { may_patch: false, may_update: true });
+fn fake_vault_meets_the_contract_with_the_update_policy() {
+    check_contract(&FakeStores { may_patch: false, may_update: true });
 }
 
 #[test]
-fn a_server_in_development_mode_keeps_the_contract() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
+fn development_server_meets_the_contract() {
+    check_contract(&BaoStores { bao: Bao::dev(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_update_policy() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
+    check_contract(&BaoStores { bao: Bao::tls(), policy: Policy::Update });
 }
 
 #[test]
 fn tls_store_meets_the_contract_with_the_patch_policy() {
-    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
+    check_contract(&BaoStores { bao: Bao::tls(), policy: Policy::Patch });
 }

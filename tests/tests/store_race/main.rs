@@ -9,24 +9,24 @@ use std::time::Duration;
 
 use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
-use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::size::sized;
 use serde_json::json;
 
-use crate::other_tool::{OtherTool, THEIRS};
+use crate::other_tool::{OTHER_FIELDS, OtherTool};
 
 const WRITERS: usize = 8;
 
-/// At full size five hundred rounds in all.
+/// Returns the number of writes of each; five hundred rounds in total at full size.
 fn writes_each() -> usize {
     sized(63, 16)
 }
 
-/// Writes our field again and again until the others are done; returns how often it succeeded and
-/// conflicted.
-fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
+/// Writes the product's field repeatedly until the others are done. Returns the number of successes
+/// and conflicts.
+fn write_own_fields(vault_user: &VaultUser, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
-    let mut store = person.store();
+    let mut store = vault_user.store();
     while !are_done.load(Ordering::Acquire) || written == 0 {
         let deadline = Deadline::after(Duration::from_secs(20));
         let version = store.read(&deadline).unwrap().version;
@@ -43,12 +43,12 @@ fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
 
 fn race(policy: Policy) {
     let bao = Bao::dev();
-    let alice = bao.person("alice", policy);
+    let alice = bao.create_user("alice", policy);
     alice.put_document(&json!({ "first": "x" }));
-    bao.admin().done("POST", &alice.path("metadata"), &json!({ "max_versions": 3 }));
+    bao.admin().send_ok("POST", &alice.path("metadata"), &json!({ "max_versions": 3 }));
     let are_done = AtomicBool::new(false);
     let (written, conflicts) = std::thread::scope(|scope| {
-        let ours = scope.spawn(|| write_ours(&alice, &are_done));
+        let ours = scope.spawn(|| write_own_fields(&alice, &are_done));
         let others: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let tool = OtherTool::new(&bao, alice.path("data"));
@@ -65,12 +65,12 @@ fn race(policy: Policy) {
         for outcome in outcomes {
             outcome.expect("every other tool got its fields in");
         }
-        ours.join().expect("we only ever succeed or conflict")
+        ours.join().expect("the product only succeeds or conflicts")
     });
     let document = alice.document().body["data"]["data"].clone();
     let lost: Vec<String> = (0..WRITERS)
         .flat_map(|writer| (0..writes_each()).map(move |number| format!("w{writer}n{number}")))
-        .filter(|name| document[name] != json!(THEIRS))
+        .filter(|name| document[name] != json!(OTHER_FIELDS))
         .collect();
     eprintln!(
         "{policy:?}: {written} of our writes and {conflicts} conflicts among {} of others",
@@ -83,11 +83,11 @@ fn race(policy: Policy) {
 }
 
 #[test]
-fn fields_written_by_others_meanwhile_survive_our_merges() {
+fn concurrent_fields_survive_merges() {
     race(Policy::Patch);
 }
 
 #[test]
-fn fields_written_by_others_meanwhile_survive_our_replacements() {
+fn concurrent_fields_survive_replacements() {
     race(Policy::Update);
 }

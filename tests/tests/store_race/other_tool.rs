@@ -1,4 +1,4 @@
-//! Another tool: it speaks HTTP itself, with the admin's token.
+//! Another tool: it uses HTTP itself, with the administrator's token.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
-/// What every field is set to. A number: the server takes no more than a thousand strings in one request.
-pub(crate) const THEIRS: u32 = 1;
+/// The value of every field. A number, because the server accepts at most a thousand strings in one
+/// request.
+pub(crate) const OTHER_FIELDS: u32 = 1;
 
 /// One writer of fields.
 pub(crate) struct OtherTool {
@@ -21,7 +22,7 @@ impl OtherTool {
         Self { address: bao.address().trim_start_matches("http://").to_owned(), path }
     }
 
-    /// In the old version of HTTP the answer ends where the connection does.
+    /// Sends a request. In HTTP/1.0 the answer ends with the connection.
     fn ask(&self, method: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -40,17 +41,18 @@ impl OtherTool {
 
     /// Adds a field by having the server merge it.
     pub(crate) fn add_by_patch(&self, name: &str) {
-        let (status, answer) = self.ask("PATCH", &json!({ "data": { name: THEIRS } }).to_string());
+        let (status, answer) = self.ask("PATCH", &json!({ "data": { name: OTHER_FIELDS } }).to_string());
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Adds a field as `vault kv patch -method=rw` does: read, write the whole over the version read, else once more.
+    /// Adds a field as `vault kv patch -method=rw` does: reads, writes the document over the
+    /// version that was read, and retries on a conflict.
     pub(crate) fn add_by_put(&self, name: &str) {
         for _ in 0..5000 {
             let (_, mut read) = self.ask("GET", "");
             let cas = read["data"]["metadata"]["version"].clone();
             let mut data = read["data"]["data"].take();
-            data[name] = json!(THEIRS);
+            data[name] = json!(OTHER_FIELDS);
             let (status, answer) =
                 self.ask("PUT", &json!({ "data": data, "options": { "cas": cas } }).to_string());
             if status == 200 {

@@ -1,5 +1,5 @@
-//! `cas-sync login` with the real client and a real store: a new login takes the place of the one
-//! before once it has been shown to work, and whatever else happens leaves no trace.
+//! `cas-sync login` with the real client and a real store: a new login replaces the previous one
+//! after it has been verified, and any other result changes nothing.
 
 mod refused;
 mod signed_in;
@@ -12,7 +12,7 @@ use std::process::ExitStatus;
 use cas_tests::anthropic::{Account, fingerprint};
 use cas_tests::claude_login::parsed;
 use cas_tests::pseudo_terminal::PseudoTerminal;
-use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::test_user::{LOGIN, TestUser, UID};
 use serde_json::Value;
 
 const CODE: &str = "the-code-of-the-browser";
@@ -20,18 +20,19 @@ const PROMPT: &str = "Code (input is hidden): ";
 
 /// Returns a terminal that shows the sign-in URL and asks for the code.
 #[track_caller]
-fn asked(resident: &Resident, options: &[&str]) -> PseudoTerminal {
-    let terminal = resident.at_a_terminal("cas-sync", &[&["login"][..], options].concat(), 80);
+fn start_sign_in(test_user: &TestUser, options: &[&str]) -> PseudoTerminal {
+    let terminal = test_user.run_at_terminal("cas-sync", &[&["login"][..], options].concat(), 80);
     terminal.wait_for(PROMPT);
-    terminal.wait_until_it_echoes(false);
+    terminal.wait_for_echo_mode(false);
     terminal
 }
 
-/// They sign in to this account, and paste what the browser shows; how it ended, and the screen.
+/// Signs in to this account and pastes the code of the browser. Returns the exit status and the
+/// screen.
 #[track_caller]
-fn sign_in(resident: &Resident, options: &[&str], account: Account) -> (ExitStatus, String) {
-    resident.anthropic().show_code(CODE, account);
-    let terminal = asked(resident, options);
+fn sign_in(test_user: &TestUser, options: &[&str], account: Account) -> (ExitStatus, String) {
+    test_user.anthropic().show_code(CODE, account);
+    let terminal = start_sign_in(test_user, options);
     let state = state_in(&terminal.shown());
     terminal.type_text(&format!("{CODE}#{state}\n"));
     let (status, screen, echoes) = terminal.end();
@@ -40,12 +41,12 @@ fn sign_in(resident: &Resident, options: &[&str], account: Account) -> (ExitStat
     (status, unfolded(&screen))
 }
 
-/// The screen with each line that went on below in one.
+/// Returns the screen with each wrapped line joined.
 fn unfolded(screen: &str) -> String {
     screen.replace("\n  ", " ")
 }
 
-/// The address that is shown, which is one line of its own.
+/// Returns the URL, which is on a line of its own.
 #[track_caller]
 fn address_in(screen: &str) -> String {
     let mut lines = screen.lines().filter(|line| line.starts_with("https://"));
@@ -60,38 +61,38 @@ fn state_in(screen: &str) -> String {
     state.unwrap_or_else(|| panic!("no state: {address}")).to_owned()
 }
 
-fn somebody_else() -> Account {
+fn other_account() -> Account {
     Account {
         email: "bob@example.com".to_owned(),
         uuid: "00000000-0000-4000-8000-000000000002".to_owned(),
-        ..Account::of_somebody()
+        ..Account::personal()
     }
 }
 
-fn login(resident: &Resident) -> Value {
-    parsed(&String::from_utf8(resident.read(LOGIN).expect("a login")).expect("text"))
+fn login(test_user: &TestUser) -> Value {
+    parsed(&String::from_utf8(test_user.read(LOGIN).expect("a login")).expect("text"))
 }
 
 /// Writes `~/.claude.json` as the user's file.
-fn put_own_state(resident: &Resident, text: &str) {
-    resident.put(".claude.json", text);
-    chown(resident.path(".claude.json"), Some(UID), Some(UID)).expect("given");
+fn write_client_state_file(test_user: &TestUser, text: &str) {
+    test_user.put(".claude.json", text);
+    chown(test_user.path(".claude.json"), Some(UID), Some(UID)).expect("given");
 }
 
-/// Nothing is left where claude was run, and no client is.
+/// Asserts that no file and no client is left where claude ran.
 #[track_caller]
-fn assert_no_trace(resident: &Resident) {
-    assert_eq!(resident.scratch_left(), Vec::<String>::new());
-    let client = resident.program("claude").display().to_string();
+fn assert_no_trace(test_user: &TestUser) {
+    assert_eq!(test_user.remaining_scratch_directories(), Vec::<String>::new());
+    let client = test_user.program("claude").display().to_string();
     for process in fs::read_dir("/proc").expect("processes").flatten() {
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&command).contains(&client), "a client is left: {process:?}");
     }
 }
 
-/// How often inference was asked for with this token.
-fn asked_with(resident: &Resident, token: &str) -> usize {
+/// Returns the number of requests for inference with this token.
+fn asked_with(test_user: &TestUser, token: &str) -> usize {
     let token = Some(fingerprint(token));
-    let requests = resident.anthropic().requests();
+    let requests = test_user.anthropic().requests();
     requests.iter().filter(|request| request.is_message() && request.token == token).count()
 }

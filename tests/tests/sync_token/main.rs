@@ -10,74 +10,74 @@ mod terminal;
 use std::process::Output;
 
 use cas_tests::anthropic::fingerprint;
-use cas_tests::openbao::{Bao, Person, Policy};
-use cas_tests::resident::{ENV_FILE, Resident, STATE};
+use cas_tests::openbao::{Bao, Policy, VaultUser};
+use cas_tests::test_user::{ENV_FILE, STATE, TestUser};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "sk-ant-oat01-the_new-token-0123456789abcdefghijklmnopqrstuvwxyz";
 const OLD: &str = "sk-ant-oat01-the_old-token";
 
 /// Creates a user with the client, whose tokens are accepted.
-fn settled() -> Resident {
-    let resident = Resident::settle_with_claude();
+fn user_with_claude() -> TestUser {
+    let test_user = TestUser::create_with_claude();
     for token in [TOKEN, OLD] {
-        resident.anthropic().accept_setup_token(token);
+        test_user.anthropic().accept_setup_token(token);
     }
-    resident
+    test_user
 }
 
-/// The same with a server as the store, which holds something of another tool's.
-fn settled_with_store(policy: Policy) -> (Resident, Bao, Person) {
-    let resident = settled();
-    let bao = resident.bao();
-    let person = resident.use_store(&bao, policy);
-    person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    (resident, bao, person)
+/// As above, with a server as the store, which has a field of another tool.
+fn user_with_store(policy: Policy) -> (TestUser, Bao, VaultUser) {
+    let test_user = user_with_claude();
+    let bao = test_user.bao();
+    let vault_user = test_user.use_store(&bao, policy);
+    vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    (test_user, bao, vault_user)
 }
 
-/// `cas-sync` with these words and nothing on its standard input.
-fn cas_sync(resident: &Resident, words: &[&str]) -> Output {
-    resident.output(resident.command(&resident.program("cas-sync"), words))
+/// Returns `cas-sync` with these words and an empty standard input.
+fn cas_sync(test_user: &TestUser, words: &[&str]) -> Output {
+    test_user.output(test_user.command(&test_user.program("cas-sync"), words))
 }
 
-/// `cas-sync token set`, with this sent to it.
-fn set(resident: &Resident, options: &[&str], input: &str) -> Output {
+/// Runs `cas-sync token set` with this standard input.
+fn set(test_user: &TestUser, options: &[&str], input: &str) -> Output {
     let words = [&["token", "set"][..], options].concat();
-    resident.output_with_input(resident.command(&resident.program("cas-sync"), &words), input.as_bytes())
+    test_user.output_with_input(test_user.command(&test_user.program("cas-sync"), &words), input.as_bytes())
 }
 
 /// Activates a token, which must succeed.
 #[track_caller]
-fn put_in_force(resident: &Resident, token: &str) {
-    let output = set(resident, &[], token);
+fn activate_token(test_user: &TestUser, token: &str) {
+    let output = set(test_user, &[], token);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(env_file(resident).as_deref(), Some(token));
-    resident.anthropic().forget_requests();
+    assert_eq!(env_file(test_user).as_deref(), Some(token));
+    test_user.anthropic().forget_requests();
 }
 
-/// The token in the env file.
-fn env_file(resident: &Resident) -> Option<String> {
-    let content = String::from_utf8(resident.read(ENV_FILE)?).expect("text");
+/// Returns the token in the env file.
+fn env_file(test_user: &TestUser) -> Option<String> {
+    let content = String::from_utf8(test_user.read(ENV_FILE)?).expect("text");
     let line = content.strip_prefix("CLAUDE_CODE_OAUTH_TOKEN=").and_then(|rest| rest.strip_suffix('\n'));
     Some(line.unwrap_or_else(|| panic!("not one line: {content:?}")).to_owned())
 }
 
-fn state(resident: &Resident) -> Value {
-    let content = resident.read(&format!("{STATE}/state.json")).expect("a state");
+fn state(test_user: &TestUser) -> Value {
+    let content = test_user.read(&format!("{STATE}/state.json")).expect("a state");
     serde_json::from_slice(&content).expect("JSON")
 }
 
-/// How often inference was asked for with this token.
-fn asked_with(resident: &Resident, token: &str) -> usize {
+/// Returns the number of requests for inference with this token.
+fn asked_with(test_user: &TestUser, token: &str) -> usize {
     let token = Some(fingerprint(token));
-    let requests = resident.anthropic().requests();
+    let requests = test_user.anthropic().requests();
     requests.iter().filter(|request| request.is_message() && request.token == token).count()
 }
 
-fn said(output: &Output) -> String {
+fn stdout_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn complained(output: &Output) -> String {
+fn stderr_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -1,11 +1,11 @@
-//! The real client beside the watcher.
+//! The real client together with the watcher.
 
 use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::{Login, Reuse};
-use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, Started, in_hours};
-use cas_tests::watched::{Process, eventually};
+use cas_tests::claude_client::{BackgroundRun, ClaudeFixture, ClaudeUser, ClientOutput, NEWEST, in_hours};
+use cas_tests::watcher::{Process, eventually};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -16,14 +16,14 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 /// The number of logouts. Before a restore was an exchange, about one in four was undone.
 const LOGOUTS: usize = 12;
 
-pub(super) fn bed() -> ClaudeBed {
-    ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
+pub(super) fn fixture() -> ClaudeFixture {
+    ClaudeFixture::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs in with an `expiresAt` that the client takes for past, so that it refreshes first.
-pub(super) fn sign_in_stale(bed: &ClaudeBed, person: &Person<'_>) -> Login {
-    let login = bed.anthropic().sign_in("alice", LIFETIME);
-    person.write_credentials(&document(&login)).expect("written");
+pub(super) fn sign_in_with_expired_token(fixture: &ClaudeFixture, user: &ClaudeUser<'_>) -> Login {
+    let login = fixture.anthropic().sign_in("alice", LIFETIME);
+    user.write_credentials(&document(&login)).expect("written");
     login
 }
 
@@ -32,19 +32,19 @@ fn document(login: &Login) -> Value {
 }
 
 /// Starts the watcher, and waits until it watches.
-pub(super) fn watch(person: &Person<'_>) -> (Started, Process) {
-    let watcher = person.watch().start().expect("it starts");
-    let process = Process::of(watcher.pid());
-    process.wait_until_it_watches(&person.home().join(".claude"));
+pub(super) fn watch(user: &ClaudeUser<'_>) -> (BackgroundRun, Process) {
+    let watcher = user.watch().start().expect("it starts");
+    let process = Process::from_pid(watcher.pid());
+    process.wait_until_watching(&user.home().join(".claude"));
     (watcher, process)
 }
 
-pub(super) fn ask(person: &Person<'_>) -> Said {
-    person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+pub(super) fn ask(user: &ClaudeUser<'_>) -> ClientOutput {
+    user.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(super) fn refresh_token(person: &Person<'_>) -> String {
-    let file = person.credentials().expect("a file of JSON");
+pub(super) fn refresh_token(user: &ClaudeUser<'_>) -> String {
+    let file = user.credentials().expect("a file of JSON");
     file["claudeAiOauth"]["refreshToken"].as_str().expect("a refresh token").to_owned()
 }
 
@@ -57,40 +57,40 @@ fn emptied(file: &Value) -> Value {
     file
 }
 
-pub(super) fn refreshes(bed: &ClaudeBed) -> usize {
-    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+pub(super) fn refreshes(fixture: &ClaudeFixture) -> usize {
+    fixture.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
 #[test]
 fn login_cleared_by_an_older_client_is_restored_at_once() {
-    let bed = bed();
-    bed.anthropic().on_reuse(Reuse::IsRefused);
-    let alice = bed.person("alice").expect("alice");
-    let spent = sign_in_stale(&bed, &alice);
+    let fixture = fixture();
+    fixture.anthropic().on_reuse(Reuse::IsRefused);
+    let alice = fixture.create_user("alice").expect("alice");
+    let spent = sign_in_with_expired_token(&fixture, &alice);
     let (_watcher, process) = watch(&alice);
     assert!(ask(&alice).answered());
     let newest = alice.credentials().expect("a file");
     assert_ne!(refresh_token(&alice), spent.refresh_token);
-    process.wait_until_asleep();
+    process.wait_until_idle();
 
     // An old copy is written again, and the older client finds that its token is consumed.
     alice.write_credentials(&document(&spent)).expect("written");
-    let said = alice.older_claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(refreshes(&bed), 2, "{said:?}");
+    let output = alice.older_claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(refreshes(&fixture), 2, "{output:?}");
     eventually("the newest login", || alice.credentials().is_ok_and(|found| found == newest));
-    let said = ask(&alice);
-    assert!(said.answered(), "{said:?}");
-    assert_eq!(refreshes(&bed), 2, "nothing had to be refreshed");
+    let output = ask(&alice);
+    assert!(output.answered(), "{output:?}");
+    assert_eq!(refreshes(&fixture), 2, "nothing had to be refreshed");
 }
 
 #[test]
 fn refreshed_login_cleared_at_once_is_kept() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let mut before = sign_in_stale(&bed, &alice).refresh_token;
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let mut before = sign_in_with_expired_token(&fixture, &alice).refresh_token;
     let (_watcher, _) = watch(&alice);
     for round in 1..=3 {
-        bed.anthropic().forget_requests();
+        fixture.anthropic().forget_requests();
         let session = alice.claude().start().expect("started");
         // A program that knows of no locks writes as soon as there is something new.
         eventually("a refresh", || refresh_token(&alice) != before);
@@ -98,11 +98,11 @@ fn refreshed_login_cleared_at_once_is_kept() {
         alice.write_credentials(&emptied(&good)).expect("written");
         eventually("the new login", || alice.credentials().is_ok_and(|found| found == good));
         // Whether this session saw the empty file is a matter of luck.
-        let said = session.end(LIMIT).expect("an end");
-        assert_eq!(refreshes(&bed), 1, "round {round}: {said:?}");
-        let said = ask(&alice);
-        assert!(said.answered(), "round {round}: {said:?}");
-        assert_eq!(refreshes(&bed), 1, "round {round}");
+        let output = session.end(LIMIT).expect("an end");
+        assert_eq!(refreshes(&fixture), 1, "round {round}: {output:?}");
+        let output = ask(&alice);
+        assert!(output.answered(), "round {round}: {output:?}");
+        assert_eq!(refreshes(&fixture), 1, "round {round}");
         before = refresh_token(&alice);
         assert_eq!(good["claudeAiOauth"]["refreshToken"], before);
         let mut stale = good;
@@ -112,22 +112,22 @@ fn refreshed_login_cleared_at_once_is_kept() {
 }
 
 #[test]
-fn a_logout_is_a_logout() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
+fn logout_is_not_undone() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
     alice.sign_in().expect("signed in");
     let (_watcher, process) = watch(&alice);
     // The client clears the login first and removes the file some milliseconds later, during the
     // restore.
     for _ in 0..LOGOUTS {
-        let said = alice.claude().arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
-        assert_eq!(said.exit_code, Some(0), "{said:?}");
-        process.wait_until_asleep();
+        let output = alice.claude().arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
+        assert_eq!(output.exit_code, Some(0), "{output:?}");
+        process.wait_until_idle();
         thread::sleep(Duration::from_millis(200));
-        assert!(!alice.credentials_file().exists(), "{said:?}");
+        assert!(!alice.credentials_file().exists(), "{output:?}");
         // The next login is watched again.
         alice.sign_in().expect("signed in");
-        process.wait_until_asleep();
+        process.wait_until_idle();
     }
     let good = alice.credentials().expect("a file");
     alice.write_credentials(&emptied(&good)).expect("written");

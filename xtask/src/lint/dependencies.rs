@@ -4,7 +4,7 @@ use super::tree::{Problem, Tree};
 
 const PAGE: &str = "docs/dependencies.md";
 const MANIFEST: &str = "Cargo.toml";
-const PACKAGES: &str = "tests/bed/dashboard-picture/package.json";
+const PACKAGES: &str = "tests/setup/dashboard-picture/package.json";
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let used: Vec<String> =

@@ -68,7 +68,8 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
-        let take = || LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock);
+        let take =
+            || LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock);
         retry_until(&deadline.capped(WRITE_LOCK_TIMEOUT), take)
     }
 }

@@ -70,8 +70,7 @@ impl Engine {
                 login.filter(|login| login.summary.generation == generation)?.access_token()
             }
             VerificationTarget::SetupToken(fingerprint) => {
-                let is_wanted =
-                    |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;
+                let is_wanted = |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;
                 let active = self.setup_token();
                 let stored = self.document.as_ref().and_then(UserDocument::token);
                 let token = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted))?;

@@ -126,7 +126,6 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
     needs_restore || !is_fresh
 }
 
-
 /// While a setup token is active, the login file is not changed, because Claude Code does not read
 /// it.
 fn handle_setup_token(facts: &Facts) -> Option<Step> {

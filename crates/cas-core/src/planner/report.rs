@@ -1,10 +1,10 @@
 //! Creates the outcome of a run from the facts at its end.
 
+use super::setup_token::Activation;
 use super::{
     Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
     VerificationTarget, backup, candidate, commands, eligibility, setup_token,
 };
-use super::setup_token::Activation;
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;

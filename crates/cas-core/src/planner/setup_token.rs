@@ -78,8 +78,9 @@ pub(super) fn activation(facts: &Facts, token: Fingerprint) -> Activation {
         None => (),
     }
     let is_verified_here = super::verifies(facts) && facts.done.probes < MAX_PROBES;
-    let is_verified_later =
-        facts.settings.mode == Mode::Login && facts.settings.verifies_in_sync && has_working_credential(facts);
+    let is_verified_later = facts.settings.mode == Mode::Login
+        && facts.settings.verifies_in_sync
+        && has_working_credential(facts);
     match is_verified_here || is_verified_later {
         true => Activation::Pending,
         false => Activation::Allowed { is_verified: false },

@@ -8,9 +8,7 @@ use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file::LoginPlace;
 use crate::ledger::Ledger;
 use crate::outcome::{Detail, Status};
-use crate::planner::{
-    DocumentFact, DocumentSummary, EnvFileChange, Progress, Settings, StoreContact, next,
-};
+use crate::planner::{DocumentFact, DocumentSummary, EnvFileChange, Progress, Settings, StoreContact, next};
 use crate::time::timestamp::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -132,7 +130,9 @@ fn rejected_token_is_never_activated() {
 /// Another tool created the document, or the store is another one than before.
 #[test]
 fn token_is_removed_only_if_this_store_held_it() {
-    for (store, expected) in [(None, None), (Some("another"), None), (Some("this store"), Some(Step::RemoveEnvFile))] {
+    for (store, expected) in
+        [(None, None), (Some("another"), None), (Some("this store"), Some(Step::RemoveEnvFile))]
+    {
         let mut found = facts(Mode::Sync, TokenFact::Withdrawn);
         found.env_file = EnvFileFact::Token(token("old"));
         let seen = &mut found.ledger.setup_tokens;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::config::StoreKind;
+use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::verification::Verifier;
 use cas_core::engine::{Engine, EngineInput};
 use cas_core::outcome::Outcome;

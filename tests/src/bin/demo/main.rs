@@ -6,8 +6,8 @@
 //! verifies and clears the login. The store is the local one, so no server is needed.
 
 mod page;
+mod render;
 mod session;
-mod shown;
 mod story;
 
 use std::{
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     // https://no-color.org: any value disables colors.
     #[expect(clippy::disallowed_methods, reason = "this is a main")]
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match story::tell(&Page { is_coloured: io::stdout().is_terminal() && !unwanted }) {
+    match story::run(&Page { is_coloured: io::stdout().is_terminal() && !unwanted }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nThe demo ends here, not as it should: {error:#}");

@@ -23,24 +23,24 @@ impl Page {
         println!("\n{}\n", self.paint("1", text));
     }
 
-    /// A line of the teller.
-    pub(crate) fn tell(&self, text: &str) {
+    /// Prints a line of the narrator.
+    pub(crate) fn print(&self, text: &str) {
         println!("{text}");
     }
 
     /// Shows a command at a prompt.
-    pub(crate) fn typed(&self, prompt: &str, command: &str) {
+    pub(crate) fn show_command(&self, prompt: &str, command: &str) {
         println!("    {} {command}", self.paint("2", prompt));
     }
 
-    /// The same, below a remark.
-    pub(crate) fn typed_with(&self, prompt: &str, command: &str, remark: &str) {
+    /// Prints a command below a remark.
+    pub(crate) fn show_command_with(&self, prompt: &str, command: &str, remark: &str) {
         println!("    {}", self.paint("2", &format!("# {remark}")));
-        self.typed(prompt, command);
+        self.show_command(prompt, command);
     }
 
-    /// What a program answered.
-    pub(crate) fn answered(&self, text: &str, tone: Tone) {
+    /// Prints the output of a program.
+    pub(crate) fn show_answer(&self, text: &str, tone: Tone) {
         for line in text.lines().flat_map(wrapped) {
             let painted = match tone {
                 Tone::Plain => line,
@@ -51,21 +51,21 @@ impl Page {
         }
     }
 
-    /// One row of a table: what, and how it is.
+    /// Prints one row of a table: name and value.
     pub(crate) fn row(&self, what: &str, how: &str) {
         println!("        {what:<16}{how}");
     }
 
-    /// `text` in this rendition (ECMA-48 SGR), where colours may be used.
+    /// Returns `text` in this rendition (ECMA-48 SGR), where colors may be used.
     fn paint(&self, rendition: &str, text: &str) -> String {
         if self.is_coloured { format!("\x1b[{rendition}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
-/// The widest line that still stands beside the indent on a terminal of 80 columns.
+/// The maximum width of a line beside the indent on a terminal of 80 columns.
 const WIDTH: usize = 74;
 
-/// A line in pieces of at most [`WIDTH`] characters, broken at blanks; all but the first are
+/// Splits a line at blanks into pieces of at most [`WIDTH`] characters; all but the first are
 /// indented.
 fn wrapped(line: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];

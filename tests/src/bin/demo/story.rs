@@ -1,5 +1,4 @@
-//! The story, part by part. Each part does what it prints, and fails when what it saw is not what
-//! it claims.
+//! The parts of the demo. Each part does what it prints, and fails when the result is another one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,235 +7,240 @@ use anyhow::{Context, Result, ensure};
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_tests::claude_client::NEWEST;
 use cas_tests::claude_login::parsed;
-use cas_tests::guest::{Suite, Workplace, is_emptied, login_path};
+use cas_tests::guest::{ClaudeGuest, Suite, is_cleared, login_path};
 use serde_json::Value;
 
 use crate::page::{Page, Tone};
+use crate::render::{seconds, show_login};
 use crate::session::{
-    ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_asked_with_alone,
+    ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_only_token_used,
 };
-use crate::shown::{seconds, show_login};
 
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
 const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
-/// A copy of alice's login that some tool made yesterday.
-const OLD_COPY: &str = "dotfiles/.credentials.json";
+/// A copy of the login of alice that another tool made yesterday.
+const OLD_BACKUP: &str = "dotfiles/.credentials.json";
 
-/// What a login may take longer with us than without: the module's deadline.
+/// The maximum additional time of a login with the product: the deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Far longer than anything takes that happens in the background.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs the whole demo.
+/// Runs the complete demo.
 ///
 /// # Errors
 /// The first claim that does not hold.
-pub(crate) fn tell(page: &Page) -> Result<()> {
-    page.tell("Booting a throw-away Debian 12 …");
+pub(crate) fn run(page: &Page) -> Result<()> {
+    page.print("Booting a throw-away Debian 12 …");
     let began = Instant::now();
-    let desk = Workplace::start(Suite::Bookworm).context("there is no such guest")?;
-    desk.guest.install_product();
-    desk.guest.resume(); // the bed installs it paused
-    page.tell(&format!(
-        "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
-         All of it is real but Anthropic's servers: a stand-in on its loopback, and no other\n\
-         network. Alice signed in yesterday; a dotfiles tool has a copy of her login.",
+    let fixture = ClaudeGuest::start(Suite::Bookworm).context("the guest did not start")?;
+    fixture.guest.install_product();
+    fixture.guest.resume(); // the fixture installs it paused
+    page.print(&format!(
+        "It runs after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
+         Everything is real except the Anthropic servers: they are simulated on its loopback,\n\
+         and there is no other network. Alice signed in yesterday; a dotfiles tool has a copy\n\
+         of the login.",
         seconds(began.elapsed())
     ));
 
-    page.heading("1. The admin lets claude-auth-sync look after alice");
-    let good = alice_is_enrolled(page, &desk)?;
+    page.heading("1. The administrator enrolls alice");
+    let good = enroll_alice(page, &fixture)?;
 
-    page.heading("2. The old copy of her login comes back, and Claude Code loses it");
-    alice_loses_her_login(page, &desk)?;
+    page.heading("2. The old copy of the login is restored, and Claude Code clears the login");
+    lose_login_of_alice(page, &fixture)?;
 
-    page.heading("3. She logs in again. First without claude-auth-sync …");
-    let without = she_logs_in_without_us(page, &desk)?;
+    page.heading("3. Alice logs in again, first without claude-auth-sync …");
+    let without = log_in_without_product(page, &fixture)?;
 
     page.heading("4. … and then with it");
-    let with = she_logs_in_with_us(page, &desk, &good)?;
+    let with = log_in_with_product(page, &fixture, &good)?;
     ensure!(with < without + DEADLINE, "the prompt took {with:?} instead of {without:?}");
-    page.tell("");
-    page.row("put back", "her login from before the old copy came, every key of it");
-    page.row("Claude Code", "asked the server with this access token, and needed no refresh");
+    page.print("");
+    page.row("restored", "the login that the old copy replaced, with every key");
+    page.row("Claude Code", "sent its request with this access token, without a refresh");
     page.row("to the prompt", &format!("{}; without claude-auth-sync {}", seconds(with), seconds(without)));
 
-    page.heading("5. Emptied again while she works: nobody logs in, and the watch puts it back");
-    it_is_put_back_while_she_works(page, &desk)?;
+    page.heading("5. Cleared again during a session: no login happens, and the watcher restores it");
+    restore_during_session(page, &fixture)?;
 
-    page.heading("6. Bob has no login at all, but a setup-token that lasts a year");
-    bob_has_a_setup_token(page, &desk)?;
+    page.heading("6. Bob has no login, but a setup token, which is valid for a year");
+    log_in_bob_with_setup_token(page, &fixture)?;
 
-    page.heading("What whoever is on call finds of all this");
-    page.typed(ROOT, "journalctl -t claude-auth-sync");
-    page.answered(&desk.guest.product_journal(), Tone::Plain);
-    page.tell("\nThe guest is gone, and nothing of it is left. To have this on a machine of yours: README.md, \"Install\".");
+    page.heading("The journal of all this");
+    page.show_command(ROOT, "journalctl -t claude-auth-sync");
+    page.show_answer(&fixture.guest.product_journal(), Tone::Plain);
+    page.print(
+        "\nThe guest is removed completely. To install the product on your machine: README.md, \"Install\".",
+    );
     Ok(())
 }
 
-/// The first sync finds yesterday's login: the real client refreshes it, asks its question, and
-/// what it wrote is backed up. Returns the login file.
-fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
-    desk.sign_in_yesterday("alice");
-    desk.guest
+/// Enrolls alice. The first sync finds the login of yesterday: the real client refreshes it and
+/// sends its question, and the result is backed up. Returns the login file.
+fn enroll_alice(page: &Page, fixture: &ClaudeGuest) -> Result<Value> {
+    fixture.sign_in_yesterday("alice");
+    fixture
+        .guest
         .run(&format!(
-            "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_COPY}'"
+            "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_BACKUP}'"
         ))
-        .expect_success("a copy of her login");
-    page.typed_with(
-        ROOT,
-        "cas-sync enroll --no-watch alice",
-        "the watch comes later, so that there is something to see",
-    );
-    page.answered(&desk.guest.enroll("--no-watch alice"), Tone::Plain);
-    page.tell("\n    From now on she is looked after at her logins and every six hours, and for the\n    first time at once:\n");
-    let said = first_sync(desk, "alice")?;
-    page.answered(&said, Tone::Good);
+        .expect_success("a copy of the login");
+    page.show_command_with(ROOT, "cas-sync enroll --no-watch alice", "the watcher is enabled later");
+    page.show_answer(&fixture.guest.enroll("--no-watch alice"), Tone::Plain);
+    page.print("\n    From now on the login is checked at each login of alice and every six hours,\n    for the first time now:\n");
+    let output = first_sync(fixture, "alice")?;
+    page.show_answer(&output, Tone::Good);
     ensure!(
-        said.contains("verified by inference") && said.contains("backed up"),
+        output.contains("verified by inference") && output.contains("backed up"),
         "not verified and backed up"
     );
-    page.tell("\n    Claude Code itself refreshed it and asked the model one short question. That is\n    how it is known to work, and why it was backed up (here on this machine; in a\n    fleet in Vault or OpenBao).");
-    Ok(parsed(&desk.guest.login_of("alice")))
+    page.print("\n    Claude Code itself refreshed it and sent one short question to the model. So the\n    login is verified, and it was backed up (here on this machine; on many machines\n    to Vault or OpenBao).");
+    Ok(parsed(&fixture.guest.read_login("alice")))
 }
 
-/// The refresh token of the copy is consumed: the server rejects it, and the client clears the
-/// login.
-fn alice_loses_her_login(page: &Page, desk: &Workplace) -> Result<()> {
-    let mut session = log_in(page, desk, "alice").0;
-    type_and_show(page, &mut session, &format!("cp {OLD_COPY} .claude/"), "");
-    let said = ask(page, &mut session, "");
+/// Restores the old copy. Its refresh token is consumed, so the server rejects it, and the client
+/// clears the login.
+fn lose_login_of_alice(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
+    let mut session = log_in(page, fixture, "alice").0;
+    type_and_show(page, &mut session, &format!("cp {OLD_BACKUP} .claude/"), "");
+    let output = ask(page, &mut session, "");
     session.leave();
-    ensure!(said.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");
+    ensure!(output.contains(SESSION_EXPIRED), "expected from Claude Code: {SESSION_EXPIRED}");
 
-    let left = parsed(&desk.guest.login_of("alice"));
-    page.tell("\n    A refresh token works once, and the copy's was used up. The server refused it,\n    and this is what Claude Code has left of her login:\n");
+    let left = parsed(&fixture.guest.read_login("alice"));
+    page.print("\n    A refresh token works once, and that of the copy was consumed. The server rejected\n    it, and Claude Code has cleared the login:\n");
     show_login(page, &left);
-    ensure!(is_emptied(&left), "Claude Code has not emptied the login");
+    ensure!(is_cleared(&left), "Claude Code has not cleared the login");
     Ok(())
 }
 
-/// A login with our line taken out of the session stack. Returns how long the prompt took.
-fn she_logs_in_without_us(page: &Page, desk: &Workplace) -> Result<Duration> {
-    page.typed(ROOT, "pam-auth-update --package --remove claude-auth-sync");
-    desk.guest.disable_module();
-    let (mut session, took) = log_in(page, desk, "alice");
-    let said = ask(page, &mut session, "");
+/// Logs in without the line of the module in the session stack. Returns the time until the prompt.
+fn log_in_without_product(page: &Page, fixture: &ClaudeGuest) -> Result<Duration> {
+    page.show_command(ROOT, "pam-auth-update --package --remove claude-auth-sync");
+    fixture.guest.disable_module();
+    let (mut session, took) = log_in(page, fixture, "alice");
+    let output = ask(page, &mut session, "");
     session.leave();
-    ensure!(said.contains(SESSION_EXPIRED), "the login works although nobody has mended it");
+    ensure!(output.contains(SESSION_EXPIRED), "the login works although it was not restored");
     Ok(took)
 }
 
-/// The same login with our line in the session stack. Returns how long the prompt took.
-fn she_logs_in_with_us(page: &Page, desk: &Workplace, good: &Value) -> Result<Duration> {
-    page.typed(ROOT, "pam-auth-update --package");
-    desk.guest.enable_module();
-    desk.anthropic.forget_requests();
-    let (mut session, took) = log_in(page, desk, "alice");
-    let mended = parsed(&desk.guest.login_of("alice"));
-    page.tell("\n    and before her prompt appears:\n");
-    show_login(page, &mended);
-    page.tell("");
-    let said = ask(page, &mut session, "");
+/// Logs in with the line of the module in the session stack. Returns the time until the prompt.
+fn log_in_with_product(page: &Page, fixture: &ClaudeGuest, good: &Value) -> Result<Duration> {
+    page.show_command(ROOT, "pam-auth-update --package");
+    fixture.guest.enable_module();
+    fixture.anthropic.forget_requests();
+    let (mut session, took) = log_in(page, fixture, "alice");
+    let fixed = parsed(&fixture.guest.read_login("alice"));
+    page.print("\n    and before the prompt appears:\n");
+    show_login(page, &fixed);
+    page.print("");
+    let output = ask(page, &mut session, "");
     session.leave();
 
-    ensure!(said == ANSWER, "Claude Code does not work after the login");
-    ensure!(mended == *good, "what was put back is not what there was");
-    let status = desk.guest.status_of(&login_path("alice"));
-    ensure!(status == "600 alice:alice regular file", "her login file is now: {status}");
+    ensure!(output == ANSWER, "Claude Code does not work after the login");
+    ensure!(fixed == *good, "the restored login is not the previous one");
+    let status = fixture.guest.file_status(&login_path("alice"));
+    ensure!(status == "600 alice:alice regular file", "the login file is now: {status}");
     ensure!(
-        was_asked_with_alone(desk, access_token(good)),
+        was_only_token_used(fixture, access_token(good)),
         "the server was asked with another token as well"
     );
     Ok(took)
 }
 
-/// A session is open, its login is cleared, and no new login happens.
-fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
-    let before = parsed(&desk.guest.login_of("alice"));
-    let mut session = log_in(page, desk, "alice").0;
-    page.typed(ROOT, "cas-sync enroll alice");
-    page.answered(&desk.guest.enroll("alice"), Tone::Plain);
-    let watch = desk.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
-    ensure!(watch == "active\n", "the watch is {watch}");
+/// Clears the login while a session is open. No new login happens.
+fn restore_during_session(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
+    let before = parsed(&fixture.guest.read_login("alice"));
+    let mut session = log_in(page, fixture, "alice").0;
+    page.show_command(ROOT, "cas-sync enroll alice");
+    page.show_answer(&fixture.guest.enroll("alice"), Tone::Plain);
+    let watch = fixture.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
+    ensure!(watch == "active\n", "the watcher is {watch}");
     // The sync that enrolling started would restore the file too.
-    at_rest(desk, "alice")?;
-    page.tell("");
+    wait_until_idle(fixture, "alice")?;
+    page.print("");
     type_and_show(
         page,
         &mut session,
         ": >.claude/.credentials.json",
         "a script, an older client, a full disk",
     );
-    let login = || desk.guest.read(&login_path("alice")).unwrap_or_default();
-    wait_until("the watch has put it back", || !login().is_empty())?;
+    let login = || fixture.guest.read(&login_path("alice")).unwrap_or_default();
+    wait_until("the watcher has restored it", || !login().is_empty())?;
     let by_the_watch = || {
-        desk.guest
+        fixture
+            .guest
             .run("journalctl --sync; journalctl --quiet -o cat -u claude-auth-watch@alice.service")
             .text()
     };
-    wait_until("the watch has said so", || by_the_watch().contains("RECOVERED"))?;
-    let mended = parsed(&desk.guest.login_of("alice"));
-    page.tell("\n    and a moment later:\n");
-    show_login(page, &mended);
-    page.tell("");
-    let said = ask(page, &mut session, "");
+    wait_until("the line of the watcher", || by_the_watch().contains("RECOVERED"))?;
+    let fixed = parsed(&fixture.guest.read_login("alice"));
+    page.print("\n    and a moment later:\n");
+    show_login(page, &fixed);
+    page.print("");
+    let output = ask(page, &mut session, "");
     session.leave();
     // Claude Code adds members to a login when it uses it. The other members must be unchanged.
     for key in ["accessToken", "refreshToken"] {
-        let (before, mended) = (&before["claudeAiOauth"][key], &mended["claudeAiOauth"][key]);
-        ensure!(before == mended, "what was put back is not what there was");
+        let (before, fixed) = (&before["claudeAiOauth"][key], &fixed["claudeAiOauth"][key]);
+        ensure!(before == fixed, "the restored login is not the previous one");
     }
-    ensure!(said == ANSWER, "Claude Code does not work");
+    ensure!(output == ANSWER, "Claude Code does not work");
     Ok(())
 }
 
-fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
-    desk.anthropic.accept_setup_token(BOBS_TOKEN);
-    desk.guest.put_token("bob", BOBS_TOKEN);
-    page.typed(ROOT, "cas-sync enroll bob");
-    page.answered(&desk.guest.enroll("bob"), Tone::Plain);
-    let said = first_sync(desk, "bob")?;
-    page.answered(&said, Tone::Good);
-    at_rest(desk, "alice")?; // her sync looks after every repair
-    desk.anthropic.forget_requests();
-    page.typed(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
-    let said = desk.guest.ssh("bob", QUESTION).text();
-    page.answered(&said, tone_of(&said));
-    ensure!(said.trim() == ANSWER, "Claude Code does not work with the setup-token");
-    ensure!(was_asked_with_alone(desk, BOBS_TOKEN), "the server was asked with another token as well");
-    page.tell("");
+fn log_in_bob_with_setup_token(page: &Page, fixture: &ClaudeGuest) -> Result<()> {
+    fixture.anthropic.accept_setup_token(BOBS_TOKEN);
+    fixture.guest.put_token("bob", BOBS_TOKEN);
+    page.show_command(ROOT, "cas-sync enroll bob");
+    page.show_answer(&fixture.guest.enroll("bob"), Tone::Plain);
+    let output = first_sync(fixture, "bob")?;
+    page.show_answer(&output, Tone::Good);
+    wait_until_idle(fixture, "alice")?; // the sync follows every repair
+    fixture.anthropic.forget_requests();
+    page.show_command(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
+    let output = fixture.guest.ssh("bob", QUESTION).text();
+    page.show_answer(&output, tone_of(&output));
+    ensure!(output.trim() == ANSWER, "Claude Code does not work with the setup token");
+    ensure!(was_only_token_used(fixture, BOBS_TOKEN), "the server was asked with another token as well");
+    page.print("");
     page.row(
         "Claude Code",
-        &format!("asked with his setup-token, fingerprint {}", Fingerprint::from_bytes(BOBS_TOKEN)),
+        &format!(
+            "sent its request with the setup token, fingerprint {}",
+            Fingerprint::from_bytes(BOBS_TOKEN)
+        ),
     );
     Ok(())
 }
 
 /// Waits until no request is pending and no sync runs.
-fn at_rest(desk: &Workplace, user: &str) -> Result<()> {
+fn wait_until_idle(fixture: &ClaudeGuest, user: &str) -> Result<()> {
     let service = format!("claude-auth-sync@{user}.service");
     let rest = format!(
         "test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
     );
-    wait_until("the sync is over", || desk.guest.run(&rest).succeeded())
+    wait_until("the sync is over", || fixture.guest.run(&rest).succeeded())
 }
 
-/// Waits until the sync that enrolling has started is done; what it said.
-fn first_sync(desk: &Workplace, user: &str) -> Result<String> {
+/// Waits until the sync that enrolling has started is done, and returns its output.
+fn first_sync(fixture: &ClaudeGuest, user: &str) -> Result<String> {
     let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
     let service = format!("claude-auth-sync@{user}.service");
-    let said = || desk.guest.run(&format!("systemctl is-active --quiet {service} || tail -n1 {log}")).text();
-    wait_until("the first sync has ended", || desk.guest.read(&log).is_some() && !said().is_empty())?;
-    let journal = desk.guest.product_journal();
+    let said =
+        || fixture.guest.run(&format!("systemctl is-active --quiet {service} || tail -n1 {log}")).text();
+    wait_until("the first sync has ended", || fixture.guest.read(&log).is_some() && !said().is_empty())?;
+    let journal = fixture.guest.product_journal();
     let of_user = format!("user={user} ");
     Ok(journal.lines().rfind(|line| line.starts_with(&of_user)).unwrap_or_default().to_owned())
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
-        ensure!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        ensure!(Instant::now() < end, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())

@@ -6,25 +6,25 @@
 //! ratio can be compared between machines.
 
 mod measure;
-mod person;
+mod user;
 
+use cas_tests::minimal_program;
 use cas_tests::namespaces::{Mount, Namespaces};
-use cas_tests::smallest_program;
 
 use crate::measure::Table;
-use crate::person::{Person, Situation};
+use crate::user::{HelperUser, Situation};
 
 const ROUNDS: usize = 300;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let person = Person::settle(folder.path());
-    let bare = smallest_program::build(folder.path());
+    let user = HelperUser::create(folder.path());
+    let bare = minimal_program::build(folder.path());
     let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
     let mounts = vec![
-        bind(person.passwd(), "/etc/passwd"),
-        bind(person.group(), "/etc/group"),
-        Mount::Over { source: person.lib(), target: "/var/lib".into() },
+        bind(user.passwd(), "/etc/passwd"),
+        bind(user.group(), "/etc/group"),
+        Mount::Over { source: user.lib(), target: "/var/lib".into() },
     ];
     let inside = Namespaces::new(mounts).expect("namespaces of our own: this needs root");
     let table = inside.run(move || {
@@ -32,13 +32,13 @@ fn main() {
         for _ in 0..ROUNDS {
             table.time_bare();
             for situation in Situation::ALL {
-                person.prepare(situation);
-                table.time(situation, &person);
+                user.prepare(situation);
+                table.time(situation, &user);
             }
         }
         for situation in Situation::ALL {
-            person.prepare(situation);
-            table.count_instructions(situation, &person);
+            user.prepare(situation);
+            table.count_instructions(situation, &user);
         }
         table
     });

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use cas_tests::programs::release;
 
-use crate::person::{Person, Situation};
+use crate::user::{HelperUser, Situation};
 
-/// What one start of a program took.
-struct Taken {
+/// The cost of one start of a program.
+struct Samples {
     until_reply: Duration,
     cpu: Duration,
     peak_kib: i64,
@@ -25,7 +25,7 @@ pub(crate) struct Table {
     bare: PathBuf,
     helper: PathBuf,
     bare_times: Vec<Duration>,
-    taken: BTreeMap<Situation, Vec<Taken>>,
+    taken: BTreeMap<Situation, Vec<Samples>>,
     instructions: BTreeMap<Situation, u64>,
 }
 
@@ -44,20 +44,20 @@ impl Table {
         self.bare_times.push(start(&mut Command::new(&self.bare)).until_reply);
     }
 
-    pub(crate) fn time(&mut self, situation: Situation, person: &Person) {
-        let taken = start(Command::new(&self.helper).args(Person::arguments()).env_clear());
-        assert!(person.is_whole(), "{situation:?}");
+    pub(crate) fn time(&mut self, situation: Situation, user: &HelperUser) {
+        let taken = start(Command::new(&self.helper).args(HelperUser::arguments()).env_clear());
+        assert!(user.is_whole(), "{situation:?}");
         self.taken.entry(situation).or_default().push(taken);
     }
 
-    pub(crate) fn count_instructions(&mut self, situation: Situation, person: &Person) {
+    pub(crate) fn count_instructions(&mut self, situation: Situation, user: &HelperUser) {
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(&self.helper)
-            .args(Person::arguments())
+            .args(HelperUser::arguments())
             .output()
             .expect("valgrind is installed (make test-deps)");
-        assert!(person.is_whole(), "{situation:?}");
+        assert!(user.is_whole(), "{situation:?}");
         let report = String::from_utf8_lossy(&output.stderr);
         let count = report.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
         self.instructions.insert(situation, count.trim().parse().expect("a number"));
@@ -66,7 +66,7 @@ impl Table {
 
 /// Starts a program, reads its reply to the end, waits for it, and takes its account.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it and takes its account too")]
-fn start(command: &mut Command) -> Taken {
+fn start(command: &mut Command) -> Samples {
     let begun = Instant::now();
     let child =
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -75,16 +75,21 @@ fn start(command: &mut Command) -> Taken {
     child.stdout.take().expect("a pipe").read_to_string(&mut reply).expect("a reply");
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let pid = libc::pid_t::try_from(child.id()).expect("a pid");
-    // SAFETY: our own child, waited for once, with room for its account.
+    // SAFETY: the child belongs to this process and is waited for once; the buffer has space for
+    // its account.
     let waited = unsafe { libc::wait4(pid, std::ptr::null_mut(), 0, usage.as_mut_ptr()) };
     let until_reply = begun.elapsed();
     assert!(waited == pid && reply.starts_with("CAS1") && reply.ends_with('\n'), "{reply:?}");
     // SAFETY: zeroed bytes are a valid account, and so is what the call wrote.
     let usage = unsafe { usage.assume_init() };
-    Taken { until_reply, cpu: of(usage.ru_utime) + of(usage.ru_stime), peak_kib: usage.ru_maxrss }
+    Samples {
+        until_reply,
+        cpu: to_duration(usage.ru_utime) + to_duration(usage.ru_stime),
+        peak_kib: usage.ru_maxrss,
+    }
 }
 
-fn of(time: libc::timeval) -> Duration {
+fn to_duration(time: libc::timeval) -> Duration {
     let micros = time.tv_sec * 1_000_000 + time.tv_usec;
     Duration::from_micros(micros.unsigned_abs())
 }

@@ -1,4 +1,4 @@
-//! Connections to a socket that cost the program that serves it as much as they can.
+//! Connections to a socket that cost its server as much as possible.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Write};
@@ -17,7 +17,7 @@ use nix::sys::socket::{
 /// How many connections that cannot be closed are there at a time.
 const LINGERING: usize = 200;
 
-/// Their number times this is how long the kernel waits for each.
+/// The kernel waits this long for each, times their number.
 const LINGERING_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Connects as fast as it can, and keeps the last connections open.
@@ -33,8 +33,9 @@ pub(crate) fn flood(path: &Path, kept: usize) -> ! {
     }
 }
 
-/// Sends TCP connections with data that their peer does not read: closing one waits for that, up to an hour (socket(7),
-/// `SO_LINGER`). Its own descriptors of them are closed, so that who takes them has the last ones.
+/// Sends TCP connections with data that their peer does not read: closing one waits for that, up to
+/// an hour (socket(7), `SO_LINGER`). The sender closes its own descriptors, so that the receiver
+/// has the last ones.
 pub(crate) fn linger(path: &Path) -> ! {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     setsockopt(&listener, sockopt::RcvBuf, &4096).expect("a small buffer");

@@ -1,16 +1,18 @@
-//! A user of a guest who harms what other users and root do there, with nothing but the rights of an account.
+//! A user of a guest who attacks other users and root, with only the rights of an account.
 //!
 //!   hostile-user connect SOCKET        connects as fast as it can
-//!   hostile-user hold SOCKET           as that, and holds the last connections that it got
-//!   hostile-user linger SOCKET         sends descriptors whose close takes an hour, and holds some of these connections
-//!   hostile-user link PATH...          makes each PATH a link to a file whose lookup never ends
-//!   hostile-user cover DIRECTORY UID   mounts over DIRECTORY what never answers. Begun by root, as fusermount3(1) is, which
-//!                                      is setuid; it is served with the rights of UID
+//!   hostile-user hold SOCKET           connects, and holds the last connections
+//!   hostile-user linger SOCKET         sends descriptors whose close takes an hour, and holds some
+//!                                      of these connections
+//!   hostile-user link PATH...          makes each PATH a symlink to a file whose lookup never ends
+//!   hostile-user cover DIRECTORY UID   mounts a file system that never answers over DIRECTORY.
+//!                                      Started by root, as the setuid fusermount3(1) is; served
+//!                                      with the rights of UID
 //!
-//! Each runs until it is ended.
+//! Each runs until it is killed.
 
 mod connections;
-mod never_answers;
+mod unresponsive_mount;
 
 use std::path::Path;
 
@@ -21,9 +23,9 @@ fn main() {
         ["connect", socket] => connections::flood(Path::new(socket), 0),
         ["hold", socket] => connections::flood(Path::new(socket), 900),
         ["linger", socket] => connections::linger(Path::new(socket)),
-        ["link", paths @ ..] => never_answers::link(&paths.iter().map(Path::new).collect::<Vec<_>>()),
+        ["link", paths @ ..] => unresponsive_mount::link(&paths.iter().map(Path::new).collect::<Vec<_>>()),
         ["cover", directory, uid] => {
-            never_answers::cover(Path::new(directory), uid.parse().expect("a user id"));
+            unresponsive_mount::cover(Path::new(directory), uid.parse().expect("a user id"));
         }
         other => panic!("usage error: {other:?}"),
     }

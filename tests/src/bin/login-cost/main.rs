@@ -1,16 +1,17 @@
-//! `make bench`: what a real ssh login costs without us, with us, and with a shell script in our place.
+//! `make bench`: the cost of a real ssh login without the product, with it, and with a shell script
+//! in its place.
 //!
-//! All variants run in one guest and in turns, so that whatever else this machine is doing falls on all of them alike.
-//! `login-cost ROUNDS` asks for another number of rounds than 30.
+//! All variants run in one guest and in turns, so that other load affects all of them equally.
+//! `login-cost ROUNDS` sets another number of rounds than 30.
 
-mod figures;
+mod statistics;
 mod variant;
 
 use std::process::ExitCode;
 
-use cas_tests::guest::{Fleet, Suite};
+use cas_tests::guest::{Suite, VaultGuest};
 
-use crate::{figures::Figures, variant::Variant};
+use crate::{statistics::Statistics, variant::Variant};
 
 fn main() -> ExitCode {
     let rounds = match std::env::args().nth(1).map(|text| text.parse::<usize>()) {
@@ -21,19 +22,19 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let fleet = Fleet::start(Suite::Bookworm, "1h");
-    variant::prepare(&fleet);
+    let host = VaultGuest::start(Suite::Bookworm, "1h");
+    variant::prepare(&host);
     for variant in Variant::ALL {
-        variant.time_one_login(&fleet); // the first of each is a warm-up
+        variant.time_one_login(&host); // the first of each is a warm-up
     }
-    let mut figures = Figures::default();
+    let mut figures = Statistics::default();
     for round in 0..rounds {
-        // Seven is a prime: with another stride each round, every variant follows every other one equally often, and none
-        // is measured in the wake of the same one.
+        // Seven is a prime: with another stride each round, every variant follows every other one
+        // equally often, and none always follows the same one.
         let stride = 1 + round % (Variant::ALL.len() - 1);
         for turn in 0..Variant::ALL.len() {
             if let Some(variant) = Variant::ALL.get((round + turn * stride) % Variant::ALL.len()) {
-                figures.add(*variant, variant.time_one_login(&fleet));
+                figures.add(*variant, variant.time_one_login(&host));
             }
         }
     }

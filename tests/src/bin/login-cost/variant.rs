@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::fresh,
-    guest::{Fleet, login_path},
+    claude_login::new_login,
+    guest::{VaultGuest, login_path},
 };
 
 /// One way to set up `/etc/pam.d` and alice's home.
@@ -14,9 +14,9 @@ pub(crate) enum Variant {
     Nothing,
     /// With the product, for a user who is not enrolled.
     NotEnrolled,
-    /// Ours, a healthy login, the store asked a moment ago.
+    /// The product, a valid login, a recent answer of the store.
     Healthy,
-    /// Ours, a healthy login, the store's last answer too old: one read of it.
+    /// The product, a valid login, an outdated answer of the store: one read of it.
     Stale,
     /// With the product: a cleared login is restored from the local history.
     RepairedFromHistory,
@@ -41,11 +41,11 @@ exit 0
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
-/// Everything the variants need, once.
-pub(crate) fn prepare(fleet: &Fleet) {
-    let guest = &fleet.guest;
-    let _alice = fleet.enroll("alice");
-    guest.back_up_and_break("alice", &fresh("measured"));
+/// Prepares everything that the variants need, once.
+pub(crate) fn prepare(host: &VaultGuest) {
+    let guest = &host.guest;
+    let _alice = host.enroll("alice");
+    guest.back_up_and_clear("alice", &new_login("measured"));
     guest
         .run(&format!(
             "cp -a {STATE} /root/state && cp /etc/pam.d/common-session /root/with-us && cp {login} /root/broken \
@@ -54,8 +54,8 @@ pub(crate) fn prepare(fleet: &Fleet) {
             login = login_path("alice"),
         ))
         .expect_success("keeping what each round begins with");
-    guest.write("/root/whole", "root", "600", fresh("measured").as_bytes());
-    guest.write("/etc/bao-address", "root", "644", fleet.bao.address().as_bytes());
+    guest.write("/root/whole", "root", "600", new_login("measured").as_bytes());
+    guest.write("/etc/bao-address", "root", "644", host.bao.address().as_bytes());
     guest.write("/usr/local/bin/login-script", "root", "755", SCRIPT.as_bytes());
     guest.install_program(&cas_tests::openbao::binary(), "/usr/local/bin/bao");
 }
@@ -71,7 +71,7 @@ impl Variant {
         Self::Script,
     ];
 
-    /// As the table names it.
+    /// Returns the title in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Nothing => "Debian alone",
@@ -85,8 +85,8 @@ impl Variant {
     }
 
     /// Sets everything up, then measures one login.
-    pub(crate) fn time_one_login(self, fleet: &Fleet) -> Duration {
-        let guest = &fleet.guest;
+    pub(crate) fn time_one_login(self, host: &VaultGuest) -> Duration {
+        let guest = &host.guest;
         let stack = match self {
             Self::Nothing => "nothing",
             Self::Script => "script",
@@ -108,7 +108,7 @@ impl Variant {
             .expect_success("setting a login up");
         let user = if self == Self::NotEnrolled { "bob" } else { "alice" };
         let took = guest.ssh(user, "true").expect_success("a login").took;
-        let is_whole = guest.login_of("alice").contains("refresh-of-measured");
+        let is_whole = guest.read_login("alice").contains("refresh-of-measured");
         assert!(is_whole, "{self:?}: the login file is not what it should be:\n{}", guest.product_journal());
         took
     }

@@ -1,4 +1,4 @@
-//! Lets every call the module makes to libc and libpam fail, one after the other, in a real login each.
+//! Makes every call of the module to libc and libpam fail, each in a real login.
 
 use std::ffi::{CStr, c_int};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{Scenario, state};
 
-/// The functions that can fail, with the errors they are made to fail with.
+/// The functions that can fail, with the errors that are injected.
 const FAULTS: &[(&CStr, &[c_int])] = &[
     (c"lstat", &[libc::EIO, libc::EACCES, libc::ENOMEM]),
     (c"pipe2", &[libc::EMFILE, libc::ENFILE]),
@@ -37,20 +37,20 @@ pub(crate) fn count(on: bool) {
     COUNTING.store(on, Relaxed);
 }
 
-/// Whether calls are being counted, that is, whether a session is being opened.
+/// Returns true while a session is being opened and calls are counted.
 pub(crate) fn is_counting() -> bool {
     COUNTING.load(Relaxed)
 }
 
-/// What was counted; functions that were not called are left out.
+/// Returns the counts; functions that were not called are left out.
 pub(crate) fn counts() -> Value {
     let counted =
         FAULTS.iter().zip(&COUNTS).map(|((name, _), count)| (name.to_string_lossy(), count.load(Relaxed)));
     counted.filter(|(_, count)| *count > 0).map(|(name, count)| (name.into_owned(), json!(count))).collect()
 }
 
-/// Which call has to fail. The supervisor, a copy of this process, makes some of the calls: what it has come to must show
-/// here, so this lies in memory that both share.
+/// The call that must fail. The supervisor, a fork of this process, makes some of the calls, so
+/// this is in memory that both share.
 struct Armed {
     function: AtomicUsize,
     calls_left: AtomicI32,
@@ -65,9 +65,10 @@ fn armed() -> Option<&'static Armed> {
     unsafe { ARMED.load(Relaxed).as_ref() }
 }
 
-fn share_what_is_armed() -> &'static Armed {
+fn share_armed_faults() -> &'static Armed {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping touches no memory that exists; it is large enough, and the value is written before it is read.
+    // SAFETY: a new mapping overlaps no memory; it is large enough, and the value is written before
+    // it is read.
     unsafe {
         let page = libc::mmap(std::ptr::null_mut(), size_of::<Armed>(), protection, flags, -1, 0);
         assert_ne!(page, libc::MAP_FAILED, "there is memory");
@@ -83,14 +84,15 @@ fn share_what_is_armed() -> &'static Armed {
     }
 }
 
-/// For every function, every error and every call of it that a login makes: one login in which just that call fails.
-pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
-    const MORE_CALLS_THAN_ANY_LOGIN_MAKES: i32 = 200;
-    let armed = share_what_is_armed();
+/// Opens a session for every function, every error and every call that a login makes; just that
+/// call fails.
+pub(crate) fn fail_one_by_one(scenario: &Scenario) -> Value {
+    const MAX_CALLS_PER_LOGIN: i32 = 200;
+    let armed = share_armed_faults();
     let mut logins = Vec::new();
     for (function, (name, errors)) in FAULTS.iter().enumerate() {
         for error in *errors {
-            for call in 0..MORE_CALLS_THAN_ANY_LOGIN_MAKES {
+            for call in 0..MAX_CALLS_PER_LOGIN {
                 let (mut session, _) = scenario.start();
                 let before = state::snapshot();
                 armed.struck.store(false, Relaxed);
@@ -101,7 +103,7 @@ pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
                 armed.function.store(usize::MAX, Relaxed);
                 let environment = session.environment();
                 let children = state::has_children();
-                reap_everything();
+                reap_all_children();
                 let unchanged = state::snapshot() == before;
                 let close = session.call("close", scenario.silent);
                 session.end();
@@ -118,14 +120,14 @@ pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
     json!(logins)
 }
 
-/// What a fault in `waitpid` itself leaves behind.
-fn reap_everything() {
+/// Reaps the children that a fault in `waitpid` itself leaves.
+fn reap_all_children() {
     // SAFETY: the statuses are not wanted.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
 }
 
-/// The error a call has to fail with, when it is the one.
-pub(crate) fn strikes(name: &CStr) -> Option<c_int> {
+/// Returns the error with which a call must fail, if it is the selected one.
+pub(crate) fn should_fail(name: &CStr) -> Option<c_int> {
     if COUNTING.load(Relaxed) {
         let count = FAULTS.iter().position(|(listed, _)| *listed == name).and_then(|place| COUNTS.get(place));
         count.map(|count| count.fetch_add(1, Relaxed));

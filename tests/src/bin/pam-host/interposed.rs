@@ -1,32 +1,33 @@
-//! The host's own definitions of what the module calls. A shared object's calls find the host's definition first; unless
-//! a fault is due, each passes on to the library's.
+//! The host's own definitions of the functions that the module calls. The calls of a shared object
+//! find the definition of the host first. Unless a fault is due, each calls the function of the
+//! library.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::transmute;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
-use crate::faults::{self, strikes};
+use crate::faults::{self, should_fail};
 
 /// Which kernel's pidfds there are.
 static KERNEL: AtomicI32 = AtomicI32::new(0);
 const KERNEL_5_2: i32 = 52;
 const KERNEL_6_1: i32 = 61;
 
-/// From now on there are no pidfds, as before Linux 5.3 or where a sandbox forbids them.
+/// Makes pidfds unavailable, as before Linux 5.3 or in a sandbox that forbids them.
 pub(crate) fn without_pidfds() {
     KERNEL.store(KERNEL_5_2, Relaxed);
 }
 
-/// From now on a pidfd cannot signal a process group, as before Linux 6.9 (Debian 12 has 6.1).
+/// Makes a pidfd unable to signal a process group, as before Linux 6.9 (Debian 12 has 6.1).
 pub(crate) fn without_group_signals() {
     KERNEL.store(KERNEL_6_1, Relaxed);
 }
 
-/// The flags of the last pipe that was made while calls were counted.
+/// The flags of the last pipe that was created while calls were counted.
 static PIPE_FLAGS: AtomicI32 = AtomicI32::new(-1);
 
-/// See [`PIPE_FLAGS`].
+/// Returns [`PIPE_FLAGS`].
 pub(crate) fn pipe_flags() -> c_int {
     PIPE_FLAGS.load(Relaxed)
 }
@@ -42,7 +43,8 @@ static FOUND: [(&CStr, AtomicPtr<c_void>); 7] = [
     (c"waitpid", AtomicPtr::new(ptr::null_mut())),
 ];
 
-/// Looks up what a copy of this process cannot: another thread may hold the dynamic linker's lock when it is made.
+/// Looks up what a forked process cannot: another thread may hold the lock of the dynamic linker at
+/// the fork.
 pub(crate) fn find_all() {
     for (name, found) in &FOUND {
         found.store(real(name), Relaxed);
@@ -69,14 +71,14 @@ fn fail(error: c_int) -> c_int {
 /// Functions that return -1 and set `errno`.
 macro_rules! by_errno {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {$(
-        /// Stands before the library's function of this name.
+        /// Replaces the function of the library.
         ///
         /// # Safety
         /// As for the library's.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
-            match strikes(name) {
+            match should_fail(name) {
                 Some(error) => <$result>::try_from(fail(error)).unwrap_or_default(),
                 // SAFETY: the library's function has this signature, and gets what the caller gave.
                 None => unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(real(name))($($argument),*) },
@@ -88,14 +90,14 @@ macro_rules! by_errno {
 /// Functions that return the error itself.
 macro_rules! by_value {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {$(
-        /// Stands before the library's function of this name.
+        /// Replaces the function of the library.
         ///
         /// # Safety
         /// As for the library's.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
-            match strikes(name) {
+            match should_fail(name) {
                 Some(error) => error,
                 // SAFETY: the library's function has this signature, and gets what the caller gave.
                 None => unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> c_int>(real(name))($($argument),*) },
@@ -122,7 +124,7 @@ by_errno! {
     clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int;
 }
 
-/// Stands before the library's function of this name, and refuses what an older kernel refuses.
+/// Replaces the function of the library, and rejects what an older kernel rejects.
 ///
 /// # Safety
 /// As for the library's.
@@ -142,16 +144,17 @@ unsafe extern "C" fn syscall(
             Some(libc::ENOSYS)
         }
         KERNEL_6_1 if number == libc::SYS_pidfd_send_signal && d != 0 => Some(libc::EINVAL),
-        _ => strikes(c"syscall"),
+        _ => should_fail(c"syscall"),
     };
     match refused {
         Some(error) => fail(error).into(),
-        // SAFETY: the library's function reads its arguments as these, and gets what the caller gave.
+        // SAFETY: the function of the library has these parameters, and gets the arguments of the
+        // caller.
         None => unsafe { transmute::<*mut c_void, Real>(real(c"syscall"))(number, a, b, c, d, e, f) },
     }
 }
 
-/// Stands before the library's function of this name, and keeps the flags.
+/// Replaces the function of the library, and records the flags.
 ///
 /// # Safety
 /// As for the library's.
@@ -160,7 +163,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     if faults::is_counting() {
         PIPE_FLAGS.store(flags, Relaxed);
     }
-    match strikes(c"pipe2") {
+    match should_fail(c"pipe2") {
         Some(error) => fail(error),
         // SAFETY: the library's function has this signature, and gets what the caller gave.
         None => unsafe {
@@ -171,7 +174,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     }
 }
 
-/// Stands before the library's function of this name.
+/// Replaces the function of the library.
 ///
 /// # Safety
 /// As for the library's.
@@ -185,7 +188,7 @@ unsafe extern "C" fn mmap(
     offset: libc::off_t,
 ) -> *mut c_void {
     type Real = unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
-    if let Some(error) = strikes(c"mmap") {
+    if let Some(error) = should_fail(c"mmap") {
         fail(error);
         return libc::MAP_FAILED;
     }

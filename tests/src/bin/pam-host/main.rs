@@ -1,8 +1,10 @@
-//! A program that loads the PAM module as sshd or su would, in a state that a scenario describes, and reports what came
-//! of it. It prints nothing itself: whatever appears on its standard streams came from the module.
+//! A program that loads the PAM module as sshd or su would, in a state that a scenario describes,
+//! and reports the result. It prints nothing itself, so all output on its standard streams is from
+//! the module.
 //!
-//! The scenario is one JSON object in the first argument: `confdir`, `service`, `user` (bytes, or null), `modes`, `calls`,
-//! `silent`, `times`, `module` and its `arguments`, and `report`, the file that receives the answer.
+//! The scenario is one JSON object in the first argument: `confdir`, `service`, `user` (bytes, or
+//! null), `modes`, `calls`, `silent`, `times`, `module` and its `arguments`, and `report`, the file
+//! that receives the answer.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,9 +17,9 @@ mod faults;
 mod interposed;
 mod modes;
 mod pam;
+mod shortage;
 mod state;
 mod stress;
-mod want;
 
 use modes::Modes;
 use pam::Session;
@@ -85,7 +87,7 @@ fn main() {
     } else if scenario.has("cancelled") {
         modes::in_cancelled_thread(move || one_login(&scenario))
     } else if scenario.has("faults") {
-        faults::one_by_one(&scenario)
+        faults::fail_one_by_one(&scenario)
     } else if scenario.times > 1 {
         many_logins(&scenario)
     } else {
@@ -97,7 +99,7 @@ fn main() {
     report.write_all(answer.to_string().as_bytes()).expect("the report is written");
 }
 
-/// One `pam_start`, the calls asked for, one `pam_end`.
+/// Runs one `pam_start`, the requested calls, and one `pam_end`.
 fn one_login(scenario: &Scenario) -> Value {
     let (mut session, started) = scenario.start();
     let before = state::snapshot();
@@ -110,7 +112,7 @@ fn one_login(scenario: &Scenario) -> Value {
             calls.push(json!(session.call(call, scenario.silent)));
             continue;
         }
-        let want = want::enter(&scenario.modes);
+        let want = shortage::enter(&scenario.modes);
         let begun = Instant::now();
         faults::count(true);
         let code = if scenario.has("cancelled") {
@@ -123,7 +125,7 @@ fn one_login(scenario: &Scenario) -> Value {
         drop(want);
         calls.push(json!(code));
         if scenario.has("memory") {
-            copies = state::copies_in_memory("deb-eht-fo-nekot_eht-10tao-tna-ks");
+            copies = state::token_copies_in_memory("deb-eht-fo-nekot_eht-10tao-tna-ks");
         }
         environment = session.environment();
         if scenario.has("end-in-child") {
@@ -140,9 +142,9 @@ fn one_login(scenario: &Scenario) -> Value {
     })
 }
 
-/// Two handles in two threads at once, each used over and over.
+/// Uses two handles in two threads concurrently and repeatedly.
 fn in_two_threads(scenario: &Arc<Scenario>) -> Value {
-    // The C library takes over two signals for itself when it starts its first thread.
+    // The C library reserves two signals for itself when it starts its first thread.
     std::thread::spawn(|| {}).join().expect("the thread ends well");
     let before = state::snapshot();
     let threads: Vec<_> = (0..2)
@@ -158,17 +160,17 @@ fn in_two_threads(scenario: &Arc<Scenario>) -> Value {
     json!({ "logins": logins, "before": before, "after": state::snapshot(), "children": state::has_children() })
 }
 
-/// Many logins in a row: what the process holds after a tenth of them, and at the end.
+/// Runs many logins in a row. Reports the resources after a tenth of them, and at the end.
 fn many_logins(scenario: &Scenario) -> Value {
-    let settled = scenario.times / 10;
+    let warm_up = scenario.times / 10;
     let mut failures = 0;
     let mut some = |count: u64| {
         failures += (0..count).filter(|_| brief_login(scenario)["calls"] != json!([0, 0])).count();
     };
-    some(settled);
+    some(warm_up);
     let early = state::holdings();
     let early_heap = state::heap();
-    some(scenario.times - settled);
+    some(scenario.times - warm_up);
     let late_heap = state::heap();
     let late = state::holdings();
     json!({

@@ -1,4 +1,4 @@
-//! The states real hosts are in when they open a session, and some that are worse.
+//! The process states in which real hosts open a session, and some worse ones.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 static HANDLER_CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// How often the host's SIGCHLD handler ran.
+/// Returns how often the SIGCHLD handler of the host ran.
 pub(crate) fn handler_calls() -> usize {
     HANDLER_CALLS.load(Ordering::Relaxed)
 }
@@ -30,7 +30,7 @@ pub(crate) struct Modes {
 }
 
 impl Modes {
-    /// Enters every mode named; those that are about how the login is made are known to `main`.
+    /// Enters every named mode. `main` handles those about how the login is made.
     pub(crate) fn enter(names: &[String]) -> Self {
         let mut entered = Self { thief: None, own_child: None };
         for name in names {
@@ -41,14 +41,14 @@ impl Modes {
                     on_sigchld(count_and_reap as *const () as usize, libc::SA_RESTART)
                 }
                 "sigchld-nocldwait" => on_sigchld(count as *const () as usize, libc::SA_NOCLDWAIT),
-                "thief-thread" => entered.thief = Some(start_thief()),
+                "thief-thread" => entered.thief = Some(start_reaper_thread()),
                 "own-child" => entered.own_child = Some(start_child()),
                 "dirty" => dirty(),
                 "stdio-closed" => close_standard_streams(),
-                "eintr-storm" => start_storm(),
+                "eintr-storm" => start_signal_storm(),
                 "kernel-5.2" => crate::interposed::without_pidfds(),
                 "kernel-6.1" => crate::interposed::without_group_signals(),
-                "dies" => die_soon(),
+                "dies" => exit_after_delay(),
                 "no-files" => limit(libc::RLIMIT_NOFILE, 32),
                 "no-processes" => limit_processes(),
                 "other-thread" | "two-threads" | "fork-stress" | "cancelled" | "end-in-child" | "faults"
@@ -68,7 +68,7 @@ impl Modes {
         if let Some(child) = self.own_child {
             // SAFETY: this very child is waited for, and its status not wanted.
             let waited = unsafe { libc::waitpid(child, ptr::null_mut(), 0) };
-            assert_eq!(waited, child, "nobody took the host's child");
+            assert_eq!(waited, child, "the host's child was not reaped");
         }
     }
 }
@@ -83,14 +83,14 @@ extern "C" fn count_and_reap(_: c_int) {
     while unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) } > 0 {}
 }
 
-extern "C" fn nothing(_: c_int) {}
+extern "C" fn ignore_signal(_: c_int) {}
 
 fn on_sigchld(handler: libc::sighandler_t, flags: c_int) {
     on_signal(libc::SIGCHLD, handler, flags);
 }
 
 fn on_signal(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
-    // SAFETY: zeroes are a valid action with an empty mask, and the handlers given touch atomics only.
+    // SAFETY: zeroes are a valid action with an empty mask, and the handlers use atomics only.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = handler;
@@ -99,8 +99,8 @@ fn on_signal(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
     }
 }
 
-/// A thread that takes the status of every child it can get.
-fn start_thief() -> (Arc<AtomicBool>, JoinHandle<()>) {
+/// Starts a thread that reaps every child it can get.
+fn start_reaper_thread() -> (Arc<AtomicBool>, JoinHandle<()>) {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
@@ -113,7 +113,7 @@ fn start_thief() -> (Arc<AtomicBool>, JoinHandle<()>) {
     (stop, thread)
 }
 
-/// A child of the host's own, which ends while the module is at work.
+/// Starts a child of the host, which ends while the module is at work.
 fn start_child() -> libc::pid_t {
     // SAFETY: the child only sleeps and exits.
     unsafe {
@@ -126,7 +126,8 @@ fn start_child() -> libc::pid_t {
     }
 }
 
-/// Descriptors on secrets, everything blocked, dispositions, umask, directory, environment and timers of its own.
+/// Sets descriptors on secrets, blocked signals, dispositions, umask, directory, environment and
+/// timers.
 fn dirty() {
     for _ in 0..5 {
         let descriptor = File::open("/etc/shadow").expect("/etc/shadow opens for root").into_raw_fd();
@@ -159,24 +160,24 @@ fn dirty() {
 }
 
 fn close_standard_streams() {
-    // SAFETY: the host itself uses none of the three.
+    // SAFETY: the host uses none of the three.
     (0..3).for_each(|number| unsafe {
         libc::close(number);
     });
 }
 
-/// The host is killed while the session opens, as by an administrator or for want of memory.
-fn die_soon() {
+/// Kills the host while the session opens, as an administrator or the out-of-memory killer would.
+fn exit_after_delay() {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(200));
-        // SAFETY: the signal goes to this very process.
+        // SAFETY: the signal is sent to this process.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     });
 }
 
-/// A signal every millisecond, with a handler that makes every wait return.
-fn start_storm() {
-    on_signal(libc::SIGALRM, nothing as *const () as usize, 0);
+/// Sends a signal every millisecond, with a handler that interrupts every wait.
+fn start_signal_storm() {
+    on_signal(libc::SIGALRM, ignore_signal as *const () as usize, 0);
     let millisecond = libc::timeval { tv_sec: 0, tv_usec: 1000 };
     let timer = libc::itimerval { it_interval: millisecond, it_value: millisecond };
     // SAFETY: the timer is a live value.
@@ -189,7 +190,7 @@ fn limit(which: libc::__rlimit_resource_t, value: u64) {
     assert_eq!(unsafe { libc::setrlimit(which, &raw const limit) }, 0);
 }
 
-/// As a user who has no process left (root has no such limit).
+/// Becomes a user who has no process left (root has no such limit).
 fn limit_processes() {
     const SOMEBODY: libc::uid_t = 54_321;
     limit(libc::RLIMIT_NPROC, 0);
@@ -200,26 +201,26 @@ fn limit_processes() {
     }
 }
 
-/// Runs `work` in a thread that is cancelled while it runs, and waits for the thread.
+/// Runs `work` in a thread that is canceled while it runs, and waits for the thread.
 pub(crate) fn in_cancelled_thread(
     work: impl FnOnce() -> serde_json::Value + Send + 'static,
 ) -> serde_json::Value {
     type Work = Box<dyn FnOnce() -> serde_json::Value + Send>;
     static ANSWER: Mutex<Option<serde_json::Value>> = Mutex::new(None);
     extern "C" fn run(work: *mut c_void) -> *mut c_void {
-        // SAFETY: the pointer is the box made below, given to this one thread.
+        // SAFETY: the pointer is the box created below, given to this one thread.
         let work = unsafe { Box::from_raw(work.cast::<Work>()) };
-        // Only the module is to be caught by it, not this program's own code around the call.
-        crate::want::cancel_state(1);
+        // Only the module is to be canceled, not the code of this program around the call.
+        crate::shortage::cancel_state(1);
         let answer = work();
-        *ANSWER.lock().expect("nobody panicked") = Some(answer);
+        *ANSWER.lock().expect("no thread panicked") = Some(answer);
         ptr::null_mut()
     }
     unsafe extern "C" {
         fn pthread_cancel(thread: libc::pthread_t) -> c_int;
     }
     let work: *mut Work = Box::into_raw(Box::new(Box::new(work)));
-    // SAFETY: the thread takes the box over, is cancelled while it runs and joined once.
+    // SAFETY: the thread owns the box, is canceled while it runs and joined once.
     unsafe {
         let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
         assert_eq!(libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, work.cast()), 0);
@@ -228,5 +229,5 @@ pub(crate) fn in_cancelled_thread(
         assert_eq!(pthread_cancel(thread), 0);
         libc::pthread_join(thread, ptr::null_mut());
     }
-    ANSWER.lock().expect("nobody panicked").take().unwrap_or_default()
+    ANSWER.lock().expect("no thread panicked").take().unwrap_or_default()
 }

@@ -36,18 +36,23 @@ const DATA_SILENT: c_int = 0x4000_0000;
 
 static CONVERSATIONS: AtomicUsize = AtomicUsize::new(0);
 
-/// How often a module asked or said anything through the conversation.
+/// Returns the number of calls of the conversation.
 pub(crate) fn conversations() -> usize {
     CONVERSATIONS.load(Ordering::Relaxed)
 }
 
-extern "C" fn converse(_: c_int, _: *mut *const c_void, _: *mut *mut c_void, _: *mut c_void) -> c_int {
+extern "C" fn start_conversation(
+    _: c_int,
+    _: *mut *const c_void,
+    _: *mut *mut c_void,
+    _: *mut c_void,
+) -> c_int {
     const PAM_CONV_ERR: c_int = 19;
     CONVERSATIONS.fetch_add(1, Ordering::Relaxed);
     PAM_CONV_ERR
 }
 
-static CONVERSATION: Conversation = Conversation { function: converse, data: ptr::null_mut() };
+static CONVERSATION: Conversation = Conversation { function: start_conversation, data: ptr::null_mut() };
 
 // SAFETY: the structure is never written, and its data pointer is null.
 unsafe impl Sync for Conversation {}
@@ -56,7 +61,7 @@ unsafe impl Sync for Conversation {}
 pub(crate) struct Session(*mut Handle);
 
 impl Session {
-    /// `pam_start_confdir` with its result.
+    /// Runs `pam_start_confdir` and returns its result.
     pub(crate) fn start(confdir: &str, service: &str, user: Option<&[u8]>) -> (Self, c_int) {
         let confdir = CString::new(confdir).expect("no NUL");
         let service = CString::new(service).expect("no NUL");
@@ -77,7 +82,7 @@ impl Session {
         (Self(handle), code)
     }
 
-    /// One of the calls a host makes, by name, with its result.
+    /// Makes a call of a host by name, and returns its result.
     pub(crate) fn call(&mut self, name: &str, silent: bool) -> c_int {
         const ESTABLISH_CREDENTIALS: c_int = 2;
         let flags = if silent { SILENT } else { 0 };
@@ -113,7 +118,7 @@ impl Session {
         }
     }
 
-    /// The environment the session would get.
+    /// Returns the environment of the session.
     pub(crate) fn environment(&mut self) -> Vec<String> {
         let mut variables = Vec::new();
         // SAFETY: libpam gives a list of allocated strings that ends in null, which the caller
@@ -137,7 +142,7 @@ impl Session {
         unsafe { pam_end(self.0, 0) }
     }
 
-    /// What su and login do: a forked child ends its copy of the handle and exits.
+    /// Ends the handle in a forked child, which then exits, as su and login do.
     pub(crate) fn end_in_forked_child(&mut self) {
         // SAFETY: the child only ends its handle and exits; the parent waits for this very child.
         unsafe {

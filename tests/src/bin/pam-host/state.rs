@@ -7,7 +7,7 @@ use std::ptr;
 
 use serde_json::{Map, Value, json};
 
-/// Everything that must be the same after a login as before.
+/// Returns everything that a login must not change.
 pub(crate) fn snapshot() -> Value {
     json!({
         "descriptors": descriptors(),
@@ -22,7 +22,7 @@ pub(crate) fn snapshot() -> Value {
     })
 }
 
-/// What many logins could use up.
+/// Returns the counts of resources that many logins could use up.
 pub(crate) fn holdings() -> Value {
     let mappings =
         std::fs::read_to_string("/proc/self/maps").map(|maps| maps.lines().count()).unwrap_or_default();
@@ -30,13 +30,13 @@ pub(crate) fn holdings() -> Value {
     json!({ "descriptors": descriptors(), "mappings": mappings, "threads": threads })
 }
 
-/// The bytes of the heap that are in use.
+/// Returns the number of used bytes of the heap.
 pub(crate) fn heap() -> usize {
     // SAFETY: the call takes nothing and returns plain numbers.
     unsafe { libc::mallinfo2() }.uordblks
 }
 
-/// Whether the process has any child, alive or not, also one that sends no SIGCHLD.
+/// Returns true if the process has any child, running or not, including one that sends no SIGCHLD.
 pub(crate) fn has_children() -> bool {
     let mut found = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: the buffer has room for one `siginfo_t`; nothing is reaped.
@@ -46,10 +46,10 @@ pub(crate) fn has_children() -> bool {
     }
 }
 
-/// How many copies of the text, given backwards so as not to be one, lie in writable memory. A forked child looks, so
-/// that the looking leaves no copies of its own.
-pub(crate) fn copies_in_memory(backwards: &str) -> i32 {
-    // SAFETY: there is one thread only; the child looks and exits, and this very child is waited for.
+/// Counts the occurrences of the text in writable memory. The text is passed in reverse, so that
+/// the argument is not one of them. A forked child searches, so that the search adds none.
+pub(crate) fn token_copies_in_memory(backwards: &str) -> i32 {
+    // SAFETY: there is one thread only; the child searches and exits, and this child is waited for.
     unsafe {
         let parent = libc::getpid();
         let child = libc::fork();
@@ -77,7 +77,7 @@ fn count_copies(pid: libc::pid_t, needle: &[u8]) -> i32 {
             Err(_) => 0,
         }
     });
-    i32::try_from(copies.sum::<usize>()).expect("few copies")
+    i32::try_from(copies.sum::<usize>()).expect("a small count")
 }
 
 fn descriptors() -> Value {
@@ -93,11 +93,12 @@ fn descriptors() -> Value {
     Value::Object(found)
 }
 
-/// Disposition, flags and mask of every signal.
+/// Returns disposition, flags and mask of every signal.
 fn signals() -> Value {
     let action = |number| {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes too.
+        // SAFETY: the call only writes the current action into the buffer, which is valid as zeroes
+        // too.
         let action = unsafe {
             libc::sigaction(number, ptr::null(), action.as_mut_ptr());
             action.assume_init()
@@ -107,7 +108,8 @@ fn signals() -> Value {
     (1..=64).map(action).collect()
 }
 
-/// Identity, masks, umask, capabilities, threads: the kernel's own view, which asking for does not change.
+/// Returns identity, masks, umask, capabilities and threads from the kernel; reading these changes
+/// nothing.
 fn status() -> Value {
     const KEPT: [&str; 12] = [
         "Name",
@@ -144,7 +146,7 @@ fn locale() -> Value {
     json!(locale.to_string_lossy())
 }
 
-/// Which interval timers run, and how often; the time left changes by itself.
+/// Returns the running interval timers and their intervals. The remaining time changes by itself.
 fn timers() -> Value {
     let timer = |which| {
         let mut value = MaybeUninit::<libc::itimerval>::zeroed();
@@ -159,7 +161,7 @@ fn timers() -> Value {
     json!([timer(libc::ITIMER_REAL), timer(libc::ITIMER_VIRTUAL), timer(libc::ITIMER_PROF)])
 }
 
-/// What `prctl`, the scheduler, the keyrings and the session say.
+/// Returns the values of `prctl`, the scheduler, the keyrings and the session.
 fn process() -> Value {
     const GET_KEYRING_ID: libc::c_int = 0;
     const SESSION_KEYRING: libc::c_int = -3;

@@ -1,11 +1,13 @@
-//! What the module adds to a login, in units of the one thing it cannot do without: starting a program.
+//! The cost that the module adds to a login, relative to the one cost it cannot avoid: starting a
+//! program.
 //!
-//! `cargo run -p cas-tests --bin pam-spawn-cost` opens sessions in the release build of the module, with the smallest
-//! static program in the place of `cas-session`, and interleaves that with starting the same program bare and reading its
-//! line. It prints medians in microseconds, and the ratio, which is what can be compared between machines.
+//! `cargo run -p cas-tests --bin pam-spawn-cost` opens sessions in the release build of the module,
+//! with the smallest static program in place of `cas-session`, and alternates that with starting
+//! the same program directly and reading its line. It prints medians in microseconds, and the
+//! ratio, which can be compared between machines.
 
-use cas_tests::pam::PamBed;
-use cas_tests::smallest_program;
+use cas_tests::minimal_program;
+use cas_tests::pam::PamFixture;
 
 mod measure;
 mod session;
@@ -20,14 +22,14 @@ fn main() {
     }
     let own = std::env::current_exe().expect("this program has a file");
     let own = own.to_str().expect("UTF-8");
-    let bed = PamBed::new(own, own);
-    let program = smallest_program::build(&bed.at(""));
-    let measured = bed
+    let fixture = PamFixture::new(own, own);
+    let program = minimal_program::build(&fixture.path(""));
+    let measured = fixture
         .stage()
         .arg(own)
         .arg(ROUNDS)
-        .args([&bed.module(), &program, &bed.at("pam.d")])
+        .args([&fixture.module(), &program, &fixture.path("pam.d")])
         .status()
-        .expect("unshare is installed (tests/bed/host-packages.sh)");
+        .expect("unshare is installed (tests/setup/host-packages.sh)");
     assert!(measured.success(), "the measurement ended well");
 }

@@ -49,11 +49,12 @@ pub(crate) fn print_table(rounds: usize, module: &str, program: &str, confdir: &
     }
 }
 
-/// The least that asking a program one question takes.
+/// Starts the program and reads its line: the minimum cost of asking a program.
 fn spawn_and_read(program: &CString) {
     let mut ends: [c_int; 2] = [-1; 2];
     let mut pid = 0;
-    // SAFETY: all pointers lead to live values; both descriptors are new; the child is waited for once.
+    // SAFETY: all pointers lead to live values; both descriptors are new; the child is waited for
+    // once.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         let mut actions = MaybeUninit::uninit();

@@ -32,7 +32,7 @@ impl Session {
         let no_conversation = [ptr::null(); 2];
         let mut handle = ptr::null_mut();
         // SAFETY: all strings end in NUL and live until the call has copied them; the module never
-        // converses.
+        // uses the conversation.
         let started = unsafe {
             pam_start_confdir(
                 service.as_ptr(),
@@ -53,7 +53,7 @@ impl Session {
         Self { handle, open, arguments: vec![CString::new(format!("helper={program}")).expect("no NUL")] }
     }
 
-    /// Opens the session once more.
+    /// Opens the session again.
     pub(crate) fn open(&self) {
         let pointers: Vec<*const c_char> = self.arguments.iter().map(|text| text.as_ptr()).collect();
         let count = c_int::try_from(pointers.len()).expect("few arguments");
@@ -62,7 +62,7 @@ impl Session {
         assert_eq!(code, 0, "the session opens");
     }
 
-    /// Whether the variable is set.
+    /// Returns true if the variable is set.
     pub(crate) fn has_token(&self) -> bool {
         // SAFETY: the handle is live; the answer is only compared with null.
         !unsafe { pam_getenv(self.handle, c"CLAUDE_CODE_OAUTH_TOKEN".as_ptr()) }.is_null()

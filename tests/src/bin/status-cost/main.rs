@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cas_tests::crowd::Crowd;
+use cas_tests::many_users::ManyUsers;
 use cas_tests::programs::release;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-const PEOPLE: u32 = 10_000;
+const USERS: u32 = 10_000;
 const ROUNDS: usize = 15;
 
 fn main() -> Result<()> {
-    let crowd = Crowd::of(PEOPLE)?;
-    let figures = crowd.scratch().join("figures.prom").display().to_string();
+    let many_users = ManyUsers::create(USERS)?;
+    let figures = many_users.scratch().join("figures.prom").display().to_string();
     let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/published"];
     let runs: [(&str, PathBuf, Vec<&str>); 4] = [
         ("grep -r", "/usr/bin/grep".into(), grep.to_vec()),
@@ -30,14 +30,14 @@ fn main() -> Result<()> {
             runs.iter().zip(&mut times).zip(&mut processor)
         {
             let (began, before) = (Instant::now(), processor_time()?);
-            let output = crowd.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
+            let output = many_users.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
             times.push(began.elapsed());
             processor.push(processor_time()?.saturating_sub(before));
             let said = String::from_utf8_lossy(&output.stderr);
             ensure!(said.is_empty(), "{name}: {said}");
         }
     }
-    println!("{PEOPLE} people, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
+    println!("{USERS} users, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
     let base = median(&mut processor[0]);
     for (((name, ..), times), processor) in runs.iter().zip(&mut times).zip(&mut processor) {
         let (time, cpu) = (median(times), median(processor));
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What all children that have ended took of a processor.
+/// Returns the processor time of all children that have ended.
 fn processor_time() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();

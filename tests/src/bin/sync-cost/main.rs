@@ -1,10 +1,12 @@
-//! What one sync costs: `cas-sync run` against the former script's way, in turns, in one network, against one server.
+//! The cost of one sync: `cas-sync run` compared with the legacy script, in turns, in one network,
+//! with one server.
 //!
-//! `cargo run -p cas-tests --bin sync-cost [ROUNDS]` as root. Counts are exact, by the server's own audit log, a relay that
-//! counts connections, and strace; CPU, memory and time are medians, of which the ratios can be compared between machines.
+//! `cargo run -p cas-tests --bin sync-cost [ROUNDS]` as root. Counts are exact, from the audit log
+//! of the server, a relay that counts connections, and strace. CPU, memory and time are medians,
+//! whose ratios can be compared between machines.
 
 mod bench;
-mod measured;
+mod measurement;
 mod table;
 
 use std::process::ExitCode;
@@ -14,7 +16,7 @@ use crate::bench::{Bench, Probe};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some(measured::OPTION) => measured::run(arguments.get(1..).unwrap_or_default()),
+        Some(measurement::OPTION) => measurement::run(arguments.get(1..).unwrap_or_default()),
         None => compare(20),
         Some(rounds) => match rounds.parse() {
             Ok(rounds) if rounds > 0 => compare(rounds),

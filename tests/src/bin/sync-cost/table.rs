@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::bench::{Contender, Found, RUNS};
-use crate::measured::Taken;
+use crate::measurement::Samples;
 
 /// What can be counted in one run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     counts: BTreeMap<(Contender, Found), Counts>,
-    taken: BTreeMap<(Contender, Found), Vec<Taken>>,
+    taken: BTreeMap<(Contender, Found), Vec<Samples>>,
 }
 
 impl Table {
@@ -27,11 +27,11 @@ impl Table {
         self.counts.insert((contender, found), counts);
     }
 
-    pub(crate) fn add(&mut self, contender: Contender, found: Found, taken: Taken) {
+    pub(crate) fn add(&mut self, contender: Contender, found: Found, taken: Samples) {
         self.taken.entry((contender, found)).or_default().push(taken);
     }
 
-    fn median(&self, run: (Contender, Found), of: impl Fn(&Taken) -> i64) -> f64 {
+    fn median(&self, run: (Contender, Found), of: impl Fn(&Samples) -> i64) -> f64 {
         let mut values: Vec<i64> = self.taken.get(&run).into_iter().flatten().map(of).collect();
         values.sort_unstable();
         let middle = values.get(values.len() / 2).copied().unwrap_or_default();

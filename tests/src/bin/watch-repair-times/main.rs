@@ -10,8 +10,8 @@ mod rounds;
 
 use std::time::{Duration, Instant};
 
-use cas_tests::resident::Resident;
-use cas_tests::watched::Watcher;
+use cas_tests::test_user::TestUser;
+use cas_tests::watcher::Watcher;
 
 use crate::rounds::{PAUSES, Rounds};
 
@@ -19,9 +19,9 @@ use crate::rounds::{PAUSES, Rounds};
 const IDLE: Duration = Duration::from_secs(60);
 
 fn main() {
-    let resident = Resident::settle();
-    let mut rounds = Rounds::new(&resident);
-    let watcher = Watcher::start_as_its_unit(&resident);
+    let test_user = TestUser::create();
+    let mut rounds = Rounds::new(&test_user);
+    let watcher = Watcher::start_with_unit_priority(&test_user);
     let quiet = watcher.process().account();
     let begun = Instant::now();
     std::thread::sleep(IDLE);
@@ -41,7 +41,7 @@ fn main() {
     println!("{}", rounds.all());
     println!("{:<50}{:>9.1}", "one write of such a file", rounds.one_write());
 
-    watcher.process().wait_until_asleep();
+    watcher.process().wait_until_idle();
     let worked = watcher.process().account();
     let repairs = u32::try_from(rounds.count()).expect("not that many");
     println!();

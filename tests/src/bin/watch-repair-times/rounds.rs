@@ -7,25 +7,25 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::resident::{LOGIN, Resident};
-use cas_tests::watched::{Act, Way, Writer};
+use cas_tests::test_user::{LOGIN, TestUser};
+use cas_tests::watcher::{WriteMethod, WriteStep, Writer};
 use cas_tests::{claude_login, now_ms};
 
 /// How many rounds of each kind.
 const ROUNDS: usize = 30;
 
 /// A login that the watcher has not seen cannot be restored.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The delays between the valid generation and the cleared login, in milliseconds.
 pub(crate) const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 
 /// How the cleared login is written.
-pub(crate) const WAYS: [Way; 2] = [Way::Rename, Way::InPlace];
+pub(crate) const WAYS: [WriteMethod; 2] = [WriteMethod::Rename, WriteMethod::InPlace];
 
 /// All rounds so far.
 pub(crate) struct Rounds<'a> {
-    resident: &'a Resident,
+    test_user: &'a TestUser,
     writer: Writer,
     generations: u64,
     times: Vec<Option<Duration>>,
@@ -34,52 +34,52 @@ pub(crate) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(resident: &'a Resident) -> Self {
-        let writer = Writer::of(resident);
-        Self { resident, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
+    pub(crate) fn new(test_user: &'a TestUser) -> Self {
+        let writer = Writer::new(test_user);
+        Self { test_user, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
     }
 
-    /// What one write took, in ms: the median.
+    /// Returns the median duration of a write, in ms.
     pub(crate) fn one_write(&self) -> f64 {
         median(&self.writes).as_secs_f64() * 1e3
     }
 
-    /// How many rounds there were.
+    /// Returns the number of rounds.
     pub(crate) fn count(&self) -> usize {
         self.times.len()
     }
 
     /// Rounds of one kind.
-    pub(crate) fn run(&mut self, pause: u64, way: Way) -> Distribution {
+    pub(crate) fn run(&mut self, pause: u64, way: WriteMethod) -> Distribution {
         let already = self.writes.len();
         let times: Vec<_> = (0..ROUNDS).map(|_| self.round(Duration::from_millis(pause), way)).collect();
         self.times.extend(&times);
-        let how = if way == Way::Rename { "by rename" } else { "in place" };
+        let how = if way == WriteMethod::Rename { "by rename" } else { "in place" };
         let writes = self.writes.get(already..).unwrap_or_default();
-        Distribution::of(format!("emptied {how} after {pause} ms"), &times, writes)
+        Distribution::new(format!("cleared {how} after {pause} ms"), &times, writes)
     }
 
-    /// All rounds so far as one.
+    /// Returns the distribution over all rounds.
     pub(crate) fn all(&self) -> Distribution {
-        Distribution::of("all".into(), &self.times, &self.writes)
+        Distribution::new("all".into(), &self.times, &self.writes)
     }
 
-    /// Nothing, when the good generation was lost.
-    fn round(&mut self, pause: Duration, way: Way) -> Option<Duration> {
+    /// Runs one round. Returns `None` if the good generation was lost.
+    fn round(&mut self, pause: Duration, way: WriteMethod) -> Option<Duration> {
         self.generations += 1;
         let name = format!("round-{}", self.generations);
         // Each refresh brings a later end.
-        let good = claude_login::healthy(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
-        self.writes.push(write_once(&self.resident.path(".config/login.json"), &good));
-        let mut acts = vec![Act::Write(Way::Rename, good.clone())];
+        let good = claude_login::valid_login(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
+        self.writes.push(write_once(&self.test_user.path(".config/login.json"), &good));
+        let mut acts = vec![WriteStep::Write(WriteMethod::Rename, good.clone())];
         if !pause.is_zero() {
-            acts.push(Act::Wait(pause));
+            acts.push(WriteStep::Wait(pause));
         }
-        acts.push(Act::Write(way, claude_login::tombstone(&good)));
+        acts.push(WriteStep::Write(way, claude_login::cleared_login(&good)));
         let overwritten = self.writer.perform(acts);
         let wanted = format!("refresh-of-{name}\"");
-        while overwritten.elapsed() < GIVEN_UP_AFTER {
-            if fs::read_to_string(self.resident.path(LOGIN)).is_ok_and(|text| text.contains(&wanted)) {
+        while overwritten.elapsed() < ROUND_TIMEOUT {
+            if fs::read_to_string(self.test_user.path(LOGIN)).is_ok_and(|text| text.contains(&wanted)) {
                 return Some(Instant::now() - overwritten);
             }
             thread::sleep(Duration::from_micros(100));
@@ -88,7 +88,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The least that a repair costs: a temporary file, synced, and renamed.
+/// Performs the minimum work of a repair: a temporary file, synced and renamed.
 fn write_once(path: &Path, text: &str) -> Duration {
     let begun = Instant::now();
     let temporary = path.with_extension("tmp");
@@ -115,13 +115,13 @@ pub(crate) struct Distribution {
 }
 
 impl Distribution {
-    fn of(title: String, times: &[Option<Duration>], writes: &[Duration]) -> Self {
+    fn new(title: String, times: &[Option<Duration>], writes: &[Duration]) -> Self {
         let mut sorted: Vec<_> = times.iter().flatten().copied().collect();
         sorted.sort();
         Self { title, missed: times.len() - sorted.len(), sorted, one_write: median(writes) }
     }
 
-    /// The time that so many of a hundred rounds did not exceed, in ms.
+    /// Returns the time that a percentage of the rounds did not exceed, in ms.
     fn percentile(&self, percent: usize) -> f64 {
         let index = (self.sorted.len() * percent).div_ceil(100).max(1) - 1;
         self.sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)

@@ -1,8 +1,0 @@
-#!/bin/sh
-# nextest's setup script of the suites that do not look into the programs: makes the package that they install, of the `ci`
-# profile unless CAS_PROFILE names another one, and tells them which. A run that needs the release build anyway names that.
-set -eu
-cd "$(dirname "$0")/../.."
-export CAS_PROFILE="${CAS_PROFILE:-ci}"
-packaging/deb.sh
-echo "CAS_PROFILE=$CAS_PROFILE" >>"$NEXTEST_ENV"

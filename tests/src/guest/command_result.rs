@@ -1,0 +1,115 @@
+//! A command that has ended, and how.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::COMMAND_LIMIT;
+use crate::slowdown;
+
+/// The output of a command, its exit code, and its duration.
+#[derive(Debug)]
+pub struct CommandResult {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// All of its standard error.
+    pub stderr: Vec<u8>,
+    /// From its start to its end, starting it included.
+    pub took: Duration,
+}
+
+impl CommandResult {
+    /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard
+    /// input.
+    pub(super) fn run(command: Command, input: &[u8]) -> Self {
+        let mut bounded = Command::new("timeout");
+        bounded.arg("--kill-after=5").arg(COMMAND_LIMIT.as_secs().to_string());
+        bounded.arg(command.get_program()).args(command.get_args());
+        bounded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = bounded.spawn().unwrap_or_else(|error| panic!("starting {bounded:?}: {error}"));
+        let mut pipe = child.stdin.take();
+        let ended = thread::scope(|scope| {
+            // A command that does not read all of its input has its reasons; the pipe ends either
+            // way.
+            scope.spawn(move || pipe.as_mut().map(|pipe| pipe.write_all(input)));
+            child.wait_with_output()
+        });
+        let output = ended.unwrap_or_else(|error| panic!("waiting for {bounded:?}: {error}"));
+        Self {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: output.stderr,
+            took: started.elapsed(),
+        }
+    }
+
+    /// Returns the result of a command that must end within this time on an idle machine; on a busy
+    /// one the time is longer by [`slowdown`]. It is tried up to three times: another load rarely
+    /// delays three runs, and a command that hangs does so every time.
+    ///
+    /// # Panics
+    /// If three runs take longer, or one is ended by a signal, a panic or [`COMMAND_LIMIT`].
+    #[track_caller]
+    pub fn run_within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
+        Self::within_limit_attempts(limit, doing, attempt).0
+    }
+
+    /// As [`CommandResult::run_within`]. Also returns the number of attempts.
+    #[track_caller]
+    pub(super) fn within_limit_attempts(
+        limit: Duration,
+        doing: &str,
+        attempt: impl Fn() -> Self,
+    ) -> (Self, usize) {
+        let mut late = Vec::new();
+        while late.len() < 3 {
+            let finished = attempt();
+            let errors = String::from_utf8_lossy(&finished.stderr);
+            assert!(finished.code.is_some_and(|code| code < 100), "{doing}: {:?} {errors}", finished.code);
+            if finished.took < limit {
+                return (finished, late.len() + 1);
+            }
+            let limit = limit.mul_f64(slowdown());
+            if finished.took < limit {
+                return (finished, late.len() + 1);
+            }
+            late.push((finished.took, limit));
+        }
+        panic!(
+            "{doing}: not over within {limit:?}; times, and limits for a machine as busy as this: {late:?}"
+        );
+    }
+
+    /// Returns true if the exit code is zero.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Returns the standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Returns the result after a check that the exit code is zero.
+    ///
+    /// # Panics
+    /// With all that was printed, when it is not.
+    #[track_caller]
+    pub fn expect_success(self, doing: &str) -> Self {
+        assert!(
+            self.succeeded(),
+            "{doing}: exit code {:?} after {:?}\n--- output\n{}--- errors\n{}---",
+            self.code,
+            self.took,
+            self.text(),
+            String::from_utf8_lossy(&self.stderr),
+        );
+        self
+    }
+}
