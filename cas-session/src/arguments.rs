@@ -51,8 +51,6 @@ pub(crate) enum Command {
     Environment,
     /// Print the notice.
     Notice,
-    /// Request a sync while the queue is full. `login` starts this in the background.
-    Request,
     /// Print the help.
     Help,
     /// Print the version.
@@ -93,7 +91,6 @@ impl Command {
             Some(Arg::Value(name)) if name == "exec" => exec(parser),
             Some(Arg::Value(name)) if name == "environment" => without_options(parser, Self::Environment),
             Some(Arg::Value(name)) if name == "notice" => without_options(parser, Self::Notice),
-            Some(Arg::Value(name)) if name == "request" => without_options(parser, Self::Request),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),

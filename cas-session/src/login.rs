@@ -27,7 +27,6 @@ use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, print_error};
-use crate::request;
 
 /// The part of the deadline that is reserved for the reply.
 const REPLY_RESERVE: Duration = Duration::from_millis(100);
@@ -74,7 +73,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
         syslog::log_outcome(&name, &result.outcome);
     }
     if result.outcome.wants_sync || requests.has_unsent() {
-        request::submit_without_waiting(&requests);
+        requests.submit();
     }
     Ok(Reply(result.token))
 }

@@ -8,7 +8,6 @@ mod environment;
 mod exec;
 mod login;
 mod notice;
-mod request;
 
 use std::process::ExitCode;
 
@@ -27,7 +26,6 @@ fn main() -> ExitCode {
         Ok(Command::Exec(request)) => exec::run(&request),
         Ok(Command::Environment) => environment::run(),
         Ok(Command::Notice) => notice::run(),
-        Ok(Command::Request) => request::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
         Err(error) => arguments::usage_error(&error),

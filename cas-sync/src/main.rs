@@ -81,7 +81,6 @@ fn internal(command: Internal) -> ExitCode {
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),
         Internal::DispatchRequests => return request_dispatcher::run(),
-        Internal::AcceptRequests => return request_dispatcher::accept(),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }

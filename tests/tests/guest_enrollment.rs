@@ -16,7 +16,7 @@ fn product() -> Guest {
 /// Returns everything that enrolling leaves on the machine.
 fn traces(guest: &Guest) -> String {
     guest
-        .run(&format!("find {MARKERS} {PUBLISHED} /run/claude-auth-sync /etc/tmpfiles.d -mindepth 1 ! -name screen-cleanup.conf ! -name request.sock -printf '%M %U:%G %p\\n' 2>/dev/null | sort -k3"))
+        .run(&format!("find {MARKERS} {PUBLISHED} /etc/tmpfiles.d -mindepth 1 ! -name screen-cleanup.conf -printf '%M %U:%G %p\\n' 2>/dev/null | sort -k3"))
         .text()
 }
 
@@ -124,7 +124,7 @@ fn enroll_requires_root_and_a_regular_user() {
 #[test]
 fn requests_work_after_a_reboot_for_any_user_name() {
     let guest = product();
-    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
+    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-requests");
     guest.record_requests();
     for user in ["ada.lovelace", "Grace", "x_y-z"] {
         guest

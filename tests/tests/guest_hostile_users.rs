@@ -193,18 +193,16 @@ fn files_of_root_below_run_and_var_are_protected() {
     guest.resume();
     guest.put_login("alice", &new_login("alices"));
     for attempt in [
-        "touch /run/claude-auth-sync/eve",
-        "rm /run/claude-auth-sync/request.sock",
-        "mv /run/claude-auth-sync/request.sock /tmp/",
-        "touch /run/claude-auth-sync/pending",
+        "touch /run/claude-auth-requests/eve",
+        "rm /run/claude-auth-requests/$(id -u alice)",
+        "mv /run/claude-auth-requests/$(id -u alice) /run/claude-auth-requests/1",
         "touch /var/lib/claude-auth-sync/enrolled/carol",
         "mkdir /var/lib/claude-auth-sync/published/alice",
         "touch /var/lib/claude-auth-sync/published/bob",
     ] {
         assert!(!guest.run(&format!("runuser -u alice -- {attempt}")).succeeded(), "{attempt}");
     }
-    let writable =
-        "find /run/claude-auth-sync /var/lib/claude-auth-sync ! -type s \\( ! -user root -o -perm /022 \\)";
+    let writable = "find /run/claude-auth-requests /var/lib/claude-auth-sync ! -type p \\( ! -user root -o -perm /022 \\)";
     assert_eq!(guest.run(writable).text(), "");
     for user in ["alice", "bob"] {
         guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");

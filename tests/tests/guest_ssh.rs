@@ -129,7 +129,7 @@ fn login_after_a_reboot_is_repaired() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = new_login("first");
     guest.back_up_and_clear("alice", &login);
-    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-sync");
+    guest.apply_tmpfiles_as_after_reboot("/run/claude-auth-requests");
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }

@@ -53,8 +53,6 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
-    /// Start the syncs of users who connect to the socket on the standard input.
+    /// Start the syncs that users request.
     DispatchRequests,
-    /// Print the user ids of the clients that wait at the socket on the standard input.
-    AcceptRequests,
 }

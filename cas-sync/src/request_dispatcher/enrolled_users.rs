@@ -2,7 +2,7 @@
 //! names. Both are files of root. The user database is not read: a directory server may not answer,
 //! and may assign the name to another account.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,9 +37,20 @@ struct Enrollment {
 }
 
 impl EnrolledUsers {
+    /// Returns the user ids of the enrolled users.
+    pub(super) fn uids(&mut self, now: Instant) -> BTreeSet<u32> {
+        self.refresh(now);
+        self.services.keys().copied().collect()
+    }
+
     /// Returns the service that syncs this user. `None` if the user is not enrolled or has a name
     /// that systemd does not accept.
     pub(super) fn find_service(&mut self, uid: u32, now: Instant) -> Option<&str> {
+        self.refresh(now);
+        self.services.get(&uid).map(String::as_str)
+    }
+
+    fn refresh(&mut self, now: Instant) {
         let changes = last_changes();
         let is_current = |(read_at, seen): (Instant, Changes)| {
             now.saturating_duration_since(read_at) <= MAX_AGE && seen == changes
@@ -48,7 +59,6 @@ impl EnrolledUsers {
             self.services = services(read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()));
             self.read = Some((now, changes));
         }
-        self.services.get(&uid).map(String::as_str)
     }
 }
 

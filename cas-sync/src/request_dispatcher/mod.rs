@@ -1,17 +1,13 @@
-//! `claude-auth-request.service`: starts the sync of each user who connects to the socket of
-//! requests.
+//! `claude-auth-request.service`: starts the sync of each user who requests one.
 //!
-//! PID 1 opens the socket, in a directory of root, and never resolves a path that a user can
-//! change. Of a request only the user id counts that the kernel reports (`SO_PEERCRED`).
+//! A user requests a sync by the time of a file that only root can create ([`request_files`]).
+//! Neither PID 1 nor this process accepts a connection or opens a file of a user.
 
-mod acceptor;
 mod enrolled_users;
-mod pending_file;
+mod request_files;
 mod start_limiter;
 
-use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,20 +15,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use cas_core::state::sync_requests::connect_to;
+use cas_core::system::identity::{IDENTITIES, STATE};
 use cas_protocol::deadline::Deadline;
-use cas_protocol::paths::REQUEST_SOCKET;
+use cas_protocol::paths::ENROLLED_DIR;
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-pub(crate) use self::acceptor::run as accept;
 use self::enrolled_users::EnrolledUsers;
+use self::request_files::RequestFiles;
 use self::start_limiter::StartLimiter;
 use crate::os::deferred_signals::{SignalBlock, Wake};
 use crate::os::environment::env_var;
 use crate::systemd::{self, BATCH_SIZE};
 use crate::term::stderr::{exit_with_error, print_error};
-
-/// The dispatcher ends this long after the last connection, unless a limit must be remembered.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit of systemd's replies for one batch.
 const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,82 +35,103 @@ const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval of retries for a sync that is running, or that systemd did not start.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The delay after a batch that could not be accepted.
-const ERROR_BACKOFF: Duration = Duration::from_millis(200);
+/// The delay between an event and the check of all files. It bounds the work that a user can cause by
+/// setting the time of a file again and again, and is short for the user who waits.
+const COALESCE_DELAY: Duration = Duration::from_millis(20);
 
-/// The interval of checks whether PID 1 still listens.
-const SOCKET_INTERVAL: Duration = Duration::from_millis(250);
+/// The interval of checks without an event, in case that an event was lost.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves the listening socket on the standard input until it is idle or a signal arrives, or until
-/// PID 1 has closed the socket and removed its name (`RemoveOnStop=`).
-///
-/// Closing the last descriptor of the socket closes what clients have sent, which clients can delay
-/// without limit (see [`acceptor`]). So the socket is stopped while this process has it open, never
-/// after it: PID 1 would accept and close the connections itself, as it does between the end of a
-/// service and the end of its socket unit.
+/// The number of reads of queued events before a check. The rest is read after the check.
+const MAX_READS: usize = 256;
+
+/// The changes of enrollment markers and of the user ids bound to names.
+const ENROLLMENT_CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_MOVED_FROM)
+    .union(AddWatchFlags::IN_CLOSE_WRITE)
+    .union(AddWatchFlags::IN_ATTRIB);
+
+/// Answers requests until a signal arrives.
 pub(crate) fn run() -> ExitCode {
-    match Dispatcher::default().serve() {
+    match Dispatcher::new().and_then(Dispatcher::serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-#[derive(Default)]
 struct Dispatcher {
+    inotify: Inotify,
+    files: RequestFiles,
     limiter: StartLimiter,
     users: EnrolledUsers,
 }
 
 impl Dispatcher {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+                .context("cannot watch for requests")?,
+            files: RequestFiles::of_this_machine(),
+            limiter: StartLimiter::default(),
+            users: EnrolledUsers::default(),
+        })
+    }
+
     fn serve(mut self) -> Result<()> {
         let signals = SignalBlock::new().context("cannot block signals")?;
-        let listener = io::stdin();
-        let mut idle_from = Instant::now();
-        let socket = named_socket();
+        self.check();
         notify_ready();
-        for uid in pending_file::take() {
-            self.limiter.request(uid, idle_from);
-        }
         loop {
-            if socket.is_none() || named_socket() != socket {
-                return self.end();
-            }
             let now = Instant::now();
             self.start_due(now);
-            let idle_at = idle_from + IDLE_TIMEOUT;
-            if self.limiter.forget_expired(now) && idle_at <= now {
-                return Ok(());
-            }
-            let wake_at = self.limiter.next_due().into_iter().chain((idle_at > now).then_some(idle_at)).min();
-            let timeout = wake_at.map_or(IDLE_TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
-            let timeout = timeout.min(SOCKET_INTERVAL);
+            self.limiter.forget_expired(now);
+            let due_in = self.limiter.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+            let timeout = due_in.map_or(CHECK_INTERVAL, |due_in| due_in.min(CHECK_INTERVAL));
             // At least a millisecond, because poll(2) rounds down.
-            match signals.wait(Some(listener.as_fd()), Some(timeout + Duration::from_millis(1))) {
+            match signals.wait(Some(self.inotify.as_fd()), Some(timeout + Duration::from_millis(1))) {
                 Wake::Signal => return self.end(),
-                Wake::Readable => {
-                    idle_from = Instant::now();
-                    self.take_requests();
+                Wake::Readable | Wake::Timeout => {
+                    thread::sleep(COALESCE_DELAY);
+                    self.take_events();
+                    self.check();
                 }
-                Wake::Timeout => {}
             }
         }
     }
 
-    fn take_requests(&mut self) {
-        match acceptor::accept_batch() {
-            Ok(uids) => {
-                let now = Instant::now();
-                for uid in uids {
-                    if self.users.find_service(uid, now).is_some() {
-                        self.limiter.request(uid, now);
-                    }
-                }
-            }
-            Err(error) => {
-                print_error(&anyhow::Error::new(error).context("cannot accept requests from the socket"));
-                thread::sleep(ERROR_BACKOFF);
+    /// Removes the queued events. Their content is not needed, and some may be lost.
+    fn take_events(&self) {
+        for _ in 0..MAX_READS {
+            match self.inotify.read_events() {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return,
             }
         }
+    }
+
+    /// Creates the files of new users and takes all requests.
+    fn check(&mut self) {
+        self.watch();
+        let now = Instant::now();
+        if let Err(error) = self.files.update(self.users.uids(now)) {
+            let context = format!("cannot create the request files in {}", self.files.directory().display());
+            print_error(&anyhow::Error::new(error).context(context));
+        }
+        for uid in self.files.requested() {
+            self.limiter.request(uid, now);
+        }
+    }
+
+    /// Watches the directories. For one that is watched already this changes nothing; one that does
+    /// not exist yet is created by the first enrollment.
+    fn watch(&self) {
+        let state = Path::new(STATE);
+        for directory in [state, Path::new(ENROLLED_DIR), &state.join(IDENTITIES)] {
+            let _ = self.inotify.add_watch(directory, ENROLLMENT_CHANGES);
+        }
+        let _ = self.inotify.add_watch(self.files.directory(), AddWatchFlags::IN_ATTRIB);
     }
 
     /// Starts the due syncs. A running sync may have read the files before the request. So the sync
@@ -135,6 +151,14 @@ impl Dispatcher {
     }
 
     fn start_batch(&mut self, batch: &[(u32, String)]) {
+        // Before the start: a request that comes later is another one.
+        for (uid, _) in batch {
+            if let Err(error) = self.files.clear(*uid) {
+                print_error(
+                    &anyhow::Error::new(error).context(format!("cannot clear the request of user id {uid}")),
+                );
+            }
+        }
         let services: Vec<_> = batch.iter().map(|(_, service)| service.as_str()).collect();
         let started = systemd::start_inactive(&services, &Deadline::after(SYSTEMD_TIMEOUT));
         let started = started.unwrap_or_else(|error| {
@@ -149,30 +173,20 @@ impl Dispatcher {
         }
     }
 
-    /// Stores the waiting requests, including those in the queue of the socket, for the next
-    /// dispatcher.
-    fn end(&mut self) -> Result<()> {
-        self.take_requests();
-        let pending = self.limiter.pending();
-        pending_file::write(&pending).context("cannot store the waiting requests")?;
-        if !pending.is_empty() {
-            // The socket of an upgrade starts the next dispatcher after this one. While the target
-            // is stopped, there is no socket.
-            connect_to(Path::new(REQUEST_SOCKET));
-        }
-        Ok(())
+    /// Leaves the waiting requests to the next dispatcher.
+    fn end(&self) -> Result<()> {
+        self.limiter
+            .pending()
+            .into_iter()
+            .try_for_each(|uid| self.files.mark(uid))
+            .context("cannot keep the waiting requests")
     }
 }
 
-/// Tells systemd that the socket is served (sd_notify(3)); `systemctl start` waits for this.
+/// Tells systemd that requests are answered (sd_notify(3)); `systemctl start` waits for this.
 fn notify_ready() {
     if let Some(manager) = env_var("NOTIFY_SOCKET") {
         // If this fails, systemd stops this process after 90 seconds and logs that.
         drop(UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", manager)));
     }
-}
-
-/// Returns the inode of the socket with this name; `None` if it does not exist.
-fn named_socket() -> Option<u64> {
-    Path::new(REQUEST_SOCKET).symlink_metadata().ok().map(|socket| socket.ino())
 }

@@ -10,7 +10,7 @@ mod stop;
 mod systemctl;
 
 pub(crate) use self::cgroup::runs_in_sync_service;
-pub(crate) use self::names::{REQUEST_SOCKET_UNIT, Units};
+pub(crate) use self::names::{REQUEST_SERVICE, Units};
 pub(crate) use self::start::{
     ServiceResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
     run_services, start, start_inactive,

@@ -6,8 +6,8 @@ use super::enabled;
 
 /// The target that all units are part of.
 pub(crate) const TARGET: &str = "claude-auth-sync.target";
-/// The socket for requests of logins.
-pub(crate) const REQUEST_SOCKET_UNIT: &str = "claude-auth-request.socket";
+/// The service that answers requests of logins.
+pub(crate) const REQUEST_SERVICE: &str = "claude-auth-request.service";
 /// systemd stores here when a timer with `Persistent=` last elapsed.
 const STAMPS: &str = "/var/lib/systemd/timers";
 /// systemd's limit for the name of a unit, with the terminating null byte (`UNIT_NAME_MAX`).

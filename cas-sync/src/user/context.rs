@@ -42,9 +42,6 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(480);
 /// The time limit for a running sync: longer than most take, shorter than a refresh that hangs.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time limit for a full queue of requests.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The poll interval of the lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -204,10 +201,9 @@ impl UserContext {
         outcome
     }
 
-    /// Requests a sync in the background and waits for seconds at most. If that fails, the timer
-    /// starts a sync.
+    /// Requests a sync in the background. If that fails, the timer starts a sync.
     pub(crate) fn request_sync(&self) {
-        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
+        self.requests.submit();
     }
 
     /// Returns the report of a run that began at `now`.

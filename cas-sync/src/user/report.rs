@@ -2,7 +2,6 @@
 //! the notice.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use anyhow::Context;
 use cas_core::config::ConfigError;
@@ -15,16 +14,12 @@ use cas_core::state::publication::Publication;
 use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
-use cas_protocol::deadline::Deadline;
 
 use crate::systemd;
 use crate::term::stderr::print_error;
 use crate::user::notify::{NoticeChange, NotifyCommand};
 use crate::user::sync_log;
 use crate::user::verification::VerifyMode;
-
-/// The time limit for a full queue of requests. Without the request the next sync publishes.
-const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A run to be reported.
 pub(crate) struct Report {
@@ -138,7 +133,7 @@ impl Report {
     /// without a request.
     pub(crate) fn request_publication(&self) {
         if !systemd::runs_in_sync_service() {
-            Publication::new(&self.state, &self.requests).request(&Deadline::after(PUBLICATION_TIMEOUT));
+            Publication::new(&self.state, &self.requests).request();
         }
     }
 }

@@ -12,9 +12,11 @@ pub const STATE_DIR: &str = "/var/lib/claude-auth-sync";
 /// and owned by root.
 pub const ENROLLED_DIR: &str = "/var/lib/claude-auth-sync/enrolled";
 
-/// The socket on which a user requests a sync of their own login. PID 1 creates it in a directory
-/// of root (`claude-auth-request.socket`).
-pub const REQUEST_SOCKET: &str = "/run/claude-auth-sync/request.sock";
+/// The directory of the request files: for each enrolled user a FIFO that is named after the user id
+/// and belongs to the user. A user requests a sync by setting its modification time. No process opens
+/// it. Root creates the directory and the FIFOs (`claude-auth-request.service`), so a user can
+/// neither replace nor rename them.
+pub const REQUEST_DIR: &str = "/run/claude-auth-requests";
 
 /// The longest accepted login name, in bytes: the limit of a file name.
 pub const MAX_NAME_LEN: usize = 255;

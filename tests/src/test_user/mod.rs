@@ -9,13 +9,16 @@ mod root_directory;
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use self::journal::Journal;
@@ -301,16 +304,18 @@ impl TestUser {
         self.journal.until_marker()
     }
 
-    /// Listens for the requests of the user, in place of PID 1.
+    /// Creates the user's request file, in place of the dispatcher.
     ///
     /// # Panics
-    /// If the socket cannot be created.
-    pub fn request_listener(&self) -> UnixListener {
-        let path = self.folder.path().join("run/claude-auth-sync/request.sock");
-        let listener = UnixListener::bind(&path).expect("a socket");
-        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("its mode");
-        listener.set_nonblocking(true).expect("a mode of the socket");
-        listener
+    /// If it cannot be created.
+    pub fn request_file(&self) -> RequestFile {
+        let path = self.folder.path().join("run/claude-auth-requests").join(UID.to_string());
+        fs::create_dir(path.parent().expect("a directory")).expect("the directory of root");
+        mkfifo(&path, Mode::empty()).expect("a FIFO");
+        let file = RequestFile(path);
+        file.clear();
+        lchown(&file.0, Some(UID), Some(0)).expect("the owner of the file");
+        file
     }
 
     /// Returns a listener on a free port of the user's network.
@@ -371,4 +376,24 @@ pub fn give_to_user(path: &Path) {
     given
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600)))
         .expect("its owner can be changed");
+}
+
+/// The request file of a user.
+pub struct RequestFile(PathBuf);
+
+impl RequestFile {
+    /// Returns true if the user has requested a sync since the last call.
+    ///
+    /// # Panics
+    /// If the file is missing.
+    pub fn take(&self) -> bool {
+        let is_requested = fs::symlink_metadata(&self.0).expect("the request file").mtime() != 0;
+        self.clear();
+        is_requested
+    }
+
+    fn clear(&self) {
+        let epoch = TimeSpec::new(0, 0);
+        utimensat(AT_FDCWD, &self.0, &epoch, &epoch, UtimensatFlags::NoFollowSymlink).expect("its time");
+    }
 }

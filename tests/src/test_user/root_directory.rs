@@ -37,7 +37,6 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         fs::copy(release(program), &copy)?;
         fs::set_permissions(copy, Permissions::from_mode(0o755))?;
     }
-    fs::create_dir(folder.join("run/claude-auth-sync"))?;
     fs::create_dir_all(folder.join("var-lib/claude-auth-sync/enrolled"))?;
     fs::write(folder.join("var-lib/claude-auth-sync/enrolled").join(NAME), "")?;
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {

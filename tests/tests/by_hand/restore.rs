@@ -30,11 +30,11 @@ fn dry_run_names_the_restore_that_follows() {
     );
     assert_eq!(home(&test_user), before, "nothing is written");
 
-    let requests = test_user.request_listener();
+    let requests = test_user.request_file();
     by_hand(&test_user, "restore").expect(0, &["RECOVERED login restored from the local history"]);
     assert_eq!(login(&test_user), parsed(&file), "and everything else in the file");
     assert!(test_user.journal().contains("user=alice RECOVERED login restored"), "{}", test_user.journal());
-    assert!(requests.accept().is_ok(), "the sync verifies it and reports the result");
+    assert!(requests.take(), "the sync verifies it and reports the result");
 }
 
 #[test]

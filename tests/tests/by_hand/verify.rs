@@ -69,24 +69,22 @@ fn rejected_login_is_reported_and_not_changed() {
     by_hand(&test_user, "check").expect(79, &["rejected by the Anthropic API"]);
 }
 
-/// Root publishes the result as that of a sync: a connection to the request socket starts the
-/// service that publishes.
+/// Root publishes the result as that of a sync: a request starts the service that publishes.
 #[test]
 fn command_result_is_marked_for_publication() {
     let (test_user, file) = signed_in(20);
-    let listener = test_user.request_listener();
-    let asked = || std::iter::from_fn(|| listener.accept().ok()).count();
+    let requests = test_user.request_file();
     let has_note = || test_user.path(&format!("{STATE}/publish-only")).exists();
     by_hand(&test_user, "run").expect(0, &["verified by inference"]);
-    assert_eq!((asked(), has_note()), (1, true));
+    assert_eq!((requests.take(), has_note()), (true, true));
 
     test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&test_user, "verify").expect(79, &["rejected by the Anthropic API"]);
     let known = state(&test_user, "state.json");
     assert_eq!((&known["verdict"], &known["status"]), (&json!("rejected"), &json!("OK")));
-    assert_eq!((asked(), has_note()), (1, true));
+    assert_eq!((requests.take(), has_note()), (true, true));
     by_hand(&test_user, "check");
-    assert_eq!(asked(), 0, "nothing was found that root does not know");
+    assert!(!requests.take(), "nothing was found that root does not know");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
     row("account-gone", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
-    row("request-socket-inactive", "systemctl stop claude-auth-request.socket").as_root(),
+    row("request-service-inactive", "systemctl stop claude-auth-request.service").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
     row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(RESTORE_STATE),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(RESTORE_STATE),

@@ -44,7 +44,7 @@ fn hourly_unit_does_all_work_that_needs_no_admin_token() {
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(enrolled(guest), "alice\nbob\n");
     guest
-        .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-request.socket")
+        .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-request.service")
         .expect_success("the units of the user");
 
     roster(guest, "users:\n  alice:\n    Parked: true\n");

@@ -110,6 +110,6 @@ fn hostile_published_state_is_shown_as_unreadable() {
     );
 
     // All of it belongs to root, and it is small.
-    let foreign = "find /var/lib/claude-auth-sync /run/claude-auth-sync ! -user root -o -type f -size +64k";
+    let foreign = "find /var/lib/claude-auth-sync /run/claude-auth-requests ! -type p ! -user root -o -type f -size +64k";
     assert_eq!(guest.run(foreign).text(), "");
 }

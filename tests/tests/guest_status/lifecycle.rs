@@ -28,7 +28,7 @@ fn check_published_state_follows_enrollment(suite: Suite) {
         let path = published(name);
         assert_eq!(guest.file_status(&path), "600 root:root regular file");
         assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
-        // By hand without the request socket: the next service publishes, and that is not an error.
+        // By hand without a request file: the next service publishes, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
         let by_hand = guest.sync(name).expect_success("a sync by hand").text();
         assert!(!by_hand.contains("publish"), "{by_hand}");

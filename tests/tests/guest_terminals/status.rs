@@ -19,7 +19,7 @@ fn schedule_sync_in_five_hours(guest: &Guest) {
     guest.run(&format!("install -d {folder}")).expect_success("a folder");
     guest.write(&format!("{folder}/recorded.conf"), "root", "644", timer.as_bytes());
     guest
-        .run("systemctl daemon-reload && systemctl restart claude-auth-sync@alice.timer && systemctl stop claude-auth-request.socket")
+        .run("systemctl daemon-reload && systemctl restart claude-auth-sync@alice.timer && systemctl stop claude-auth-request.service")
         .expect_success("another time");
 }
 

@@ -127,7 +127,6 @@ fn sync_leaves_a_refresh_in_progress_to_the_session() {
     machine.anthropic.forget_requests();
     // The request waits until the session refreshes: Claude Code waits at most eight seconds for
     // the refresh of another client, which is short on a busy machine.
-    machine.guest.request_sync("root");
     let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
     machine.guest.run(&signal("STOP")).expect_success("stopping the dispatcher");
     let output = thread::scope(|scope| {

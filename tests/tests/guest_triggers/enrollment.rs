@@ -99,11 +99,7 @@ fn unstoppable_unit_does_not_keep_others_running() {
     assert!(output.contains(timer) && output.contains(watch), "{output}");
     let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
     assert_eq!([timer, watch].map(state), ["active", "active"].map(of_nobody));
-    let left = guest
-        .run(
-            "ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published /run/claude-auth-sync",
-        )
-        .text();
+    let left = guest.run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published").text();
     assert!(!left.contains("alice"), "everything else is undone: {left}");
 
     guest

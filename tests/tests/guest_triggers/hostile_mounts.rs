@@ -1,5 +1,5 @@
 //! Five users place file systems that never answer in the paths of root and of PID 1, in everything
-//! below `/run` and `/var/lib/claude-auth-sync` that they can write, and flood the request socket.
+//! below `/run` and `/var/lib/claude-auth-sync` that they can write, and flood the requests.
 //! Version 0.1.0 had PID 1 look up a file in a directory of a user, which froze it.
 
 use std::thread;
@@ -10,17 +10,17 @@ use cas_tests::guest::{CommandResult, Guest, Suite};
 
 use super::{failed, host, runs, wait_until};
 
-const SOCKET: &str = "/run/claude-auth-sync/request.sock";
+const FILES: &str = "/run/claude-auth-requests";
 const STATE: &str = "/var/lib/claude-auth-sync";
 const HOSTILE: [&str; 5] = ["mallory1", "mallory2", "mallory3", "mallory4", "mallory5"];
 
-/// What each of them sends to the request socket.
+/// What each of them does with the request files.
 const FLOODS: [(&str, &str); 5] = [
     ("mallory1", "hold"),
-    ("mallory2", "connect"),
-    ("mallory3", "linger"),
+    ("mallory2", "flood"),
+    ("mallory3", "flood"),
     ("mallory4", "hold"),
-    ("mallory5", "connect"),
+    ("mallory5", "flood"),
 ];
 
 /// Within this PID 1 answers.
@@ -39,7 +39,7 @@ const COMMAND_TIMEOUT: u32 = 60;
 fn writable_paths(guest: &Guest, user: &str) -> String {
     guest
         .run(&format!(
-            "runuser -u {user} -- find /run/claude-auth-sync {STATE} -writable ! -type s 2>/dev/null"
+            "runuser -u {user} -- find /run/claude-auth-requests {STATE} -writable ! -type p 2>/dev/null"
         ))
         .text()
 }
@@ -144,7 +144,7 @@ fn start_attacks(guest: &Guest, has_directories: bool) {
         wait_until("the links are there", || guest.run(&format!("test -L {own}/request")).succeeded());
     }
     for (user, how) in FLOODS {
-        guest.start_hostile(user, &format!("{how} {SOCKET}"));
+        guest.start_hostile(user, &format!("{how} {FILES}"));
     }
 }
 

@@ -10,7 +10,7 @@ use super::{failed, host, wait_until};
 fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
-        .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-sync && exec sleep 600'")
+        .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-requests && exec sleep 600'")
         .expect_success("a shell of a user who is not enrolled");
     guest
         .run("for i in 1 2 3 4; do systemd-run --quiet --collect --unit=fills-$i --uid=alice sh -c \"cd /home/alice/.local/state/claude-auth-sync; mkdir -p d$i; cd d$i; while :; do mkdir -p a b c; touch a/x b/x c/x; done\"; done")

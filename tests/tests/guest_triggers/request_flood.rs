@@ -10,15 +10,15 @@ use cas_tests::size::sized;
 
 use super::{TIMEOUT, failed, host, property, runs, wait_for_runs, wait_until};
 
-const SOCKET: &str = "/run/claude-auth-sync/request.sock";
+const FILES: &str = "/run/claude-auth-requests";
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// What each of the five does. The first two are enrolled.
+/// What each of the five does. The first three are enrolled.
 const FLOODERS: [(&str, &str); 5] = [
-    ("mallory1", "hold"),
-    ("mallory2", "connect"),
-    ("mallory3", "linger"),
-    ("mallory4", "connect"),
+    ("mallory1", "flood"),
+    ("mallory2", "flood"),
+    ("mallory3", "hold"),
+    ("mallory4", "flood"),
     ("mallory5", "hold"),
 ];
 
@@ -32,16 +32,15 @@ const SLOWDOWN: u32 = 4;
 /// What a flood may delay the request of another user besides.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Starts users who connect as fast as they can, who hold each connection, and one who sends what
-/// cannot be closed.
+/// Starts users who request as fast as they can, and users who open and fill their request files.
 fn flood(guest: &Guest) {
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     for (number, (user, how)) in FLOODERS.into_iter().enumerate() {
         guest.run(&format!("useradd --create-home {user}")).expect_success("useradd");
-        if number < 2 {
+        if number < 3 {
             guest.run(&format!("cas-sync enroll --no-watch {user}")).expect_success("enrolling");
         }
-        guest.start_hostile(user, &format!("{how} {SOCKET}"));
+        guest.start_hostile(user, &format!("{how} {FILES}"));
     }
 }
 
@@ -54,9 +53,9 @@ fn delays(guest: &Guest) -> Vec<Duration> {
         wait_until("none at work", || super::is_inactive(guest, "alice"));
         guest.forget_request_limits();
         let before = started_at();
-        // By the program that a login leaves behind when it finds the queue full.
+        let request = format!("touch --no-create --no-dereference {FILES}/$(id -u)");
         let requests = guest
-            .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
+            .run(&format!("runuser -u alice -- sh -c 'date +%s%6N; {request}'"))
             .expect_success("a request");
         wait_until("the sync starts", || started_at() != before);
         let started = guest.run(&format!(
@@ -96,7 +95,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
     // The first sync, one of each dispatcher (which has no limit of the previous one), and one a
     // minute.
     let minutes = usize::try_from(flooded_from.elapsed().as_secs() / 60).expect("a few minutes");
-    for (user, _) in &FLOODERS[..2] {
+    for (user, _) in &FLOODERS[..3] {
         assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");
     }
     // What asks PID 1 is answered, and removing all of it finishes.
@@ -109,9 +108,8 @@ fn request_flood_by_five_users_delays_no_other_request() {
     wait_until("nothing is left", || guest.remaining_product_files().is_empty());
 }
 
-/// Each of many users gets a sync, also when all request one at the same time. Each costs three
-/// units and one watch of the kernel, in a process of its own; PID 1 watches one socket for all of
-/// them.
+/// Each of many users gets a sync, also when all request one at the same time. Each costs three units
+/// and one inotify instance of the kernel, in a process of its own; PID 1 watches nothing for them.
 #[test]
 fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);
@@ -136,7 +134,7 @@ fn each_of_many_users_gets_the_requested_sync() {
     let first = run_counts(&guest);
 
     guest
-        .run(&format!("for i in $(seq {number}); do runuser -u u$i -- cas-session request & done; wait"))
+        .run(&format!("for i in $(seq {number}); do runuser -u u$i -- touch --no-create --no-dereference {FILES}/$((20000 + i)) & done; wait"))
         .expect_success("a request of each");
 
     let requested = Instant::now();

@@ -1,4 +1,4 @@
-//! A login requests a sync by connecting to one socket: what starts then, and what does not.
+//! A login requests a sync by the time of a file: what starts then, and what does not.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,10 +41,13 @@ fn check_request_starts_a_sync(suite: Suite) {
     assert!(guest.product_journal().lines().all(|line| line.starts_with("user=alice ")));
     assert_eq!(failed(&guest), "");
     guest.forget_request_limits();
-    assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
+    assert_eq!(property(&guest, DISPATCHER, "ActiveState"), "active");
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 3);
-    assert_eq!(guest.file_status("/run/claude-auth-sync/request.sock"), "666 root:root socket");
+    let uid = guest.run("id -u alice").text();
+    let file = format!("/run/claude-auth-requests/{}", uid.trim());
+    assert_eq!(guest.file_status(&file), "0 alice:root fifo");
+    assert_eq!(guest.file_status("/run/claude-auth-requests"), "755 root:root directory");
 }
 
 /// The lock holds a run after its examination of the file, and a session of Claude Code writes a
@@ -77,9 +80,6 @@ fn requests_within_a_minute_start_one_sync_afterwards() {
     guest.request_sync("bob");
     wait_for_runs(&guest, "bob", 2);
     assert_eq!(runs(&guest, "alice"), 2);
-    // An upgrade stops the dispatcher too: it loses no request.
-    let process = property(&guest, DISPATCHER, "MainPID");
-    assert_ne!(process, "0", "it remembers the limits");
     while runs(&guest, "alice") == 2 {
         assert!(first.elapsed() < Duration::from_secs(90));
         thread::sleep(Duration::from_millis(200));
@@ -91,9 +91,15 @@ fn requests_within_a_minute_start_one_sync_afterwards() {
     guest.request_sync("alice");
     guest.request_sync("bob");
     wait_until("both have been taken", || runs(&guest, "bob") == 3);
+    // An upgrade stops the dispatcher too: it loses no request, nor does a pause.
     guest.forget_request_limits();
-    guest.request_sync("bob");
     wait_for_runs(&guest, "alice", 4);
+    guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
+    guest.request_sync("bob");
+    thread::sleep(SHORT_WAIT);
+    assert_eq!(runs(&guest, "bob"), 3);
+    guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
+    wait_for_runs(&guest, "bob", 4);
     assert_eq!(failed(&guest), "");
 }
 
@@ -117,7 +123,6 @@ fn service_that_finds_an_active_run_is_repeated_later() {
     wait_until("the other run ends", || runs(&guest, "alice") == 3);
     // It has requested itself again; the limit ends with the next dispatcher.
     guest.forget_request_limits();
-    guest.request_sync("root");
     wait_for_runs(&guest, "alice", 4);
     assert_eq!(failed(&guest), "");
 }
@@ -152,20 +157,34 @@ fn rapid_logins_exhaust_no_limit() {
     assert_eq!(failed(&guest), "", "a required sign-in is not a failure of the machine");
 }
 
-/// What a client sends is never read, and a client that cannot be looked up starts nothing.
+/// Each user can request only the own sync, and a user who is not enrolled has no request file.
 #[test]
-fn request_content_or_unenrolled_user_starts_nothing() {
+fn request_of_another_or_unenrolled_user_starts_nothing() {
     let guest = host(Suite::Bookworm, &["alice"]);
-    let forge = "use Socket; for (1 .. 20) { socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un(\"/run/claude-auth-sync/request.sock\")) or die; \
-                 syswrite(S, \"1000\\nalice\\n\" x 1000); close S }";
-    guest
-        .run(&format!("runuser -u bob -- perl -e '{forge}'"))
-        .expect_success("a request with the name of alice");
-    guest.request_sync("nobody");
+    let files = "/run/claude-auth-requests";
+    let refused = |command: &str| {
+        let output = guest.run(&format!("runuser -u bob -- sh -c '{command}' 2>&1"));
+        assert!(!output.succeeded(), "{command}: {}", output.text());
+    };
+    let alice = format!("{files}/{}", guest.run("id -u alice").text().trim());
+    refused(&format!("touch --no-create --no-dereference {alice}"));
+    refused(&format!("touch --no-dereference {files}/$(id -u)"));
+    refused(&format!("mkfifo {files}/$(id -u)"));
+    refused(&format!("mv {alice} {files}/$(id -u)"));
+    refused(&format!("ln -s /etc/passwd {files}/$(id -u)"));
     thread::sleep(SHORT_WAIT);
     assert_eq!(runs(&guest, "alice"), 1);
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 2);
-    wait_until("with nothing to do it ends", || property(&guest, DISPATCHER, "ActiveState") != "activating");
+
+    // The file exists from enrolling to unenrolling, whatever its user does with it.
+    guest
+        .run(&format!("runuser -u alice -- sh -c 'chmod 777 {alice}; exec 3<>{alice}; echo 1000 >&3'"))
+        .expect_success("data");
+    guest.run("cas-sync enroll bob").expect_success("enrolling");
+    let bob = format!("{files}/{}", guest.run("id -u bob").text().trim());
+    wait_until("a request file", || guest.run(&format!("test -p {bob}")).succeeded());
+    guest.run("cas-sync unenroll bob").expect_success("unenrolling");
+    wait_until("no request file", || !guest.run(&format!("test -e {bob}")).succeeded());
     assert_eq!(failed(&guest), "");
 }

@@ -56,7 +56,6 @@ fn package_files_have_owner_root_and_expected_modes() {
         "/usr/bin/claude-auth-sync",
         "/usr/lib/systemd/system/claude-auth-sync.target",
         "/usr/lib/systemd/system/claude-auth-watch@.service",
-        "/usr/lib/systemd/system/claude-auth-request.socket",
         "/usr/lib/systemd/system/claude-auth-request.service",
         "/usr/lib/tmpfiles.d/claude-auth-sync.conf",
         "/usr/share/pam-configs/claude-auth-sync",

@@ -42,7 +42,7 @@ fn check_installation(suite: Suite) {
         "active",
         "for a later roster"
     );
-    assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
+    assert_eq!(property(&guest, "claude-auth-request.service", "ActiveState"), "active");
     assert_eq!(guest.file_status("/usr/bin/cas-sync"), "711 root:root regular file");
     assert_eq!(guest.file_status("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");

@@ -47,7 +47,7 @@ fn check_remove_and_purge(suite: Suite) {
     let guest = managed_users(suite);
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    terminal.at_prompt("cd /run/claude-auth-sync");
+    terminal.at_prompt("cd /run/claude-auth-requests");
     wait_until("the requested sync", || property(&guest, UNITS[1], "ActiveState") == "inactive");
     let before = homes(&guest);
 

@@ -37,9 +37,6 @@ const WRITE_GRACE: Duration = Duration::from_millis(100);
 /// The time limit for the event thread to queue all events; it does nothing else.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time limit for a full queue of requests.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The repair thread of one user.
 pub(super) struct RepairThread {
     account: Account,
@@ -177,7 +174,7 @@ impl RepairThread {
     }
 
     fn request_sync(&self) {
-        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
+        self.requests.submit();
     }
 
     fn begin_push(&mut self, queue: &Arc<Queue>) {

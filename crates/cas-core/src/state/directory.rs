@@ -69,6 +69,11 @@ impl StateDirectory {
         Self { path, owner }
     }
 
+    /// Returns the user id that the files must belong to.
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
+    }
+
     /// Returns the path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -1,32 +1,29 @@
-//! How a command that the user runs by hand gets its result published. Only root can write what root reads, and only the
-//! service of the sync ends in root's publishing (`ExecStopPost=`). So the command asks for that service, and leaves a note
-//! that there is nothing else to do. No new privilege is needed: it is the same socket on which logins request a sync.
+//! Publishes the result of a command that the user runs. Only root can write what root reads, and the
+//! service of the sync ends with root's publication (`ExecStopPost=`). So the command requests that
+//! service and leaves a note that there is nothing else to do. It needs no further privilege: the
+//! request is that of a login.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cas_protocol::deadline::Deadline;
 use nix::libc;
 
 use crate::state::directory::StateDirectory;
-use crate::state::sync_requests::{LAST_REQUEST, Submission, SyncRequests};
+use crate::state::sync_requests::{LAST_REQUEST, SyncRequests};
 use crate::time::timestamp::Timestamp;
 
-/// The note: the next start of the service has to publish, and nothing else.
+/// The note: the next start of the service only publishes.
 const PUBLISH_ONLY: &str = "publish-only";
 
-/// What a sync writes into [`LAST_REQUEST`] when it begins to look. A request that comes later empties the file.
+/// The content of [`LAST_REQUEST`] after a sync has begun to read. A later request empties the file.
 const SYNC_BEGAN: &str = "sync\n";
 
-/// How long the note counts. The dispatcher starts the service within milliseconds, unless it limits the user; a later start
-/// does everything, since an administrator or the timer may be behind it.
+/// How long the note counts. The dispatcher starts the service within milliseconds, unless it limits
+/// the user; a later start runs a complete sync, because an administrator or the timer may have
+/// started it.
 const NOTE_LIFETIME: Duration = Duration::from_secs(10);
-
-/// Between two attempts while the queue of the socket is full.
-const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The notes of one user.
 pub struct Publication<'a> {
@@ -35,28 +32,27 @@ pub struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
-    /// Those in this state directory, beside these requests.
+    /// Creates the notes in this state directory, for these requests.
     pub fn new(state: &'a StateDirectory, requests: &'a SyncRequests) -> Self {
         Self { state, requests }
     }
 
-    /// Notes that a sync begins to look now, and answers all requests before it.
+    /// Notes that a sync begins to read now, which answers all requests before it.
     pub fn note_sync_begin(&self) {
         self.write(LAST_REQUEST, SYNC_BEGAN);
     }
 
-    /// Asks that the state is published. Where a login has requested a sync that is still to come, that one publishes.
-    pub fn request(&self, deadline: &Deadline) {
+    /// Requests the publication of the state. If a login has requested a sync that has not begun, that
+    /// sync publishes.
+    pub fn request(&self) {
         if self.has_pending_request() {
             return;
         }
         self.write(PUBLISH_ONLY, "");
-        while self.requests.connect() == Submission::QueueFull && !deadline.is_expired() {
-            thread::sleep(RETRY_INTERVAL);
-        }
+        self.requests.set_time();
     }
 
-    /// Returns true if the service was started only to publish, and takes the note away.
+    /// Returns true if the service was started only to publish, and removes the note.
     pub fn take(&self, now: Timestamp) -> bool {
         let path = self.state.path(PUBLISH_ONLY);
         let noted_at = fs::symlink_metadata(&path).and_then(|found| found.modified());
@@ -71,7 +67,7 @@ impl<'a> Publication<'a> {
         last.is_ok_and(|last| last.len() != SYNC_BEGAN.len() as u64)
     }
 
-    /// Where it cannot be written, the state is published by the next sync.
+    /// If it cannot be written, the next sync publishes the state.
     fn write(&self, name: &str, content: &str) {
         let mut file = OpenOptions::new();
         file.write(true).create(true).truncate(true).mode(0o600);
@@ -82,10 +78,14 @@ impl<'a> Publication<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
+    use crate::state::sync_requests::Submission;
 
     fn now() -> Timestamp {
         let file = tempfile::tempfile().and_then(|file| file.metadata()).expect("a new file");
@@ -95,11 +95,7 @@ mod tests {
 
     fn bed(scratch: &Path) -> (StateDirectory, SyncRequests) {
         let state = StateDirectory::new(scratch.to_owned(), nix::unistd::Uid::effective().as_raw());
-        (state.clone(), SyncRequests::with_socket(scratch.join("socket"), state))
-    }
-
-    fn request(publication: &Publication<'_>) {
-        publication.request(&Deadline::after(Duration::from_secs(60)));
+        (state.clone(), SyncRequests::with_file(scratch.join("request"), state))
     }
 
     #[test]
@@ -107,14 +103,13 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (state, requests) = bed(scratch.path());
         let publication = Publication::new(&state, &requests);
-        let listener = UnixListener::bind(scratch.path().join("socket")).expect("a socket");
+        mkfifo(&scratch.path().join("request"), Mode::empty()).expect("a request file");
         publication.note_sync_begin();
-        assert!(!publication.take(now()), "nothing was asked");
-        request(&publication);
-        drop(listener.accept().expect("it is there"));
+        assert!(!publication.take(now()), "nothing was requested");
+        publication.request();
         assert!(publication.take(now()) && !publication.take(now()));
         for (later, expected) in [(Duration::from_secs(5), true), (Duration::from_secs(3600), false)] {
-            request(&publication);
+            publication.request();
             assert_eq!(publication.take(now().saturating_add(later)), expected, "{later:?}");
         }
     }
@@ -124,28 +119,30 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (state, requests) = bed(scratch.path());
         let publication = Publication::new(&state, &requests);
-        let listener = UnixListener::bind(scratch.path().join("socket")).expect("a socket");
-        listener.set_nonblocking(true).expect("a mode of the socket");
+        let file = scratch.path().join("request");
+        mkfifo(&file, Mode::empty()).expect("a request file");
         publication.note_sync_begin();
-        request(&publication);
-        assert_eq!(requests.try_submit(), Submission::Queued);
+        publication.request();
+        assert_eq!(requests.submit(), Submission::Recorded);
         assert!(!publication.take(now()), "a login came meanwhile");
-        assert!(listener.accept().is_ok() && listener.accept().is_ok());
-        request(&publication);
-        assert!(listener.accept().is_err(), "the sync that is to come publishes");
+        let changed_at =
+            || fs::symlink_metadata(&file).map(|file| (file.mtime(), file.mtime_nsec())).expect("there");
+        let before = changed_at();
+        publication.request();
+        assert_eq!(changed_at(), before, "the sync that is to come publishes");
         assert!(!publication.take(now()));
         publication.note_sync_begin();
-        request(&publication);
+        publication.request();
         assert!(publication.take(now()), "it was answered");
     }
 
     #[test]
-    fn missing_dispatcher_is_not_waited_for() {
+    fn missing_request_file_is_no_error() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (state, requests) = bed(&scratch.path().join("absent"));
         let publication = Publication::new(&state, &requests);
         publication.note_sync_begin();
-        request(&publication);
+        publication.request();
         assert!(!publication.take(now()));
         assert!(!scratch.path().join("absent").exists());
     }

@@ -1,9 +1,9 @@
-//! The parts that all users share: PAM module and session stack, target, roster, request socket,
+//! The parts that all users share: PAM module and session stack, target, roster, service for requests,
 //! clock.
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
 use super::super::facts::{Clock, MachineFacts, RosterState, SyncTarget};
-use crate::systemd::{NO_REPLY, REQUEST_SOCKET_UNIT};
+use crate::systemd::{NO_REPLY, REQUEST_SERVICE};
 
 pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
     Check { id: "pam-module-missing", passed: "the PAM module is installed", evaluate: module },
@@ -19,16 +19,15 @@ pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
     Check { id: "account-gone", passed: "each enrolled user has an account", evaluate: missing_accounts },
     Check { id: "roster-unreadable", passed: "the roster is valid", evaluate: roster },
     Check {
-        id: "request-socket-inactive",
-        passed: "systemd listens for requests of logins",
-        evaluate: request_socket,
+        id: "request-service-inactive",
+        passed: "the service for requests of logins runs",
+        evaluate: request_service,
     },
     Check { id: "clock-unset", passed: "a time service sets this machine's clock", evaluate: clock },
 ];
 
 pub(in crate::commands::doctor) const MODULE: &str = "pam_cas_session.so";
 const LOGIND: &str = "pam_systemd.so";
-const REQUEST_UNITS: &str = "claude-auth-request.*";
 const TARGET: &str = "claude-auth-sync.target";
 
 /// pam-auth-update does not change an edited file. `--force` would discard all edits of the stack
@@ -159,16 +158,16 @@ fn roster(facts: &MachineFacts) -> CheckResult {
     }
 }
 
-fn request_socket(facts: &MachineFacts) -> CheckResult {
-    match facts.is_request_socket_active {
+fn request_service(facts: &MachineFacts) -> CheckResult {
+    match facts.is_request_service_active {
         None => CheckResult::NotApplicable(format!("{TARGET} does not run")),
         Some(true) => CheckResult::Ok,
         Some(false) => CheckResult::from_findings([Finding::problem(
             format!(
-                "{REQUEST_SOCKET_UNIT} is not active: logins cannot request a sync, and syncs start by timer only"
+                "{REQUEST_SERVICE} is not active: logins cannot request a sync, and syncs start by timer only"
             ),
             Remedy::Root(format!(
-                "systemctl reset-failed '{REQUEST_UNITS}' && systemctl start {REQUEST_SOCKET_UNIT}"
+                "systemctl reset-failed {REQUEST_SERVICE} && systemctl start {REQUEST_SERVICE}"
             )),
         )]),
     }

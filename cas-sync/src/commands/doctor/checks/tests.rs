@@ -101,7 +101,7 @@ fn machine() -> MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
         target: SyncTarget::Runs,
         roster: RosterState::Valid,
-        is_request_socket_active: Some(true),
+        is_request_service_active: Some(true),
         clock: Clock::Synchronized,
         has_enrolled_users: true,
         missing_accounts: Vec::new(),

@@ -7,7 +7,7 @@ pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) target: SyncTarget,
     pub(in crate::commands::doctor) roster: RosterState,
     /// `None` if the target does not run.
-    pub(in crate::commands::doctor) is_request_socket_active: Option<bool>,
+    pub(in crate::commands::doctor) is_request_service_active: Option<bool>,
     pub(in crate::commands::doctor) clock: Clock,
     pub(in crate::commands::doctor) has_enrolled_users: bool,
     /// Enrolled users without a matching account, and why.

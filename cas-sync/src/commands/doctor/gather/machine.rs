@@ -15,7 +15,7 @@ use super::super::facts::{Clock, MachineFacts, Pam, RosterState, SyncTarget};
 use crate::enrollment::enrolled_users;
 use crate::published_state::accounts::Accounts;
 use crate::roster;
-use crate::systemd::{self, REQUEST_SOCKET_UNIT, TargetState};
+use crate::systemd::{self, REQUEST_SERVICE, TargetState};
 
 /// PAM module directories of Debian and other distributions; `*` is the architecture.
 const MODULE_DIRS: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
@@ -36,7 +36,7 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
     };
     MachineFacts {
         pam: pam(),
-        is_request_socket_active: (target == SyncTarget::Runs).then(is_request_socket_active).flatten(),
+        is_request_service_active: (target == SyncTarget::Runs).then(is_request_service_active).flatten(),
         target,
         roster: roster(),
         clock: clock(),
@@ -45,8 +45,8 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
     }
 }
 
-fn is_request_socket_active() -> Option<bool> {
-    systemd::is_active(&Deadline::after(systemd::QUERY_TIMEOUT), REQUEST_SOCKET_UNIT).ok().flatten()
+fn is_request_service_active() -> Option<bool> {
+    systemd::is_active(&Deadline::after(systemd::QUERY_TIMEOUT), REQUEST_SERVICE).ok().flatten()
 }
 
 fn missing_accounts() -> Vec<(String, String)> {
