@@ -1,4 +1,4 @@
-//! Beds of real components for the suites.
+//! Fixtures with real components for the suites.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
