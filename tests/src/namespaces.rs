@@ -209,8 +209,8 @@ mod tests {
         let inside = Namespaces::new(mounts).expect("new namespaces");
 
         let path = target.clone();
-        let shown = inside.run(move || Command::new("cat").arg(path).output()).expect("cat");
-        assert_eq!(shown.stdout, b"inside");
+        let visible = inside.run(move || Command::new("cat").arg(path).output()).expect("cat");
+        assert_eq!(visible.stdout, b"inside");
         assert_eq!(fs::read_to_string(&target).expect("read"), "outside");
 
         let routes =

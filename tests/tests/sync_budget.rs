@@ -38,14 +38,14 @@ impl Metered {
     }
 
     fn sync(&self) -> Cost {
-        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
+        let (request_log, connections) = (self.bao.requests().len(), self.relay.connections());
         let output = self.test_user.sync();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        let asked = self.bao.requests().split_off(asked);
+        let request_log = self.bao.requests().split_off(request_log);
         Cost {
-            requests: asked.iter().map(summarize).collect(),
+            requests: request_log.iter().map(summarize).collect(),
             connections: self.relay.connections() - connections,
-            writes: asked.iter().filter(|asked| asked.is_write()).count(),
+            writes: request_log.iter().filter(|request_log| request_log.is_write()).count(),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Account {
     /// Reads the counters of this process; zero if it has ended.
     pub(super) fn read(pid: u32) -> Self {
         let process = Path::new("/proc").join(pid.to_string());
-        let whole = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let complete = fs::read_to_string(process.join("status")).unwrap_or_default();
         let threads = || fs::read_dir(process.join("task")).into_iter().flatten().flatten();
         let of_all = |name: &str| -> Vec<String> {
             threads().map(|thread| fs::read_to_string(thread.path().join(name)).unwrap_or_default()).collect()
@@ -43,9 +43,9 @@ impl Account {
             context_switches: tasks.iter().map(switches).sum(),
             processor: Duration::from_nanos(of_all("schedstat").iter().filter_map(run).sum()),
             is_asleep: tasks.iter().all(|task| task.contains("State:\tS")),
-            resident_kib: number(&whole, "VmRSS:"),
-            anonymous_kib: number(&whole, "RssAnon:"),
-            peak_kib: number(&whole, "VmHWM:"),
+            resident_kib: number(&complete, "VmRSS:"),
+            anonymous_kib: number(&complete, "RssAnon:"),
+            peak_kib: number(&complete, "VmHWM:"),
             threads: tasks.len(),
         }
     }

@@ -64,9 +64,9 @@ fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
         let held = alice.make_directory(lock).expect("the lock");
         let mut running = alice.claude().start().expect("started");
         // Long enough for a run that does not wait: a refresh takes half a second.
-        let asked =
+        let request_log =
             fixture.anthropic().wait_for(&Deadline::after(Duration::from_secs(3)), LoggedRequest::is_refresh);
-        assert!(!asked && running.is_running().expect("waitpid"), "{lock} was not respected");
+        assert!(!request_log && running.is_running().expect("waitpid"), "{lock} was not respected");
         let good = alice.sign_in().expect("a restored login");
         fs::remove_dir(held).expect("released");
         let output = running.end(LIMIT).expect("an end");

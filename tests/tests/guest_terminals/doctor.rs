@@ -52,11 +52,11 @@ fn doctor_output_equals_its_recordings() {
     let mut recordings = Recordings::open("doctor").with_secrets(&[&users[0].token(), "key-of-hers"]);
     let mut take =
         |scenario: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
-            let whole = commands(somebody);
+            let complete = commands(somebody);
             for setting in settings {
                 let (ended, output) = somebody.run(*setting, &[&["doctor"][..], words].concat());
                 assert_eq!(ended, Some(code), "{output}");
-                recordings.compare_with_commands(scenario, *setting, &output, &whole);
+                recordings.compare_with_commands(scenario, *setting, &output, &complete);
             }
         };
     let (alice, root) = (CommandUser::new(guest, "alice"), CommandUser::new(guest, "root"));

@@ -99,8 +99,9 @@ fn ways_to_write(core: &str) -> Vec<String> {
         each(|byte| format!("{byte:02X}")),
     ];
     for skipped in 0..3 {
-        let whole = core.as_bytes()[skipped..].chunks_exact(3).flat_map(base64_of_three).collect::<String>();
-        ways.extend([whole.replace('+', "-").replace('/', "_"), whole]);
+        let complete =
+            core.as_bytes()[skipped..].chunks_exact(3).flat_map(base64_of_three).collect::<String>();
+        ways.extend([complete.replace('+', "-").replace('/', "_"), complete]);
     }
     ways
 }

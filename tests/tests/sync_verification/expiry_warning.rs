@@ -50,9 +50,9 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
         output.stdout
     );
     assert!(output.stdout.ends_with(&format!("{command}\n")), "{}", output.stdout);
-    let shown = notice(&alice).expect("shown");
-    assert!(shown.starts_with("Claude Code: your login expires on "), "{shown}");
-    assert!(shown.ends_with(&format!("{command}\n")), "{shown}");
+    let visible = notice(&alice).expect("shown");
+    assert!(visible.starts_with("Claude Code: your login expires on "), "{visible}");
+    assert!(visible.ends_with(&format!("{command}\n")), "{visible}");
     assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
     assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
 
