@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-/// All that came out of one end, from its beginning on.
+/// Everything that was read from one end.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     shown: Mutex<Shown>,

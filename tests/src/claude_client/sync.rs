@@ -34,8 +34,7 @@ impl ClaudeFixture {
         self.path("claude")
     }
 
-    /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes
-    /// the simulation.
+    /// Writes `/etc/claude-auth-sync/config.toml`: the client, and its trust in the simulation.
     ///
     /// # Errors
     /// Errors of writing it.

@@ -1,4 +1,4 @@
-//! What the kernel counts of a process and all its threads.
+//! The kernel's counters of a process and all its threads.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,15 @@ pub struct Account {
     /// How often one of its threads released the processor or was preempted; each wakeup is
     /// followed by one of these.
     pub context_switches: u64,
-    /// Whether every thread waits for something.
+    /// True if every thread waits.
     pub is_asleep: bool,
-    /// How long its threads have had a processor.
+    /// The processor time of its threads.
     pub processor: Duration,
-    /// The memory it has now, in KiB.
+    /// Its present memory, in KiB.
     pub resident_kib: u64,
     /// The private part of it; the rest are pages of files that other processes may share.
     pub anonymous_kib: u64,
-    /// The most it has had, in KiB.
+    /// Its maximum memory, in KiB.
     pub peak_kib: u64,
     /// How many threads there are.
     pub threads: usize,

@@ -133,7 +133,7 @@ fn write_lock_held_too_long_loses_the_login() {
         thread::sleep(Duration::from_secs(1));
     }
     let output = running.end(LIMIT).expect("an end");
-    // The server has given out a new pair, and the client has thrown it away.
+    // The server has issued a new pair, and the client has discarded it.
     assert!(!output.answered() && refreshes(&fixture) > 0, "{output:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }

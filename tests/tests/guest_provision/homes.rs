@@ -63,7 +63,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
     assert_eq!(tokens(&host.bao), number + 1, "no token was minted that is not stored");
 
-    // Once a home is repaired, its user is served like the others.
+    // Once a home is repaired, its user is provisioned like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
     provision(&host, "--user fifo").expect_success("again");
     assert!(token_lookup(&host, "fifo").is_some());

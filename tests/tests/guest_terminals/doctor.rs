@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::recording::Recordings;
 use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, Setting, WIDE};
 
-/// A guest uses the clock of its host and cannot know how that is set.
+/// A guest uses the clock of its host and cannot know how it is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
 
 /// Breaks the files of alice in several ways, with her home as the working directory.

@@ -50,7 +50,7 @@ impl Recordings {
         self
     }
 
-    /// Takes what was shown of `scene` there.
+    /// Compares the output of `scene` with its recording.
     pub(crate) fn compare(&mut self, scenario: &str, setting: Setting, output: &str) {
         self.compare_with_commands(scenario, setting, output, &[]);
     }
@@ -80,10 +80,10 @@ impl Recordings {
         }
     }
 
-    /// Ends the comparison: nothing differed, and each recording was compared.
+    /// Ends the comparison. Asserts that nothing differed, and that each recording was compared.
     ///
     /// # Panics
-    /// Otherwise, and after recording, because nothing was compared then.
+    /// If not, and after recording, because nothing was compared then.
     #[track_caller]
     pub(crate) fn end(mut self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -13,7 +13,7 @@ use super::{TIMEOUT, failed, host, property, runs, wait_for_runs, wait_until};
 const SOCKET: &str = "/run/claude-auth-sync/request.sock";
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// What each of the five does. The first two are enrolled.
+/// The attack of each of the five. The first two are enrolled.
 const FLOODERS: [(&str, &str); 5] = [
     ("mallory1", "hold"),
     ("mallory2", "connect"),
@@ -22,14 +22,14 @@ const FLOODERS: [(&str, &str); 5] = [
     ("mallory5", "hold"),
 ];
 
-/// How many requests of alice's are timed.
+/// The number of timed requests of alice.
 const REQUESTS: usize = 5;
 
 /// The flood uses its share of the processors, so the request of alice is slower by this factor at
 /// most.
 const SLOWDOWN: u32 = 4;
 
-/// What a flood may delay the request of another user besides.
+/// The maximum additional delay of another user's request during a flood.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Starts users who connect as fast as they can, who hold each connection, and one who sends what
@@ -54,7 +54,7 @@ fn delays(guest: &Guest) -> Vec<Duration> {
         wait_until("none at work", || super::is_inactive(guest, "alice"));
         guest.forget_request_limits();
         let before = started_at();
-        // By the program that a login leaves behind when it finds the queue full.
+        // Sent by the program that a login leaves when it finds the queue full.
         let requests = guest
             .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
             .expect_success("a request");
@@ -99,7 +99,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
     for (user, _) in &FLOODERS[..2] {
         assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");
     }
-    // What asks PID 1 is answered, and removing all of it finishes.
+    // Requests to PID 1 are answered, and removal completes.
     guest.run("timeout 5 systemctl is-active dbus.socket").expect_success("PID 1 answers");
     for (user, how) in FLOODERS {
         guest.run(&format!("systemctl is-active hostile-{user}-{how}")).expect_success("the flood lasted");

@@ -73,7 +73,7 @@ impl Shell<'_> {
         output.status.success()
     }
 
-    /// Adds a field, as often as it takes.
+    /// Adds a field, with as many attempts as necessary.
     fn add(&self, writer: usize, field: &str) -> usize {
         for conflicts in 0..500 {
             let is_done = match writer {
@@ -89,7 +89,7 @@ impl Shell<'_> {
     }
 }
 
-/// Backs up one new login after the other; returns the last one, and how many runs there were.
+/// Backs up one new login after the other. Returns the last one, and the number of runs.
 fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, usize) {
     let begun = now_ms();
     for count in 0.. {

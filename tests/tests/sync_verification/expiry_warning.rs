@@ -124,7 +124,7 @@ fn setup_token_warning_uses_its_dates() {
     let a_year = credential["expires_at_ms"].as_i64().expect("a date") - in_hours(0);
     assert!((a_year - 365 * 24 * 3_600_000).abs() < 600_000, "from its first sight: {credential}");
 
-    // As if it had been seen a year ago.
+    // As if it had been recorded a year ago.
     let ledger = alice.state_file("ledger.json");
     let age = |days: i64| {
         let mut seen: Value = serde_json::from_slice(&fs::read(&ledger).expect("a ledger")).expect("JSON");

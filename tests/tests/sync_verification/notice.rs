@@ -1,4 +1,4 @@
-//! The notice of a user's shell exists exactly while the user has to act.
+//! The notice of a user's shell exists exactly while the user must act.
 
 use cas_tests::anthropic::MessageAnswer::{OrganizationForbidden, Overloaded, Revoked};
 use cas_tests::claude_login::cleared_login;

@@ -1,4 +1,4 @@
-//! What a watcher costs while nothing happens, and how it ends.
+//! The cost of an idle watcher, and its end.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

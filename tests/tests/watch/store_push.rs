@@ -39,7 +39,7 @@ fn new_login_is_pushed_once() {
     let watcher = Watcher::start(&test_user);
     let before = version(&vault_user).as_u64().expect("a number");
     let writer = Writer::new(&test_user);
-    // Twice in a row: one push covers both.
+    // Two logins in a row: one push covers both.
     writer.write(WriteMethod::Rename, &login_number(1));
     writer.write(WriteMethod::Rename, &login_number(2));
     eventually("the login in the store", || has_generation(&vault_user, 2));

@@ -14,7 +14,7 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 
-/// How many connections that cannot be closed are there at a time.
+/// The number of concurrent connections that cannot be closed.
 const LINGERING: usize = 200;
 
 /// The kernel waits this long for each, times their number.
@@ -48,7 +48,7 @@ pub(crate) fn linger(path: &Path) -> ! {
         let rights = [ControlMessage::ScmRights(&rights)];
         let text = [IoSlice::new(b"x")];
         let sent = sendmsg::<UnixAddr>(connection.as_raw_fd(), &text, &rights, MsgFlags::empty(), None);
-        // This waits where the other side has closed it already.
+        // This waits if the other side has closed it already.
         thread::spawn(|| drop(lingering));
         if sent.is_ok() {
             held.push_back((connection, peer));

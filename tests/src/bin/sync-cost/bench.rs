@@ -24,7 +24,7 @@ pub(crate) enum Probe {
     LeftOut,
 }
 
-/// Who syncs.
+/// The program that syncs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
     Script,
@@ -112,7 +112,7 @@ impl Bench {
         let log = text(self.test_user.read(SYNC_LOG).unwrap_or_default());
         let last = log.lines().last().unwrap_or_default();
         assert!(taken.succeeded && last.contains(" OK "), "{contender:?}: {last}");
-        // What was not verified would look cheap.
+        // A run without a verification would look cheap.
         let is_verified = !last.contains("not verified");
         assert!(contender == Contender::Script || is_verified == (self.probe == Probe::Made), "{last}");
         taken
