@@ -50,7 +50,7 @@ impl Recordings {
         self
     }
 
-    /// Compares the output of `scene` with its recording.
+    /// Compares the output of `scenario` with its recording.
     pub(crate) fn compare(&mut self, scenario: &str, setting: Setting, output: &str) {
         self.compare_with_commands(scenario, setting, output, &[]);
     }
