@@ -93,7 +93,7 @@ impl<'fixture> Invocation<'fixture> {
     }
 
     /// Runs as root, in a working directory that identifies no user.
-    pub(super) fn as_root_user(self) -> Self {
+    pub(super) fn with_root_user(self) -> Self {
         Self { uid: 0, home: PathBuf::from("/"), ..self }
     }
 

@@ -89,7 +89,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     pub fn login(&self) -> Invocation<'fixture> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
-        let invocation = self.sync().program("cas-session").arguments(&arguments).as_root_user();
+        let invocation = self.sync().program("cas-session").arguments(&arguments).with_root_user();
         invocation
             .without_variable("LANG")
             .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

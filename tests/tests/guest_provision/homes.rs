@@ -37,7 +37,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     for (user, done, _) in HOMES {
         guest.run(&format!("useradd --create-home {user}")).expect_success("a user");
         let done = match done.strip_prefix("ROOT: ") {
-            Some(as_root_user) => format!("cd ~{user} && {as_root_user}"),
+            Some(with_root_user) => format!("cd ~{user} && {with_root_user}"),
             None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
         };
         guest.run(&done).expect_success(user);

@@ -155,8 +155,8 @@ fn sign_in_without_client_code_or_home_is_an_error() {
     };
     check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
     check(run(&["login", "--email", "alice@example.org"]), 1, "cannot read the code: the input is empty");
-    let as_root_user = test_user.command_of_root(&test_user.program("cas-sync"), &["login"]);
-    check(test_user.output(as_root_user), 1, "runuser -u NAME");
+    let with_root_user = test_user.command_of_root(&test_user.program("cas-sync"), &["login"]);
+    check(test_user.output(with_root_user), 1, "runuser -u NAME");
     let mut elsewhere = test_user.command(&test_user.program("cas-sync"), &["login"]);
     elsewhere.env("CLAUDE_CREDENTIALS_FILE", test_user.path("login.json"));
     check(test_user.output(elsewhere), 69, "CLAUDE_CREDENTIALS_FILE");
