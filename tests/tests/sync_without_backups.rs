@@ -84,7 +84,7 @@ fn earlier_backups_are_kept_and_named() {
 #[test]
 fn setup_token_works_with_disabled_backups() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
-    let (bao, _person, test_user) = with_a_store(&json!({
+    let (bao, _user, test_user) = with_a_store(&json!({
         "setup_token": TOKEN,
         "setup_token_minted_at": "2026-01-01T00:00:00Z",
         "setup_token_expires_at": "2199-01-01T00:00:00Z",

@@ -83,7 +83,7 @@ fn push_waits_for_an_unreachable_store() {
 /// The unit gives the watcher a high priority, for work of milliseconds.
 #[test]
 fn push_has_a_lower_priority_than_the_watcher() {
-    let (test_user, _bao, _person) = with_a_store();
+    let (test_user, _bao, _user) = with_a_store();
     let silent = test_user.listen();
     test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
     let watcher = Watcher::start(&test_user);
