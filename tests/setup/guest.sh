@@ -1,16 +1,16 @@
 #!/bin/bash
-# guest.sh ROOT NAME [OPTION...] - boots one throw-away Debian over ROOT and keeps it for as long as its standard input
-# stays open. ROOT is one folder, or several layers, the uppermost first, separated by colons. Each OPTION is one more of
-# systemd-nspawn's, such as --bind-ro=.
+# guest.sh ROOT NAME [OPTION...] - boots one temporary Debian over ROOT and runs it as long as its standard input
+# stays open. ROOT is one folder, or several layers, the uppermost first, separated by colons. Each OPTION is an option of
+# systemd-nspawn, such as --bind-ro=.
 #
-# Prints two lines, `folder PATH` and `leader PID` (the guest's PID 1 as this machine numbers it), then waits. When the
-# input ends - its owner has finished, or was killed - the guest is killed, and its folder is removed. PATH holds
-# console.log and upper/ (what the guest has written) until then. With GUEST_KEEP=FOLDER in the environment, the guest is
-# halted in order, and upper/ becomes FOLDER instead of being removed.
+# Prints two lines, `folder PATH` and `leader PID` (the process id of the guest's PID 1 on this machine), then waits.
+# When the input ends, because its owner has finished or was killed, the guest is killed, and its folder is removed. PATH
+# has console.log and upper/ (the files that the guest has written) until then. With GUEST_KEEP=FOLDER in the environment, the guest is
+# halted cleanly, and upper/ becomes FOLDER instead of being removed.
 #
-# Needs root. Works with and without systemd as this machine's own PID 1, with cgroup v2 alone or beside v1: nspawn is
-# told not to register anywhere (--register=no --keep-unit) and gets a control group of its own, because it makes
-# payload/ and supervisor/ beside its caller and two guests would meet there.
+# Needs root. Works with and without systemd as this machine's own PID 1, with cgroup v2 alone or beside v1: nspawn
+# does not register itself (--register=no --keep-unit) and gets its own control group, because it creates payload/ and
+# supervisor/ next to its caller, where two guests would collide.
 set -euo pipefail
 root=$1 name=$2
 options=("${@:3}")
@@ -22,7 +22,7 @@ fi
 
 guests=/var/tmp/claude-auth-sync-guests
 folder=$guests/$name
-halt_within=10 # seconds for an orderly end
+halt_within=10 # seconds for a clean shutdown
 
 control_groups() { # NAME: one in each hierarchy that takes processes
     local hierarchy
@@ -31,7 +31,7 @@ control_groups() { # NAME: one in each hierarchy that takes processes
     done
 }
 
-remove_every_trace() { # NAME: kills what is left and deletes; harmless when nothing is
+remove_every_trace() { # NAME: kills remaining processes and deletes; harmless if there is nothing
     local group _
     for group in $(control_groups "$1"); do
         [ -d "$group" ] || continue
@@ -50,7 +50,7 @@ halt() {
     local tick
     trap '' TERM INT HUP
     if [ -n "${nspawn:-}" ] && kill -0 "$nspawn" 2>/dev/null; then
-        # Only what is kept has to be complete.
+        # Only a kept folder must be complete.
         if [ -n "${leader:-}" ] && [ -z "${GUEST_KEEP:-}" ]; then
             kill -KILL "$leader" 2>/dev/null || true
         else
@@ -66,8 +66,8 @@ halt() {
     remove_every_trace "$name"
 }
 
-# Under the lock: what a killed supervisor left behind goes, and our own folder is marked as alive. The mark is a lock on
-# a descriptor that neither nspawn nor the watcher inherits, so it ends with this script, however it ends.
+# Under the lock: leftovers of killed supervisors are removed, and this folder is marked as in use. The mark is a lock on
+# a descriptor that neither nspawn nor the watcher inherits, so it ends with this script in every case.
 install -d -m 700 "$guests"
 exec {registry}>"$guests/.lock"
 flock -w 60 "$registry"
@@ -96,7 +96,7 @@ groups=$(control_groups "$name")
         mkdir "$group"
         echo $BASHPID >"$group/cgroup.procs"
     done
-    # A pure cgroup v2 tree inside, whatever this machine has. Landlock is let through: nspawn's own filter would refuse it.
+    # A pure cgroup v2 tree inside, on any machine. Landlock is allowed: nspawn's own filter would reject it.
     exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --boot \
         --directory="$folder/merged" --machine="$name" --hostname=guest \
         --register=no --keep-unit --kill-signal=SIGRTMIN+3 \

@@ -1,11 +1,11 @@
 #!/bin/bash
-# product-layer.sh SUITE PACKAGE - provides the root filesystem of a guest in which our package is installed: a read-only
+# product-layer.sh SUITE PACKAGE - provides the root filesystem of a guest with the package installed: a read-only
 # overlay layer over that of rootfs.sh. Prints its folder, and makes it when it is missing. Needs root.
 #
 # dpkg installs the package in a booted guest, so that the maintainer scripts have run with systemd, and the guest is then
-# halted in order. claude-auth-sync.target is masked before, as an administrator pauses a host, and stays masked.
+# halted cleanly. claude-auth-sync.target is masked before, as an administrator pauses a host, and stays masked.
 #
-# The folder's name carries a hash of the package, of the root filesystem, and of this script.
+# The folder's name contains a hash of the package, of the root filesystem, and of this script.
 set -euo pipefail
 here=$(cd "${0%/*}" && pwd)
 # shellcheck source-path=SCRIPTDIR source=cache.sh
@@ -24,7 +24,7 @@ inside() {
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-boot() { # FOLDER: of which becomes what the guest has written, once it is halted
+boot() { # FOLDER: receives the files that the guest has written, once it is halted
     local word
     coproc guest { GUEST_KEEP=$1 exec "$here/guest.sh" "$rootfs/root" "cas-layer-$suite-$$"; }
     exec {answers}<&"${guest[0]}" {lifeline}>&"${guest[1]}"
@@ -43,10 +43,10 @@ boot() { # FOLDER: of which becomes what the guest has written, once it is halte
 install() {
     inside systemctl mask --no-reload --quiet claude-auth-sync.target
     inside sh -c 'cat >/root/package.deb' <"$package"
-    # No waiting for the disk: what dpkg writes is copied once more, or lost together.
+    # Without syncing the disk: the files are copied again, or all discarded.
     inside dpkg --force-unsafe-io --force-confold --install /root/package.deb
     inside rm /root/package.deb
-    # pam-auth-update exits with 0 when it refuses, too.
+    # pam-auth-update exits with 0 also when it changes nothing.
     inside grep -q '^[^#]*pam_cas_session\.so' /etc/pam.d/common-session
 }
 
@@ -63,11 +63,11 @@ if [ ! -e "$layer/complete" ]; then
     boot "$work/root"
     install >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }
     halt
-    # What a guest finds when it boots is its own: no journal of another boot, no timer that ran before.
+    # A guest must not boot with a journal or timer stamps of another boot.
     rm -rf "$work/root"/var/log/journal/* "$work/root"/var/lib/systemd/timers/stamp-*
     chmod 755 "$work"
     touch "$work/complete"
-    # What earlier packages left goes once no guest can still be running on it.
+    # Layers of earlier packages are removed once no guest can be running on them.
     find "$cache" -maxdepth 1 -name "product-$suite-*" -mmin +600 -exec rm -rf --one-file-system {} +
     rm -rf --one-file-system "$layer"
     mv "$work" "$layer"

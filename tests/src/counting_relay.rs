@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The counter; the relay itself lives as long as its listener's thread, which is that of the
+/// The counter. The relay itself lasts as long as the thread of its listener, which is that of the
 /// process.
 #[derive(Clone, Debug)]
 pub struct CountingRelay {
@@ -56,7 +56,7 @@ fn relay_one(client: &TcpStream, server: SocketAddr) {
 }
 
 fn forward(mut from: &TcpStream, mut to: &TcpStream) {
-    // Whatever ended it, there is nothing more to pass on.
+    // Any error ends the relay.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }

@@ -1,4 +1,4 @@
-//! Beds of real components for the suites.
+//! Fixtures with real components for the suites.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -43,7 +43,7 @@ pub fn cache() -> PathBuf {
 /// A timeout far above every expected duration, so that a slow machine does not fail.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits until this holds.
+/// Waits until this condition holds.
 ///
 /// # Panics
 /// If it does not within [`TIMEOUT`].
@@ -80,7 +80,7 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).expect("milliseconds fit")
 }
 
-/// Writes one line into a file that only its owner may read, replacing what was there.
+/// Writes one line into a file that only its owner may read, replacing the previous file.
 pub fn write_private(path: &Path, line: &str) {
     // The file may not exist yet.
     let _ = fs::remove_file(path);

@@ -53,8 +53,8 @@ pub enum Mount {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The thread that lives inside; dropping it lets the thread end, while children go on living
-/// there.
+/// The thread that runs inside. Dropping it lets the thread end, while its children continue to
+/// run.
 pub struct Namespaces {
     jobs: Sender<Job>,
     thread: Pid,
@@ -64,7 +64,7 @@ impl Namespaces {
     /// Enters new namespaces, brings the loopback interface up and mounts `mounts` in their order.
     ///
     /// # Errors
-    /// The first step that the kernel refused; without root it is the first of all.
+    /// The first step that the kernel refused; without root that is the first step.
     pub fn new(mounts: Vec<Mount>) -> io::Result<Self> {
         let (jobs, inbox) = channel();
         let (entered, result) = sync_channel(1);
@@ -95,7 +95,7 @@ impl Namespaces {
     /// and do not wait.
     ///
     /// # Panics
-    /// If the job does.
+    /// If the job panics.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, result) = sync_channel(1);
         let job: Job = Box::new(move || drop(sender.send(job())));
@@ -209,8 +209,8 @@ mod tests {
         let inside = Namespaces::new(mounts).expect("new namespaces");
 
         let path = target.clone();
-        let shown = inside.run(move || Command::new("cat").arg(path).output()).expect("cat");
-        assert_eq!(shown.stdout, b"inside");
+        let visible = inside.run(move || Command::new("cat").arg(path).output()).expect("cat");
+        assert_eq!(visible.stdout, b"inside");
         assert_eq!(fs::read_to_string(&target).expect("read"), "outside");
 
         let routes =

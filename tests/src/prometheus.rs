@@ -6,7 +6,7 @@ use std::process::Command;
 /// Returns one of the programs that `tests/setup/prometheus.sh` has unpacked.
 ///
 /// # Panics
-/// If it has not.
+/// If it has not been unpacked.
 pub fn program(name: &str) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/prometheus.sh");
     let requests = Command::new(script).arg("--where").output().expect("the script runs");

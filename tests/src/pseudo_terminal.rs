@@ -16,7 +16,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::screen::Screen;
 
-/// How long a text, or an end, is waited for.
+/// The timeout for a text, or an end.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The session leader runs the command, prints its exit status between two marks, and stays: when a
@@ -92,7 +92,7 @@ impl PseudoTerminal {
         tcgetattr(&self.keyboard).expect("a terminal").local_flags.contains(LocalFlags::ECHO)
     }
 
-    /// Types this; a line ends in `\n`, control-C is `\x03`.
+    /// Types this text; a line ends in `\n`, control-C is `\x03`.
     ///
     /// # Panics
     /// If the terminal is closed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
-/// All that came out of one end, from its beginning on.
+/// Everything that was read from one end.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     shown: Mutex<Shown>,
@@ -26,8 +26,8 @@ impl Screen {
     /// other side of a terminal is closed.
     pub(crate) fn new(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
-        let shown = Arc::clone(&screen);
-        thread::spawn(move || shown.show_output(&mut output));
+        let visible = Arc::clone(&screen);
+        thread::spawn(move || visible.show_output(&mut output));
         screen
     }
 
@@ -77,13 +77,13 @@ impl Screen {
         let mut buffer = [0; 4096];
         loop {
             let read = output.read(&mut buffer).unwrap_or(0);
-            let mut shown = self.lock();
+            let mut visible = self.lock();
             match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.bytes.extend_from_slice(bytes),
-                _ => shown.ended = true,
+                Some(bytes) if read > 0 => visible.bytes.extend_from_slice(bytes),
+                _ => visible.ended = true,
             }
             self.changed.notify_all();
-            if shown.ended {
+            if visible.ended {
                 return;
             }
         }

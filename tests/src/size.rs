@@ -1,4 +1,4 @@
-//! How much of a suite runs: the size of a merge, or the full size of `make test-all`.
+//! The part of a suite that runs: the size of a merge, or the full size of `make test-all`.
 
 /// Returns true if `CAS_FULL_SIZE=1` requests the full size. docs/design/testing.md lists what is
 /// smaller without it.

@@ -1,5 +1,5 @@
-//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words
-//! of a refusal.
+//! The common parts of the scenarios of a store: a deadline, fields, the next run, and the text of
+//! a refusal.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
 /// Returns the reason and remedy of a refusal.
 ///
 /// # Panics
-/// If it was none.
+/// If it was not a refusal.
 #[track_caller]
 pub fn refusal<T: Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {

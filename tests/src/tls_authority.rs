@@ -22,7 +22,7 @@ impl TlsAuthority {
     /// Creates an authority whose subject is the common name `name`.
     ///
     /// # Panics
-    /// If the system has no randomness to give.
+    /// If the system provides no random numbers.
     pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a new P-256 key");
         let mut parameters = CertificateParams::default();

@@ -62,10 +62,10 @@ fn server_in_a_network_namespace_is_controlled_from_outside() {
 
 /// Returns the output of the program when it forwards a command.
 fn send_command(socket: &Path, command: &str) -> String {
-    let said =
+    let text =
         Command::new(PROGRAM).args(["say", "--control"]).arg(socket).arg(command).output().expect("it ran");
-    assert!(said.status.success(), "{said:?}");
-    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+    assert!(text.status.success(), "{text:?}");
+    String::from_utf8(text.stdout).expect("text").trim().to_owned()
 }
 
 fn ask_as(authority: &Path, token: &str) -> io::Result<String> {

@@ -23,8 +23,8 @@ fn rules(name: &str) -> String {
 fn promtool(arguments: &[&str]) {
     let run = Command::new(prometheus::program("promtool")).args(arguments).current_dir(workspace()).output();
     let run = run.expect("promtool runs");
-    let said = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{text}");
 }
 
 #[test]

@@ -133,11 +133,11 @@ fn tmux_launcher_starts_claude_with_the_current_token() {
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
     terminal.type_line("export TERM=xterm; start-claude work -p 'Reply with AUTH_OK.' --model haiku");
-    let asked = |request: &cas_tests::anthropic::LoggedRequest| {
+    let request_log = |request: &cas_tests::anthropic::LoggedRequest| {
         request.is_message() && request.token == Some(fingerprint(ALICE))
     };
     let deadline = cas_protocol::deadline::Deadline::after(std::time::Duration::from_secs(60));
-    assert!(host.anthropic.wait_for(&deadline, asked), "{:?}", host.anthropic.requests());
+    assert!(host.anthropic.wait_for(&deadline, request_log), "{:?}", host.anthropic.requests());
     terminal.wait_for("[exited]");
 
     // An existing session is attached to, and nothing is started.

@@ -11,7 +11,7 @@ use serde_json::json;
 const ALICE: &str = "sk-ant-oat01-alice";
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
 
-/// What starting a process and a connection takes on a loaded machine.
+/// The duration of starting a process and a connection on a loaded machine.
 const OWN_OVERHEAD: Duration = Duration::from_millis(1500);
 
 /// Prints the variable as the command sees it, or `unset`.
@@ -149,13 +149,13 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
     assert_eq!(in_tmux("before", &launched), format!("[{ALICE}]\n"));
     assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
 
-    // Another token: the old session's own is out of date.
+    // Another token: that of the old session is outdated.
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
     assert_eq!(in_tmux("with", &launched), "[sk-ant-oat01-second]\n");
 
-    // Withdrawn altogether: what old sessions still hold would outrank the login file.
+    // Withdrawn: a token that old sessions still have would override the login file.
     alice.put_document(&json!({ "setup_token": "" }));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(guest.read(&env_file_path("alice")), None);

@@ -37,7 +37,7 @@ fn fixture() -> Guest {
     guest
 }
 
-/// Mounts what never answers, as the setuid fusermount3(1) does for the user.
+/// Mounts a file system that never answers, as the setuid fusermount3(1) does for the user.
 #[track_caller]
 fn cover(guest: &Guest, user: &str, directory: &str) {
     guest
@@ -50,7 +50,7 @@ fn cover(guest: &Guest, user: &str, directory: &str) {
     looks.expect_success("it does not answer");
 }
 
-/// Runs a command of root's, which must end by itself within so many seconds.
+/// Runs a command of root, which must end by itself within this many seconds.
 #[track_caller]
 fn run_within(guest: &Guest, seconds: u32, command: &str) -> CommandResult {
     // In the background: timeout(1) would wait for a process that hangs in the kernel.
@@ -139,7 +139,7 @@ fn package_removal_does_not_wait_for_homes() {
     let guest = fixture();
     let removed = run_within(&guest, 120, "dpkg --force-unsafe-io --remove claude-auth-sync");
     removed.expect_success("removing");
-    // What looks for remains enters the homes.
+    // The search for leftovers enters the homes.
     for (user, directory) in HANGING {
         guest
             .run(&format!("systemctl stop covers-{user}; umount --lazy {directory}"))

@@ -1,4 +1,4 @@
-//! Homes, names and groups of every kind that a system may have.
+//! Homes, names and groups of every kind on a system.
 
 use cas_tests::{
     claude_login::{cleared_login, new_login, parsed},

@@ -8,7 +8,7 @@ use cas_tests::{
     guest::{Guest, Suite, login_path},
 };
 
-/// The module's own deadline, and what sshd itself may need on a loaded machine.
+/// The deadline of the module, plus the overhead of sshd on a loaded machine.
 const LOGIN_LIMIT: Duration = Duration::from_millis(2000 + 1500);
 
 /// Logs alice in, in time. Returns the number of attempts.

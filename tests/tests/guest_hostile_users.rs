@@ -1,5 +1,5 @@
-//! A local user who wants another user's credential, or wants to disturb the machine. Every
-//! obstruction is tried at a login and in a sync.
+//! A local user who attempts to get another user's credential, or to disturb the machine. Every
+//! obstruction is tested at a login and in a sync.
 
 use std::time::Duration;
 

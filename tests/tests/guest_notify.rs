@@ -54,7 +54,7 @@ fn example() -> &'static str {
 #[track_caller]
 fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
     let delivered = || guest.run(&format!("grep '^Subject: ' /var/mail/{user}")).text();
-    // The mailer delivers a moment after it has taken a mail.
+    // The mailer delivers a mail a moment after it was sent.
     for _ in 0..200 {
         if delivered().lines().count() >= wanted {
             break;

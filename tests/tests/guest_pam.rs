@@ -10,7 +10,7 @@ use cas_tests::{
 
 const ALICE: &str = "sk-ant-oat01-alice";
 
-/// What sshd or su itself may need on a loaded machine.
+/// The overhead of sshd or su on a loaded machine.
 const OWN_OVERHEAD: Duration = Duration::from_millis(1500);
 
 #[test]
@@ -31,7 +31,7 @@ fn users_below_the_minimum_uid_are_left_alone() {
 fn only_configured_services_are_handled() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
-    // What the module brings, and not what a login shell finds by itself.
+    // The variables of the module, and not those of a login shell.
     guest.run("rm /etc/profile.d/claude-auth-sync.sh").expect_success("taking the shells' file away");
     let by_su = || guest.unit(&format!("su - alice -c 'echo \"[${{{VARIABLE}-unset}}]\"'")).text();
     guest.module_arguments("services=login,su-l");

@@ -34,7 +34,7 @@ fn login_without_enrollment_costs_one_lstat_and_no_process() {
         assert!(looks.iter().all(|look| look.contains("lstat") || look.contains("newfstatat")), "{looks:#?}");
         assert!(!traced.contains("cas-session"), "{stranger}: the program was started");
     }
-    // The trace does see both when there is something to see.
+    // The trace records both when they occur.
     let traced = traced_su(&guest, "alice");
     assert!(traced.contains("/var/lib/claude-auth-sync/enrolled/alice"), "{traced}");
     assert!(traced.contains("/usr/bin/cas-session"), "{traced}");

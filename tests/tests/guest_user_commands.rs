@@ -26,7 +26,7 @@ fn visible_process_data(host: &ClaudeGuest) -> String {
 fn files_with(host: &ClaudeGuest, text: &str) -> String {
     host.guest.write("/root/needle", "root", "600", text.as_bytes());
     let places = "/home /var/log /var/lib/claude-auth-sync /run /tmp /var/tmp /etc";
-    // A FIFO or a socket is nothing to read.
+    // A FIFO or a socket is not read.
     host.guest.run(&format!("grep -rlF --devices=skip -f /root/needle {places} 2>/dev/null | sort")).text()
 }
 

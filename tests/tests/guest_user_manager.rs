@@ -5,7 +5,7 @@ use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
 const ALICE: &str = "sk-ant-oat01-alice_A-1";
 
-/// Links the generator, as an admin does.
+/// Links the generator, as an administrator does.
 #[track_caller]
 fn enable(guest: &Guest) {
     guest

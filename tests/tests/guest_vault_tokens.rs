@@ -39,7 +39,7 @@ fn check_setup_token_follows_document(suite: Suite) {
     console.leave();
     assert_eq!(guest.unit(&format!("su - alice -c '{print}'")).text(), format!("{TOKEN}\n"), "su -");
 
-    // Vault is down: the known one stays, however old the last answer is.
+    // Vault is down: the known token stays, however old the last answer is.
     host.bao.seal();
     thread::sleep(Duration::from_millis(2100));
     assert_eq!(guest.variable_over_ssh("alice").as_deref(), Some(TOKEN));

@@ -53,7 +53,7 @@ impl Fixture {
         parsed(&String::from_utf8_lossy(&content))
     }
 
-    /// Messages and exchanges of refresh tokens, as far as the server has seen any.
+    /// Returns the numbers of messages and of exchanges of refresh tokens at the server.
     fn request_counts(&self) -> (usize, usize) {
         let requests = self.host.anthropic.requests();
         let count = |is: fn(&cas_tests::anthropic::LoggedRequest) -> bool| {
@@ -246,7 +246,7 @@ fn setup_token_is_verified_instead_of_the_login() {
     assert!(fixture.host.guest.read(&env_file_path("alice")).is_some());
     fixture.bao.unseal();
 
-    // Taken away: back to the login, which is verified and backed up.
+    // Withdrawn: the login is active again, and is verified and backed up.
     fixture.alice.put_document(&json!({ "setup_token": "" }));
     let (finished, line) = fixture.sync();
     assert_eq!(finished.code, Some(0), "{line}");

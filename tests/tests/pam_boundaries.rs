@@ -67,10 +67,10 @@ fn services_option_replaces_the_default_services() {
         .assert_nothing_happened();
 }
 
-/// What the module does about a name that is not enrolled.
+/// The module's reaction to a name that is not enrolled.
 #[derive(Debug, PartialEq)]
 enum Reaction {
-    /// Nothing: no program is started.
+    /// None: no program is started.
     LeftAlone,
     /// It may be another spelling of an enrolled name, so the helper decides, which knows the
     /// account's own name.

@@ -1,5 +1,5 @@
-//! Whatever state the host is in, the login gets its token where that is possible at all, and the
-//! host stays as it was.
+//! In any state of the host, the login gets its token if that is possible, and the host is
+//! unchanged.
 
 use std::time::Duration;
 
@@ -258,8 +258,8 @@ fn failure_of_any_single_system_call_is_handled() {
 
 #[test]
 fn module_panic_is_one_log_line() {
-    // The standard library panics when the clock cannot be read; that is a real one, from deep
-    // inside.
+    // The standard library panics when the clock cannot be read; this panic is real, from a deep
+    // call.
     let report = fixture().login("answers").host("faults").run();
     assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
     let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();

@@ -15,11 +15,11 @@ use nix::unistd::{Uid, User};
 
 const SPAN: Duration = Duration::from_secs(5);
 
-/// How many threads read at once, and how often each.
+/// The number of concurrent readers, and of reads of each.
 const READERS: usize = 8;
 const READS: usize = 40;
 
-/// A user of every Debian, and one of none.
+/// A user of every Debian, and one that does not exist.
 const DAEMON: &str = "daemon";
 const OTHER_UID: u32 = 54_321;
 
@@ -30,7 +30,7 @@ fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>
     let (port_sender, port) = channel();
     let address = format!("{address}:0");
     thread::spawn(move || {
-        // Of this thread alone: the kernel gives a socket the user id that a process has for files.
+        // For this thread only: the kernel gives a socket the file system user id of the process.
         nix::unistd::setfsuid(Uid::from_raw(uid));
         let listener = TcpListener::bind(address).expect("a free port");
         port_sender.send(listener.local_addr().expect("an address").port()).expect("the test waits");
@@ -62,7 +62,7 @@ fn read(url: &str, agent_user: Option<&str>) -> StoreError {
     VaultStore::new(config).read(&Deadline::after(SPAN)).expect_err("no real server")
 }
 
-/// Every way to reach a listener, and where it listens then.
+/// Every way to reach a listener, and its address.
 const WAYS: [(&str, &str); 7] = [
     ("127.0.0.1", "127.0.0.1"),
     ("127.0.0.1", "0.0.0.0"),

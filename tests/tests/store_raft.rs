@@ -24,7 +24,7 @@ fn run_at_a_standby_reads_its_own_writes() {
 
 #[test]
 fn run_without_a_write_may_read_a_recent_version() {
-    // The other half of the test above: without it, that one could not fail.
+    // The counterpart of the test above: without it, that one could not fail.
     let raft = Raft::start();
     let alice = raft.user_at_standby("alice", Policy::Patch);
     let (mut writer, mut reader) = (alice.store(), alice.store());

@@ -1,4 +1,4 @@
-//! States of a real server, and mistakes in the settings, that a run has to explain.
+//! States of a real server, and mistakes in the settings, that a run must explain.
 
 use cas_core::store::{Store, StoreError};
 use cas_tests::openbao::{Bao, Policy};

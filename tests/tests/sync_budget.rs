@@ -1,5 +1,5 @@
-//! What one sync costs, without the verification: requests, connections and writes exactly, by the
-//! server's own account, and instructions below a ceiling.
+//! The cost of one sync without the verification: requests, connections and writes exactly, from
+//! the audit log of the server, and instructions below a limit.
 
 use cas_tests::claude_login::{HOUR_MS, new_login, valid_login};
 use cas_tests::counting_relay::CountingRelay;
@@ -12,7 +12,7 @@ use serde_json::json;
 /// docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 
-/// What one run cost the server.
+/// The cost of one run for the server.
 #[derive(Debug, PartialEq, Eq)]
 struct Cost {
     requests: Vec<&'static str>,
@@ -38,14 +38,14 @@ impl Metered {
     }
 
     fn sync(&self) -> Cost {
-        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
+        let (request_log, connections) = (self.bao.requests().len(), self.relay.connections());
         let output = self.test_user.sync();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        let asked = self.bao.requests().split_off(asked);
+        let request_log = self.bao.requests().split_off(request_log);
         Cost {
-            requests: asked.iter().map(summarize).collect(),
+            requests: request_log.iter().map(summarize).collect(),
             connections: self.relay.connections() - connections,
-            writes: asked.iter().filter(|asked| asked.is_write()).count(),
+            writes: request_log.iter().filter(|request_log| request_log.is_write()).count(),
         }
     }
 }

@@ -74,7 +74,7 @@ fn login_without_owner_never_replaces_another_accounts_backup() {
     let first = Some("account-1");
     run(1, first);
     assert_eq!(kept(), (Some(1), first.map(str::to_owned)));
-    // Refreshed by a client that drops the names: still the first account's.
+    // Refreshed by a client that drops the names: still the login of the first account.
     run(2, None);
     assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
     for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {

@@ -1,8 +1,8 @@
-// Writes the figures of a day of two machines in the OpenMetrics format: every five minutes the real `cas-sync metrics` says,
-// at that time, what it makes of what everybody has published by then.
+// Writes the metrics of a day of two machines in the OpenMetrics format: every five minutes the real `cas-sync metrics` runs
+// at that time with the states that all users have published by then.
 //
-//   day.js NOW   the day ends NOW, in seconds since the epoch; CAS_SYNC names the program, FAKETIME_LIBRARY what makes it
-//                another time for it. It writes to /etc/passwd and /var/lib/claude-auth-sync: have such that are nobody's.
+//   day.js NOW   the day ends NOW, in seconds since the epoch; CAS_SYNC names the program, FAKETIME_LIBRARY the library
+//                that sets its time. It writes to /etc/passwd and /var/lib/claude-auth-sync: run it where these are private.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -17,42 +17,42 @@ const LAST_COLLECTED = 140;
 const SCRAPED_EVERY = MINUTE;
 
 const ACCESS_TOKEN = 8 * HOUR;
-const WELL = { status: 'OK', exit_code: 0, verdict: 'ok' };
+const OK_STATE = { status: 'OK', exit_code: 0, verdict: 'ok' };
 const RECOVERED = { status: 'RECOVERED', exit_code: 0, verdict: 'ok' };
 const REFUSED = { status: 'FAIL', exit_code: 79, verdict: 'rejected' };
-// A sync warns of a credential that lapses within so many days.
-const WARNS_OF_LOGIN = 7;
-const WARNS_OF_SETUP_TOKEN = 30;
+// A sync warns of a credential that expires within this many days.
+const WARNING_DAYS_LOGIN = 7;
+const WARNING_DAYS_SETUP_TOKEN = 30;
 const OVERLOADED = { status: 'WARN', exit_code: 75, verdict: 'unknown', outage: 'overloaded' };
 
-// When syncs began, in hours since the last midnight, and how they ended: the timer's every six hours, and some between.
-const PEOPLE = {
+// The start of each sync, in hours since the last midnight, and its result: by the timer every six hours, and some between.
+const MACHINES = {
   'studio:9100': {
     alice: { daysLeft: 21.3, syncs: timer(0.2) },
-    bob: { daysLeft: 29.9, syncs: [...timer(0.9), [14, REFUSED], [15.1, RECOVERED], [15.7, WELL]] },
+    bob: { daysLeft: 29.9, syncs: [...timer(0.9), [14, REFUSED], [15.1, RECOVERED], [15.7, OK_STATE]] },
     carol: { daysLeft: 2.4, syncs: timer(0.55) },
   },
   'library:9100': {
     dave: { daysLeft: 13.6, syncs: [...timer(0.4), [16.5, OVERLOADED], [17.5, OVERLOADED]] },
-    erin: { daysLeft: 25.8, syncs: [...timer(0.7), [8.9, OVERLOADED], [10, OVERLOADED], [10.7, WELL]] },
+    erin: { daysLeft: 25.8, syncs: [...timer(0.7), [8.9, OVERLOADED], [10, OVERLOADED], [10.7, OK_STATE]] },
     frank: { daysLeft: 9.2, isSetupToken: true, syncs: timer(0.1) },
     grace: { enrolled: 16.8, syncs: [] },
   },
 };
 
 function timer(offset) {
-  return [-12, -6, 0, 6, 12].map((hour) => [hour + offset, WELL]);
+  return [-12, -6, 0, 6, 12].map((hour) => [hour + offset, OK_STATE]);
 }
 
 function main(now) {
-  const machines = Object.entries(PEOPLE);
+  const machines = Object.entries(MACHINES);
   for (const [instance, people] of machines) {
     fs.rmSync(STATE, { recursive: true, force: true });
     fs.mkdirSync(join(STATE, 'enrolled'), { recursive: true });
     writeAccounts(Object.keys(people));
     for (let at = now - LAST_COLLECTED - 25 * HOUR; at <= now; at += COLLECTED_EVERY) {
       Object.entries(people).forEach(([user, person], index) => publish(user, 1001 + index, person, at, now));
-      scrape(figures(at), instance, at);
+      scrape(metricsAt(at), instance, at);
     }
   }
   console.log('# EOF');
@@ -63,7 +63,7 @@ function writeAccounts(users) {
   fs.writeFileSync('/etc/passwd', lines.join(''));
 }
 
-/** Lays what this person's last sync has published by then, once they are enrolled. */
+/** Writes the state that this user's last sync has published by then, once the user is enrolled. */
 function publish(user, uid, person, at, now) {
   if (at < midnight(now) + (person.enrolled ?? -Infinity) * HOUR) return;
   fs.writeFileSync(join(STATE, 'enrolled', user), '');
@@ -74,7 +74,7 @@ function publish(user, uid, person, at, now) {
   fs.writeFileSync(file, JSON.stringify({ uid, ...state }), { mode: 0o600 });
 }
 
-/** As a sync writes it; `undefined` before the first one. */
+/** Returns the state as a sync writes it; `undefined` before the first one. */
 function stateAt(person, at, now) {
   let state, accessTokenEnds = 0, outageSince;
   for (const [hour, outcome] of [...person.syncs].sort(([one], [other]) => one - other)) {
@@ -85,7 +85,7 @@ function stateAt(person, at, now) {
     outageSince = outcome.outage && (outageSince ?? began);
     state = {
       schema: 1,
-      ...(outcome === WELL && lapsesSoon(person, began, now) ? { ...WELL, status: 'WARN' } : outcome),
+      ...(outcome === OK_STATE && expiresSoon(person, began, now) ? { ...OK_STATE, status: 'WARN' } : outcome),
       at_ms: 1000 * began,
       verified_at_ms: isVerified ? 1000 * began : state.verified_at_ms,
       outage_since_ms: outageSince && 1000 * outageSince,
@@ -100,16 +100,16 @@ function stateAt(person, at, now) {
   return state;
 }
 
-function lapsesSoon(person, at, now) {
-  return person.daysLeft + (now - at) / DAY < (person.isSetupToken ? WARNS_OF_SETUP_TOKEN : WARNS_OF_LOGIN);
+function expiresSoon(person, at, now) {
+  return person.daysLeft + (now - at) / DAY < (person.isSetupToken ? WARNING_DAYS_SETUP_TOKEN : WARNING_DAYS_LOGIN);
 }
 
 function midnight(now) {
   return now - (now % DAY);
 }
 
-/** What `cas-sync metrics` prints at that time. */
-function figures(at) {
+/** Returns the output of `cas-sync metrics` at that time. */
+function metricsAt(at) {
   const environment = {
     LD_PRELOAD: process.env.FAKETIME_LIBRARY,
     FAKETIME: new Date(1000 * at).toISOString().slice(0, 19).replace('T', ' '),
@@ -119,7 +119,7 @@ function figures(at) {
   return execFileSync(process.env.CAS_SYNC, ['metrics'], { env: environment, encoding: 'utf8' });
 }
 
-/** The samples as a Prometheus takes them from that machine's exporter until they are collected anew. */
+/** Prints the samples that a Prometheus scrapes from that machine's exporter until the next collection. */
 function scrape(text, instance, from) {
   const own = `instance="${instance}",job="node"`;
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

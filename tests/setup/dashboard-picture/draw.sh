@@ -1,6 +1,6 @@
 #!/bin/bash
-# Draws packaging/grafana/claude-auth.json into docs/admin/dashboard.png: Grafana's own components, in a real browser, over the answers
-# of a real Prometheus. Its figures are what the release build's `cas-sync metrics` says in the course of a day (day.js).
+# Draws packaging/grafana/claude-auth.json into docs/admin/dashboard.png: Grafana's own components, in a real browser, with the answers
+# of a real Prometheus. The metrics are those of the release build's `cas-sync metrics` in the course of a day (day.js).
 # Needs root, the packages of `host-packages.sh picture`, and npm.
 set -euo pipefail
 here=$(cd "${0%/*}" && pwd)
@@ -31,7 +31,7 @@ export FAKETIME_LIBRARY
 now=$(date --utc --date='2026-03-17 18:20' +%s)
 export now
 
-# In a mount namespace of its own, where accounts and states are of nobody on this machine.
+# In a private mount namespace, where the accounts and states of this machine are hidden.
 collect() {
     mount -t tmpfs tmpfs /var/lib
     touch "$work/passwd"
@@ -39,10 +39,10 @@ collect() {
     node "$here/day.js" "$now"
 }
 export -f collect
-say "collecting the figures of a day"
-unshare --mount --propagation private bash -euc collect >"$work/figures"
+say "collecting the metrics of a day"
+unshare --mount --propagation private bash -euc collect >"$work/metrics"
 mkdir "$work/data"
-"$programs/promtool" tsdb create-blocks-from openmetrics "$work/figures" "$work/data" >/dev/null
+"$programs/promtool" tsdb create-blocks-from openmetrics "$work/metrics" "$work/data" >/dev/null
 say "drawing"
 PROMETHEUS=$programs/prometheus CHROMIUM=$(command -v chromium) \
     node "$here/picture.js" "$root/packaging/grafana/claude-auth.json" "$work/data" "$now" "$root/docs/admin/dashboard.png"

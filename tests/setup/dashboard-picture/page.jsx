@@ -1,6 +1,6 @@
 // Draws the dashboard with Grafana's own components, from the dashboard's file and the answers of the Prometheus that serves
-// this page. What is done here is what Grafana does around these components: it asks, makes frames of the answers, and fills
-// in what the dashboard leaves open.
+// this page. This code does what Grafana does around these components: it sends the queries, makes frames of the answers,
+// and fills in defaults.
 
 import React from 'react';
 import { createRoot } from 'react-dom/client';
@@ -23,7 +23,7 @@ const COLUMNS = 24;
 const ROW = 30;
 const GAP = 8;
 
-// What Grafana fills in where a dashboard says nothing.
+// Grafana's defaults for missing settings.
 const DEFAULTS = {
   stat: { options: { ...statOptions, orientation: 'auto', reduceOptions: { calcs: ['lastNotNull'], values: false } } },
   table: { options: tableOptions, custom: { align: 'auto', cellOptions: { type: 'auto' } } },
@@ -47,7 +47,7 @@ async function main() {
   const now = dateTime(1000 * Number(new URLSearchParams(location.search).get('now')));
   const dashboard = await (await fetch('dashboard.json')).json();
   const range = rangeUtil.convertRawToRange(dashboard.time, timeZone);
-  // The two were taken one after the other.
+  // The two queries ran one after the other.
   const length = 1000 * Math.round(range.to.diff(range.from) / 1000);
   const timeRange = { from: dateTime(now.valueOf() - length), to: now, raw: dashboard.time };
   standardTransformersRegistry.setInit(() =>

@@ -1,4 +1,4 @@
-// Takes the picture of a dashboard whose questions a Prometheus answers.
+// Draws the picture of a dashboard whose queries a Prometheus answers.
 //
 //   picture.js DASHBOARD BLOCKS NOW PICTURE   DASHBOARD and PICTURE are files, BLOCKS the folder of Prometheus' data, NOW the
 //                                             end of the time shown, in seconds since the epoch. PROMETHEUS and
@@ -41,7 +41,7 @@ async function build(folder) {
   fs.cpSync(icons, join(folder, 'public/img/icons'), { recursive: true });
   fs.writeFileSync(join(folder, 'index.html'), [
     '<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="page.css">',
-    // Grafana's components count on this rule of its own page.
+    // Grafana's components rely on this rule of its own page.
     '<style>*, *::before, *::after { box-sizing: border-box }</style>',
     '<body><div id="root" style="position: relative"></div><script src="page.js"></script></body>',
   ].join('\n'));

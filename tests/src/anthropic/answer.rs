@@ -11,7 +11,7 @@ use super::tokens::TokenStatus;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageAnswer {
-    /// The model answers, whatever is known about the token.
+    /// The model answers, for any token.
     Ok,
     /// 401 `authentication_error`, "OAuth token has expired".
     Expired,
@@ -63,7 +63,7 @@ pub enum RefreshAnswer {
     /// A good refresh token is exchanged for a new pair, any other refused with `invalid_grant`.
     #[default]
     Rotate,
-    /// The same, but the connection is closed instead of the answer: the client never sees the new
+    /// As above, but the connection is closed instead of the answer: the client never gets the new
     /// pair.
     RotateAndLoseTheAnswer,
     /// 400 `invalid_grant`; nothing is exchanged.
@@ -74,8 +74,8 @@ pub enum RefreshAnswer {
     Silence,
 }
 
-/// An answer of `GET /api/claude_code/settings`: what an organization's admin has set for every
-/// client.
+/// An answer of `GET /api/claude_code/settings`: the settings of an organization's administrator
+/// for every client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingsAnswer {
@@ -173,7 +173,7 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
 }
 
 fn usage_limit_response() -> Response {
-    // 2100-01-01: the time of the reset is displayed, and this one does not pass.
+    // 2100-01-01: the time of the reset is displayed, and is never in the past.
     let reset = 4_102_444_800_u64;
     error(
         429,

@@ -42,7 +42,7 @@ pub enum Command {
     AnswerMessages {
         /// The token's text.
         token: String,
-        /// Null: what the token deserves.
+        /// Null: the default for the token.
         answer: Option<MessageAnswer>,
     },
     /// [`FakeAnthropic::answer_refreshes`].
@@ -57,7 +57,7 @@ pub enum Command {
     },
     /// [`FakeAnthropic::hold_refreshes`].
     HoldRefreshes {
-        /// False lets the waiting ones go.
+        /// False releases the held answers.
         held: bool,
     },
     /// [`FakeAnthropic::requests`]; answered by a list of [`super::LoggedRequest`].
@@ -69,7 +69,7 @@ pub enum Command {
 /// Sends one command to the simulation behind `socket` and returns what follows "ok" in its answer.
 ///
 /// # Errors
-/// The connection's, or [`io::ErrorKind::InvalidInput`] with the simulation's own words.
+/// The error of the connection, or [`io::ErrorKind::InvalidInput`] with the text of the simulation.
 pub fn send_command(socket: &Path, command: &Command) -> io::Result<Value> {
     send_line(socket, &serde_json::to_string(command)?)
 }
@@ -98,7 +98,7 @@ pub fn send_line(socket: &Path, line: &str) -> io::Result<Value> {
 pub fn execute(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
-        // A silent client must not block the others or end the service.
+        // A silent client cannot block the others or end the service.
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         drop(execute_line(stream, anthropic));
     }

@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as one request and one answer on a connection need.
+//! The subset of HTTP/1.1 for one request and one answer on a connection.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

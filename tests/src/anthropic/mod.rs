@@ -3,8 +3,8 @@
 //! single-use, rotating refresh tokens. It listens where its caller specifies, on loopback, and
 //! never connects to a server.
 //!
-//! What the real client does on an answer is what the suites are about; whether the real servers
-//! give that answer in a given situation is not shown by any of this.
+//! The suites test the reaction of the real client to an answer. They do not test whether the real
+//! servers give that answer in a given situation.
 
 mod answer;
 pub mod control;
@@ -30,9 +30,9 @@ use self::state::State;
 pub use self::tokens::{Account, Login, Reuse, SCOPES};
 use crate::tls_authority::TlsAuthority;
 
-/// Where inference and the account's questions go.
+/// The path of inference.
 pub const API_HOST: &str = "api.anthropic.com";
-/// Where refresh tokens are exchanged; no setting of the client changes it.
+/// The path of the exchange of refresh tokens; no setting of the client changes it.
 pub const PLATFORM_HOST: &str = "platform.claude.com";
 
 const MESSAGES: &str = "/v1/messages";
@@ -82,7 +82,7 @@ impl FakeAnthropic {
         self.state.change(|state| state.tokens.show_code(code, account));
     }
 
-    /// Makes the server accept `token`, for ever.
+    /// Makes the server accept `token` permanently.
     pub fn accept_setup_token(&self, token: &str) {
         self.state.change(|state| state.tokens.accept_setup_token(token));
     }
@@ -152,14 +152,14 @@ impl FakeAnthropic {
         self.state.change(|state| drop(mem::take(&mut state.requests)));
     }
 
-    /// Waits until a request that satisfies `condition` is in the log; false when the deadline came
-    /// first.
+    /// Waits until a request that satisfies `condition` is in the log. Returns false if the
+    /// deadline expired first.
     pub fn wait_for(&self, deadline: &Deadline, condition: impl Fn(&LoggedRequest) -> bool) -> bool {
         self.state.wait_until(deadline, |state| state.requests.iter().any(&condition))
     }
 }
 
-/// While it lives, the token endpoint keeps its answers back.
+/// The token endpoint holds its answers as long as this value exists.
 pub struct HeldRefreshes<'a>(&'a FakeAnthropic);
 
 impl Drop for HeldRefreshes<'_> {

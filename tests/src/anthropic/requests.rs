@@ -1,4 +1,4 @@
-//! The log of what the client asked for. Tokens appear in it by fingerprint only.
+//! The log of the requests of the client. It has only the fingerprints of tokens.
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One request, in the order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedRequest {
-    /// The name the client wanted to reach.
+    /// The name of the requested host.
     pub host: String,
     /// `GET` or `POST`.
     pub method: String,
@@ -15,7 +15,7 @@ pub struct LoggedRequest {
     /// The fingerprint of the bearer token, or of the exchanged refresh token; `None` if the
     /// request had none.
     pub token: Option<String>,
-    /// Of the API key (`x-api-key`); none when the request carried none.
+    /// The fingerprint of the API key (`x-api-key`); `None` if the request had none.
     #[serde(default)]
     pub key: Option<String>,
     /// The `User-Agent` header.

@@ -44,7 +44,7 @@ impl State {
         result
     }
 
-    /// Waits until `condition` holds; false when the deadline came first.
+    /// Waits until `condition` holds. Returns false if the deadline expired first.
     pub(super) fn wait_until(&self, deadline: &Deadline, condition: impl Fn(&Inner) -> bool) -> bool {
         let mut inner = self.lock();
         while !condition(&inner) {
@@ -80,7 +80,7 @@ impl State {
     }
 }
 
-/// A test that holds the token endpoint and dies must not leave the client waiting for ever.
+/// A test that holds the token endpoint and ends must not leave the client waiting forever.
 const MAX_HOLD: Duration = Duration::from_secs(120);
 
 impl Inner {

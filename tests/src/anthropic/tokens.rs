@@ -19,7 +19,7 @@ pub struct Login {
     pub family: String,
     /// The text sent as Bearer.
     pub access_token: String,
-    /// The text that may be exchanged once.
+    /// The text that can be exchanged once.
     pub refresh_token: String,
     /// How long the access token is accepted, in seconds.
     pub expires_in: u64,
@@ -89,12 +89,12 @@ pub(super) enum TokenStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidGrant;
 
-/// Everything given out so far.
+/// Everything issued so far.
 #[derive(Default)]
 pub(super) struct Tokens {
     families: BTreeMap<String, Family>,
     setup_tokens: BTreeSet<String>,
-    /// Who signed in in a browser and was shown this code, which is good for one exchange.
+    /// The sign-ins in a browser by their code, which can be exchanged once.
     codes: BTreeMap<String, Account>,
     pub(super) reuse: Reuse,
 }
@@ -199,7 +199,7 @@ impl Tokens {
         })
     }
 
-    /// Ends the family of a refresh token, as `claude auth logout` asks for.
+    /// Revokes the family of a refresh token, as `claude auth logout` requests.
     pub(super) fn revoke_by_token(&mut self, refresh_token: &str) {
         if let Some(family) = self.families.values_mut().find(|family| family.current == refresh_token) {
             family.revoked = true;

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 /// A well-formed reply.
 const REPLY: &[u8] = b"CAS1 sk-ant-oat01-the_token-of-the-bed\n";
 
-/// Longer than any login may wait; still bounded, so that a failed test leaves nothing for ever.
+/// Longer than any login may wait; still bounded, so that a failed test leaves no process
+/// permanently.
 const LONG: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -150,7 +151,7 @@ fn start_orphan(beside: &Path, mode: &str) {
     let known = || fs::read_to_string(beside.join("pids")).unwrap_or_default().lines().count();
     let before = known();
     let child = Command::new(beside.join(mode)).spawn().expect("the child starts");
-    // It is meant to be left behind.
+    // It must be left running.
     std::mem::forget(child);
     while known() == before {
         std::thread::sleep(Duration::from_millis(1));
@@ -159,7 +160,7 @@ fn start_orphan(beside: &Path, mode: &str) {
 
 /// Returns what a program can observe of its environment.
 fn process_report() -> Value {
-    // First of all, before anything else is opened.
+    // Before any other file is opened.
     let descriptors: Map<String, Value> = (0..256)
         .filter_map(|number: i32| {
             // SAFETY: the call takes plain numbers.

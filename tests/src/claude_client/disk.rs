@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{ClaudeFixture, ClaudeUser, create_home_directories};
 
-/// How large the disk is; more than the client and the sync keep in a home.
+/// The size of the disk; more than the client and the sync store in a home.
 const SIZE_KIB: u64 = 16 << 10;
 
 impl ClaudeFixture {
@@ -33,10 +33,10 @@ impl ClaudeFixture {
 }
 
 impl ClaudeUser<'_> {
-    /// Fills the disk of the home until so many KiB are left.
+    /// Fills the disk of the home until this many KiB are free.
     ///
     /// # Errors
-    /// Errors of writing to it, and when less is left already.
+    /// Errors of writing to it, and if less is free already.
     pub fn fill_disk_except(&self, kibibytes: u64) -> io::Result<()> {
         let free = self.free_disk_space()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
@@ -45,7 +45,7 @@ impl ClaudeUser<'_> {
         (0..wanted / PAGE.len() as u64).try_for_each(|_| ballast.write_all(&PAGE))
     }
 
-    /// Makes the room again that was filled.
+    /// Frees the space that was filled.
     ///
     /// # Errors
     /// If it was not.

@@ -13,10 +13,10 @@ use cas_protocol::deadline::Deadline;
 
 use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Conversation};
 
-/// How often a child is asked whether it has ended.
+/// The interval between two checks whether a child has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A run that has not begun.
+/// A run that has not started.
 #[derive(Clone)]
 pub struct Invocation<'fixture> {
     fixture: &'fixture ClaudeFixture,
@@ -93,11 +93,11 @@ impl<'fixture> Invocation<'fixture> {
     }
 
     /// Runs as root, in a working directory that identifies no user.
-    pub(super) fn as_root_user(self) -> Self {
+    pub(super) fn with_root_user(self) -> Self {
         Self { uid: 0, home: PathBuf::from("/"), ..self }
     }
 
-    /// Leaves a variable away.
+    /// Removes a variable.
     pub(super) fn without_variable(mut self, name: &str) -> Self {
         self.variables.remove(name);
         self
@@ -126,7 +126,7 @@ impl<'fixture> Invocation<'fixture> {
     /// Runs to the end, with an empty standard input.
     ///
     /// # Errors
-    /// [`ClientError`] when it did not start, or has not ended after `limit` and was killed.
+    /// [`ClientError`] if it did not start, or has not ended after `limit` and was killed.
     pub fn run(&self, limit: Duration) -> Result<ClientOutput, ClientError> {
         self.start()?.end(limit)
     }
@@ -191,7 +191,7 @@ impl BackgroundRun {
     /// Waits for the end.
     ///
     /// # Errors
-    /// [`ClientError::TimedOut`] when it has not ended after `limit`; it was killed then.
+    /// [`ClientError::TimedOut`] if it has not ended after `limit`; it was killed then.
     pub fn end(mut self, limit: Duration) -> Result<ClientOutput, ClientError> {
         let deadline = Deadline::after(limit);
         let status = wait(&mut self.child, &deadline)?;
@@ -216,7 +216,7 @@ impl BackgroundRun {
     /// Writes a line to its standard input.
     ///
     /// # Errors
-    /// Errors of the pipe; when it has none.
+    /// Errors of the pipe, and if there is none.
     pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let pipe = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(pipe, "{line}")

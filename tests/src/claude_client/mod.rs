@@ -65,8 +65,8 @@ impl ClaudeFixture {
     /// installed.
     ///
     /// # Errors
-    /// If the client is not installed, naming the script; when this is not run by root; or a step
-    /// of the kernel's.
+    /// If the client is not installed (the error names the script), if this is not run by root, or
+    /// if the kernel refuses a step.
     pub fn with_version(version: &str) -> io::Result<Self> {
         let binary = installed(version)?;
         let scratch = tempfile::Builder::new().prefix("claude-bed.").tempdir()?;
@@ -86,7 +86,7 @@ impl ClaudeFixture {
             fs::write(path.join("claude-older"), "")?;
             mounts.push(bind(older, path.join("claude-older")));
         }
-        // This machine need not have the directories below /etc.
+        // This machine may lack the directories below /etc.
         for directory in [SETTINGS, CONFIGURATION] {
             fs::create_dir(path.join(directory))?;
             fs::create_dir_all(path.join("etc").join(directory))?;
@@ -99,8 +99,8 @@ impl ClaudeFixture {
         for name in ["hosts", "passwd", "group", SETTINGS, CONFIGURATION] {
             mounts.push(bind(path.join(name), Path::new("/etc").join(name)));
         }
-        // A token file the client looks for at every start would be this machine's, and so would
-        // the journal.
+        // The client searches for this token file at every start. It would be that of this machine,
+        // and so would the journal.
         let foreign = ["/home/claude", "/run/systemd/journal"].map(PathBuf::from);
         mounts.extend(foreign.into_iter().filter(|path| path.is_dir()).map(Mount::Empty));
 
@@ -145,7 +145,8 @@ impl ClaudeFixture {
         fs::write(self.path("hosts"), hosts(address))
     }
 
-    /// Writes `/etc/claude-code/managed-settings.json`, which an admin forces on every client.
+    /// Writes `/etc/claude-code/managed-settings.json`, with which an administrator configures
+    /// every client.
     ///
     /// # Errors
     /// Errors of writing it.
@@ -177,7 +178,7 @@ fn hosts(address: &str) -> String {
 /// Returns where `tests/setup/claude` installs the binary of a version.
 ///
 /// # Errors
-/// If it is not there; the error names the command that installs it.
+/// If it does not exist; the error names the command that installs it.
 pub fn installed(version: &str) -> io::Result<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the environment of the suites names the cache")]
     let (cache, home) = (std::env::var_os("CAS_CACHE"), std::env::var_os("HOME"));
@@ -193,7 +194,7 @@ pub fn installed(version: &str) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::NotFound, message))
 }
 
-/// Milliseconds since the epoch, as `expiresAt` counts.
+/// Returns milliseconds since the epoch, the unit of `expiresAt`.
 pub fn now_in_milliseconds() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "the client compares expiresAt with the wall clock")]
     let now = SystemTime::now();

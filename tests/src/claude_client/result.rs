@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The response of the client. `Debug` shows only what distinguishes responses.
 #[derive(Clone)]
 pub struct ClientOutput {
-    /// None when it was ended by a signal.
+    /// `None` if a signal ended it.
     pub exit_code: Option<i32>,
     /// Standard output where it is JSON, one event a line.
     pub events: Vec<Value>,
@@ -74,7 +74,7 @@ pub enum ClientError {
     NotStarted(io::Error),
     /// It was killed after this time, with this output so far.
     TimedOut {
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
         /// Standard output so far.
         stdout: String,

@@ -1,5 +1,5 @@
-//! A client that stays: several questions to one process, as in a session that lives through a
-//! change of its login.
+//! A client for several questions in one process, as in a session that lasts through a change of
+//! its login.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout};

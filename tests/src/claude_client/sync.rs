@@ -34,8 +34,7 @@ impl ClaudeFixture {
         self.path("claude")
     }
 
-    /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes
-    /// the simulation.
+    /// Writes `/etc/claude-auth-sync/config.toml`: the client, and its trust in the simulation.
     ///
     /// # Errors
     /// Errors of writing it.
@@ -90,7 +89,7 @@ impl<'fixture> ClaudeUser<'fixture> {
     pub fn login(&self) -> Invocation<'fixture> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
-        let invocation = self.sync().program("cas-session").arguments(&arguments).as_root_user();
+        let invocation = self.sync().program("cas-session").arguments(&arguments).with_root_user();
         invocation
             .without_variable("LANG")
             .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -16,7 +16,7 @@ pub struct ClaudeUser<'fixture> {
     pub(super) fixture: &'fixture ClaudeFixture,
     pub(super) name: String,
     pub(super) uid: u32,
-    /// As the test reaches it.
+    /// As the test accesses it.
     pub(super) home: PathBuf,
     /// The home as the user sees it. The path differs if the home is a disk that is mounted only in
     /// the fixture.

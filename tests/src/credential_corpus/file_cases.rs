@@ -4,32 +4,32 @@ use super::Case;
 use super::login_cases::{VALUES, file, login};
 
 pub(super) fn file_members() -> Vec<Case> {
-    let whole = login(&[]);
+    let complete = login(&[]);
     let mut cases = Vec::new();
     for (kind, value) in VALUES {
         cases.push(Case::new(format!("claudeAiOauth {kind}"), file(value)));
         cases.push(Case::new(format!("another member {kind}"), {
-            format!("{{\"mcpOAuth\":{value},\"claudeAiOauth\":{whole}}}")
+            format!("{{\"mcpOAuth\":{value},\"claudeAiOauth\":{complete}}}")
         }));
     }
-    let text = whole.replace('"', "\\\"");
+    let text = complete.replace('"', "\\\"");
     cases.push(Case::new("claudeAiOauth as text", file(&format!("\"{text}\""))));
-    cases.push(Case::new("claudeAiOauth in a list", file(&format!("[{whole}]"))));
-    cases.push(Case::new("claudeAiOauth in a list of the file", format!("[{}]", file(&whole))));
-    cases.push(Case::new("the login without its member", whole.clone()));
+    cases.push(Case::new("claudeAiOauth in a list", file(&format!("[{complete}]"))));
+    cases.push(Case::new("claudeAiOauth in a list of the file", format!("[{}]", file(&complete))));
+    cases.push(Case::new("the login without its member", complete.clone()));
     cases.push(Case::new("no member", "{}"));
     cases.push(Case::new("another member alone", "{\"mcpOAuth\":{}}"));
     cases.push(Case::new("an unknown member of the login", file(&login(&[("unknown", Some("[1,{}]"))]))));
     cases.push(Case::new("an unknown member called __proto__", {
-        format!("{{\"__proto__\":{{\"a\":1}},\"claudeAiOauth\":{whole}}}")
+        format!("{{\"__proto__\":{{\"a\":1}},\"claudeAiOauth\":{complete}}}")
     }));
-    cases.push(Case::new("the login in __proto__", format!("{{\"__proto__\":{}}}", file(&whole))));
-    cases.push(Case::new("the login's members in __proto__", file(&format!("{{\"__proto__\":{whole}}}"))));
+    cases.push(Case::new("the login in __proto__", format!("{{\"__proto__\":{}}}", file(&complete))));
+    cases.push(Case::new("the login's members in __proto__", file(&format!("{{\"__proto__\":{complete}}}"))));
     cases
 }
 
 pub(super) fn surrounding_text() -> Vec<Case> {
-    let whole = file(&login(&[]));
+    let complete = file(&login(&[]));
     let after = [
         ("a line end", "\n"),
         ("CR LF", "\r\n"),
@@ -48,15 +48,15 @@ pub(super) fn surrounding_text() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (kind, text) in after {
-        cases.push(Case::new(format!("{kind} behind"), format!("{whole}{text}")));
-        cases.push(Case::new(format!("{kind} before"), format!("{text}{whole}")));
+        cases.push(Case::new(format!("{kind} behind"), format!("{complete}{text}")));
+        cases.push(Case::new(format!("{kind} before"), format!("{text}{complete}")));
     }
-    cases.push(Case::new("a byte order mark twice", format!("\u{feff}\u{feff}{whole}")));
-    cases.push(Case::new("the whole file twice", format!("{whole}{whole}")));
+    cases.push(Case::new("a byte order mark twice", format!("\u{feff}\u{feff}{complete}")));
+    cases.push(Case::new("the whole file twice", format!("{complete}{complete}")));
     cases.push(Case::new("pretty with CR LF", {
-        whole.replace(',', ",\r\n  ").replace('{', "{\r\n").replace('}', "\r\n}")
+        complete.replace(',', ",\r\n  ").replace('{', "{\r\n").replace('}', "\r\n}")
     }));
-    cases.push(Case::new("pretty with tabulators", whole.replace(',', ",\n\t").replace(':', "\t: ")));
+    cases.push(Case::new("pretty with tabulators", complete.replace(',', ",\n\t").replace(':', "\t: ")));
     cases
 }
 
@@ -94,24 +94,24 @@ pub(super) fn invalid_json() -> Vec<Case> {
 }
 
 pub(super) fn names_and_duplicates() -> Vec<Case> {
-    let whole = login(&[]);
+    let complete = login(&[]);
     let other = login(&[("accessToken", Some("\"\""))]);
     let twice =
         |first: &str, second: &str| format!("{{\"claudeAiOauth\":{first},\"claudeAiOauth\":{second}}}");
     let inner = |name: &str, first: &str| {
         // The member again, before all others.
-        file(&whole.replacen('{', &format!("{{\"{name}\":{first},"), 1))
+        file(&complete.replacen('{', &format!("{{\"{name}\":{first},"), 1))
     };
     let last = |name: &str, last: &str| {
-        let open = whole.trim_end_matches('}');
+        let open = complete.trim_end_matches('}');
         file(&format!("{open},\"{name}\":{last}}}"))
     };
     vec![
-        Case::new("login twice", twice(&whole, &whole)),
-        Case::new("login twice, the last not usable", twice(&whole, &other)),
-        Case::new("login twice, the last usable", twice(&other, &whole)),
-        Case::new("login twice, the last null", twice(&whole, "null")),
-        Case::new("login twice, the first null", twice("null", &whole)),
+        Case::new("login twice", twice(&complete, &complete)),
+        Case::new("login twice, the last not usable", twice(&complete, &other)),
+        Case::new("login twice, the last usable", twice(&other, &complete)),
+        Case::new("login twice, the last null", twice(&complete, "null")),
+        Case::new("login twice, the first null", twice("null", &complete)),
         Case::new("accessToken twice, the first empty", inner("accessToken", "\"\"")),
         Case::new("accessToken twice, the last empty", last("accessToken", "\"\"")),
         Case::new("refreshToken twice, the last empty", last("refreshToken", "\"\"")),
@@ -122,24 +122,24 @@ pub(super) fn names_and_duplicates() -> Vec<Case> {
         Case::new("scopes twice, the last empty", last("scopes", "[]")),
         Case::new("scopes twice, the last null", last("scopes", "null")),
         Case::new("escaped name of the login", {
-            file(&whole).replace("\"claudeAiOauth\"", "\"\\u0063laudeAiOauth\"")
+            file(&complete).replace("\"claudeAiOauth\"", "\"\\u0063laudeAiOauth\"")
         }),
         Case::new(
             "escaped name of a member",
-            file(&whole).replace("\"accessToken\"", "\"access\\u0054oken\""),
+            file(&complete).replace("\"accessToken\"", "\"access\\u0054oken\""),
         ),
-        Case::new("escaped text of a token", file(&whole).replace("\"@access@\"", "\"@access@\\u0020\"")),
-        Case::new("upper case name of the login", file(&whole).replace("claudeAiOauth", "ClaudeAiOauth")),
-        Case::new("lower case name of the login", file(&whole).replace("claudeAiOauth", "claudeaioauth")),
+        Case::new("escaped text of a token", file(&complete).replace("\"@access@\"", "\"@access@\\u0020\"")),
+        Case::new("upper case name of the login", file(&complete).replace("claudeAiOauth", "ClaudeAiOauth")),
+        Case::new("lower case name of the login", file(&complete).replace("claudeAiOauth", "claudeaioauth")),
         Case::new("snake case names", {
-            file(&whole).replace("accessToken", "access_token").replace("refreshToken", "refresh_token")
+            file(&complete).replace("accessToken", "access_token").replace("refreshToken", "refresh_token")
         }),
-        Case::new("a blank behind a name", file(&whole).replace("\"accessToken\"", "\"accessToken \"")),
+        Case::new("a blank behind a name", file(&complete).replace("\"accessToken\"", "\"accessToken \"")),
     ]
 }
 
 pub(super) fn bytes_and_sizes() -> Vec<Case> {
-    let whole = login(&[]);
+    let complete = login(&[]);
     let invalid = |text: &str| {
         let mut bytes = text.as_bytes().to_vec();
         for byte in &mut bytes {
@@ -163,13 +163,13 @@ pub(super) fn bytes_and_sizes() -> Vec<Case> {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(500), close.repeat(500));
     vec![
         Case::new("not UTF-8 in another member", {
-            invalid(&format!("{{\"note\":\"#\",\"claudeAiOauth\":{whole}}}"))
+            invalid(&format!("{{\"note\":\"#\",\"claudeAiOauth\":{complete}}}"))
         }),
         Case::new("not UTF-8 in the login", {
             invalid(&file(&login(&[("subscriptionType", Some("\"#\""))])))
         }),
-        Case::new("not UTF-8 behind", invalid(&format!("{}#", file(&whole)))),
-        Case::new("not UTF-8 between", invalid(&format!("{{#\"claudeAiOauth\":{whole}}}"))),
+        Case::new("not UTF-8 behind", invalid(&format!("{}#", file(&complete)))),
+        Case::new("not UTF-8 between", invalid(&format!("{{#\"claudeAiOauth\":{complete}}}"))),
         Case::new("UTF-16", utf16(&file(&literal))),
         Case::new("UTF-16 with its mark", utf16(&format!("\u{feff}{}", file(&literal)))),
         Case::new("letters beyond ASCII", {
@@ -179,12 +179,12 @@ pub(super) fn bytes_and_sizes() -> Vec<Case> {
             )
         }),
         Case::new("5 MiB of mcpOAuth", {
-            format!("{{\"mcpOAuth\":{{{}}},\"claudeAiOauth\":{whole}}}", large.join(","))
+            format!("{{\"mcpOAuth\":{{{}}},\"claudeAiOauth\":{complete}}}", large.join(","))
         }),
-        Case::new("5 MiB of blanks", format!("{}{}", file(&whole), " ".repeat(5 << 20))),
-        Case::new("5 MiB of NULs", format!("{}{}", file(&whole), "\0".repeat(5 << 20))),
+        Case::new("5 MiB of blanks", format!("{}{}", file(&complete), " ".repeat(5 << 20))),
+        Case::new("5 MiB of NULs", format!("{}{}", file(&complete), "\0".repeat(5 << 20))),
         Case::new("lists nested deep in another member", {
-            format!("{{\"mcpOAuth\":{},\"claudeAiOauth\":{whole}}}", deep("[", "]"))
+            format!("{{\"mcpOAuth\":{},\"claudeAiOauth\":{complete}}}", deep("[", "]"))
         }),
         Case::new("lists nested deep in the login", file(&login(&[("unknown", Some(&deep("[", "]")))]))),
         Case::new("a text of 100 kB in the login", {

@@ -37,7 +37,7 @@ fn changed(name: impl Into<String>, changes: &[(&str, Option<&str>)]) -> Case {
     Case::new(name, file(&login(changes)))
 }
 
-/// One JSON value of each kind, under the name that the cases call it by.
+/// One JSON value of each kind, with its name in the cases.
 pub(super) const VALUES: [(&str, &str); 17] = [
     ("null", "null"),
     ("true", "true"),

@@ -17,7 +17,7 @@ const REFRESH: &str = "@refresh@";
 /// One hour in milliseconds.
 const HOUR: i64 = 3_600_000;
 
-/// What makes the placeholders of a case into a content.
+/// The values for the placeholders of a case.
 pub struct Values<'a> {
     /// The access token.
     pub access_token: &'a str,

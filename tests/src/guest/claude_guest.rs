@@ -21,7 +21,7 @@ use crate::{
 
 /// The path of the client in the guest.
 const CLIENT: &str = "/usr/local/bin/claude";
-/// The simulation's authority, in the guest.
+/// The CA of the simulation, in the guest.
 const AUTHORITY: &str = "/etc/anthropic-stand-in.pem";
 
 /// The output of the client when its refresh token was rejected.
@@ -168,7 +168,7 @@ impl ClaudeGuest {
         ClientOutput::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
     }
 
-    /// Starts a `claude` that stays, in a new ssh login of a user.
+    /// Starts a `claude` conversation in a new ssh login of a user.
     #[track_caller]
     pub fn start_conversation(&self, user: &str) -> Conversation {
         let mut session = self.guest.ssh_command(user, &["-T"], CONVERSATION);
@@ -219,7 +219,7 @@ impl Guest {
     /// Returns a socket of this process that listens on this address of the guest's network.
     fn listen(&self, address: &'static str) -> io::Result<TcpListener> {
         let network = File::open(format!("/proc/{}/ns/net", self.leader()))?;
-        // The namespace is a thread's own: this one ends with the call.
+        // The namespace belongs to the thread, which ends with the call.
         let listening = thread::spawn(move || {
             setns(network, CloneFlags::CLONE_NEWNET)?;
             TcpListener::bind(address)

@@ -19,7 +19,7 @@ pub struct CommandResult {
     pub stdout: Vec<u8>,
     /// All of its standard error.
     pub stderr: Vec<u8>,
-    /// From its start to its end, starting it included.
+    /// The duration, including its start.
     pub took: Duration,
 }
 
@@ -35,8 +35,7 @@ impl CommandResult {
         let mut child = bounded.spawn().unwrap_or_else(|error| panic!("starting {bounded:?}: {error}"));
         let mut pipe = child.stdin.take();
         let ended = thread::scope(|scope| {
-            // A command that does not read all of its input has its reasons; the pipe ends either
-            // way.
+            // A command need not read all of its input; the pipe ends either way.
             scope.spawn(move || pipe.as_mut().map(|pipe| pipe.write_all(input)));
             child.wait_with_output()
         });
@@ -99,7 +98,7 @@ impl CommandResult {
     /// Returns the result after a check that the exit code is zero.
     ///
     /// # Panics
-    /// With all that was printed, when it is not.
+    /// If it is not; the message contains all output.
     #[track_caller]
     pub fn expect_success(self, doing: &str) -> Self {
         assert!(

@@ -34,8 +34,7 @@ impl Guest {
         String::from_utf8(bytes).expect("a login file is UTF-8")
     }
 
-    /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves
-    /// when it loses one.
+    /// Lets the sync back up this valid login, and then clears it as Claude Code does.
     #[track_caller]
     pub fn back_up_and_clear(&self, user: &str, login: &str) {
         self.put_login(user, login);
@@ -69,7 +68,7 @@ impl Guest {
         self.put_private(user, "vault-token", token.as_bytes());
     }
 
-    /// Removes the local state of a user: history, ledger, contacts with the store.
+    /// Removes the local state of a user: history, ledger, and the record of the store's answers.
     #[track_caller]
     pub fn forget_state(&self, user: &str) {
         self.run(&format!("rm -rf /home/{user}/.local/state/claude-auth-sync")).expect_success("forgetting");
@@ -117,7 +116,7 @@ impl Guest {
         .expect_success("holding a lock");
     }
 
-    /// Ends what [`Guest::hold_lock`] began; harmless when nothing is held.
+    /// Ends what [`Guest::hold_lock`] started; does nothing if no lock is held.
     pub fn release_lock(&self) {
         self.run("systemctl stop holder.service 2>/dev/null");
     }

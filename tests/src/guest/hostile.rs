@@ -1,4 +1,4 @@
-//! A user of the guest who harms what other users and root do there.
+//! A user of the guest who attacks other users and root.
 
 use std::path::Path;
 

@@ -24,12 +24,12 @@ impl Guest {
         })
     }
 
-    /// Opens an interactive ssh session with a terminal and waits for nothing yet.
+    /// Opens an interactive ssh session with a terminal, without waiting.
     pub fn ssh_terminal(&self, user: &str) -> Terminal {
         Terminal::spawn(self.ssh_command(user, &["-tt"], ""))
     }
 
-    /// Sits down at a console: a real getty that asks for the name, and a real login that asks for
+    /// Logs in at a console: a real getty that asks for the name, and a real login that asks for
     /// the password.
     ///
     /// # Panics
@@ -58,8 +58,8 @@ impl Guest {
         client
     }
 
-    /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in
-    /// and bytes on its standard input.
+    /// Runs another client of ssh (`scp`, `sftp`) on this host, with the options for the guest and
+    /// bytes on its standard input.
     pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> CommandResult {
         let mut client = self.guest_network_command(tool);
         client.args(self.client_options()).args(arguments);

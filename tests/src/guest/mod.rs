@@ -1,5 +1,5 @@
-//! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown
-//! away after it.
+//! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and removed
+//! after it.
 //!
 //! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with an isolated
 //! network. `tests/setup/guest.sh` boots it and watches a pipe that only this process holds.
@@ -42,8 +42,7 @@ pub use product::IDENTIFIER;
 pub use terminal::Terminal;
 pub use vault_guest::{VaultGuest, document_with};
 
-/// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or
-/// 137.
+/// The limit of each command of a scenario; it is killed then, and its exit code is 124 or 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// The Debian releases a guest can run.
@@ -64,8 +63,8 @@ impl Suite {
     }
 }
 
-/// One booted guest. Dropping it halts it and removes every trace; while a test panics, the end of
-/// its journal is printed first.
+/// One booted guest. Dropping it halts and removes it; while a test panics, the end of its journal
+/// is printed first.
 #[derive(Debug)]
 pub struct Guest {
     supervisor: Child,
@@ -161,8 +160,7 @@ impl Guest {
     pub fn unit(&self, script: &str) -> CommandResult {
         let mut command = self.inside();
         command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
-        // systemd replaces `${NAME}` by its own idea of it; the script's variables are the
-        // script's.
+        // systemd expands `${NAME}` itself; the variables belong to the script.
         command.arg(script.replace('$', "$$"));
         CommandResult::run(command, b"")
     }

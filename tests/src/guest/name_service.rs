@@ -1,4 +1,4 @@
-//! A name service in the guest that answers to more than the account's own name, as directories do.
+//! A name service in the guest that resolves more than the account's own name, as directories do.
 
 use std::process::Command;
 

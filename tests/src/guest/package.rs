@@ -1,4 +1,4 @@
-//! The Debian package of the product in the guest: dpkg's way in and out.
+//! The Debian package of the product in the guest: installation and removal by dpkg.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ impl Guest {
     #[track_caller]
     pub fn install_package(&self, package: &Path) -> String {
         self.copy_in(package, "/root/package.deb");
-        // No waiting for the disk: nothing of the guest outlives it.
+        // Without syncing the disk: no file of the guest outlives it.
         self.run(
             "dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1 && rm /root/package.deb",
         )

@@ -1,5 +1,4 @@
-//! The product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
-//! tool.
+//! The product in the guest: its Debian package, installed by dpkg, enabled by pam-auth-update.
 
 use std::io;
 use std::path::Path;
@@ -35,8 +34,8 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Installs the package of the release build as an admin does, which enables the module for
-    /// interactive logins.
+    /// Installs the package of the release build as an administrator does, which enables the module
+    /// for interactive logins.
     ///
     /// Nothing runs by itself: the host is paused, as an administrator would pause it, and
     /// enrolling only enables units. The requests of a scenario stay unanswered, and it runs its
@@ -85,7 +84,7 @@ impl Guest {
     #[track_caller]
     fn expect_module(&self) {
         let stack = self.run("cat /etc/pam.d/common-session").text();
-        // pam-auth-update exits with 0 when it refuses, too.
+        // pam-auth-update exits with 0 also when it changes nothing.
         assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");
     }
 

@@ -1,6 +1,6 @@
 //! A user at a terminal: types lines, and waits for output.
 //!
-//! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
+//! The terminal itself is in the guest (sshd's or systemd-run's); on this side there are two pipes.
 
 use std::{
     io::{self, Write},
@@ -13,7 +13,7 @@ use cas_protocol::deadline::Deadline;
 
 use crate::screen::Screen;
 
-/// How long a text is waited for.
+/// The timeout for a text.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A session at a terminal of the guest.
@@ -37,8 +37,8 @@ impl Terminal {
         Self { child, keyboard, screen, read_up_to: 0 }
     }
 
-    /// Waits until this text appears after all that was waited for before, and returns what came up
-    /// to its end.
+    /// Waits until this text appears after the last awaited text, and returns the output up to its
+    /// end.
     ///
     /// # Panics
     /// If it does not appear within half a minute, or the session ends first; the message contains
@@ -79,14 +79,14 @@ impl Terminal {
         seen.trim_end_matches("finish\r\n").replace('\r', "")
     }
 
-    /// Leaves a shell that was started from another one, and waits for the outer one's prompt.
+    /// Leaves an inner shell, and waits for the prompt of the outer one.
     #[track_caller]
     pub fn leave_inner_shell(&mut self) {
         self.type_line("exit");
         self.wait_for("$ ");
     }
 
-    /// Leaves the shell and waits until the session has ended; what was left on the screen.
+    /// Leaves the shell and waits until the session has ended. Returns the rest of the screen.
     ///
     /// # Panics
     /// If it does not end within half a minute.

@@ -1,4 +1,4 @@
-//! What an admin does to a server, by way of `curl`, which also works from inside another network
+//! The requests of an administrator to a server, by `curl`, which also works inside another network
 //! namespace.
 
 use std::io::Write;
@@ -29,7 +29,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Sends one request; whatever is answered is a reply.
+    /// Sends one request. Any answer is a reply.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
         let mut command = self.prefix.command("curl");
         command.args(["--silent", "--noproxy", "*", "--max-time", "30", "--write-out", "\n%{http_code}"]);
@@ -53,7 +53,7 @@ impl Admin {
         Reply { status: status.parse().unwrap_or(0), body: serde_json::from_str(body).unwrap_or(Value::Null) }
     }
 
-    /// Sends one request that has to succeed; returns the body.
+    /// Sends one request that must succeed; returns the body.
     pub fn send_ok(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = (!body.is_null()).then_some(body);
         let reply = self.ask(method, path, body);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the files are.
+/// The paths of the files.
 pub(super) struct Certificates {
     pub ca: PathBuf,
     pub certificate: PathBuf,

@@ -116,7 +116,7 @@ impl Bao {
         &self.admin.token
     }
 
-    /// Its second door (a server with TLS only).
+    /// Returns its socket (a server with TLS only).
     pub fn socket(&self) -> Socket {
         Socket::new(self.folder.path(), &self.admin.token)
     }
@@ -141,7 +141,7 @@ impl Bao {
         audit::read(&self.folder.path().join(audit::FILE))
     }
 
-    /// Seals the server: nothing works until it is unsealed.
+    /// Seals the server: no request works until it is unsealed.
     pub fn seal(&self) {
         self.admin.send_ok("PUT", "sys/seal", &json!({}));
     }

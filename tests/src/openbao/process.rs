@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::binary;
 
-/// How long a server may take from its start to its first answer.
+/// The timeout from the start of a server to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A command in front of every process of the fixture, such as `nsenter -t PID -n --` to run in a
@@ -31,8 +31,8 @@ impl Prefix {
     }
 }
 
-/// A running server. It is killed when this is dropped and, should that not happen, when the thread
-/// that started it ends: start it from the thread that uses it.
+/// A running server. It is killed when this value is dropped, or when the thread that started it
+/// ends: start it from the thread that uses it.
 pub(super) struct Process {
     child: Child,
     log: PathBuf,

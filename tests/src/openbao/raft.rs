@@ -32,7 +32,7 @@ impl Raft {
         while nodes.len() < 3 {
             let (name, port) = (format!("node{}", nodes.len()), free_ports());
             let data = folder.path().join(&name);
-            // A directory left by an attempt that found its port taken is as good as new.
+            // A directory of an attempt whose port was taken can be used again.
             std::fs::create_dir_all(&data).expect("a folder for the node");
             let admin = Admin {
                 prefix: Prefix::default(),
@@ -92,7 +92,7 @@ impl Raft {
     /// Creates a user with this policy and a token, whose requests go to a standby.
     pub fn user_at_standby(&self, user: &str, policy: Policy) -> VaultUser {
         let vault_user = VaultUser::provision(self.standby(), user, policy);
-        // The policy and the token have to arrive at the standby first.
+        // The policy and the token must reach the standby first.
         self.wait_for(Duration::from_secs(10), || {
             let lookup = vault_user.user_client().ask("GET", "auth/token/lookup-self", None);
             lookup.status == 200

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Reply;
 
-/// The root token's holder at that door.
+/// A client with the root token at that socket.
 #[derive(Clone, Debug)]
 pub struct Socket {
     path: PathBuf,
@@ -24,7 +24,7 @@ impl Socket {
         Self { path: socket_path(folder), token: token.to_owned() }
     }
 
-    /// Sends one request; whatever is answered is a reply.
+    /// Sends one request. Any answer is a reply.
     ///
     /// # Panics
     /// If the server does not answer.
@@ -32,7 +32,7 @@ impl Socket {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = UnixStream::connect(&self.path).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
-        // In the old version of HTTP the answer ends where the connection does.
+        // In HTTP/1.0 the answer ends with the connection.
         let head = format!("{method} /v1/{path} HTTP/1.0\r\nX-Vault-Token: {}\r\n", self.token);
         let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).expect("the request is sent");

@@ -57,12 +57,12 @@ impl VaultUser {
         &self.user
     }
 
-    /// Gives the user this policy; tokens that exist follow at once.
+    /// Gives the user this policy; it applies to existing tokens at once.
     pub fn set_policy(&self, policy: Policy) {
         self.set_policy_text(&policy.text(&self.user));
     }
 
-    /// Gives the user a policy of these words.
+    /// Gives the user a policy with this text.
     pub fn set_policy_text(&self, text: &str) {
         let path = format!("sys/policies/acl/workstation-claude-{}", self.user.to_lowercase());
         self.admin.send_ok("PUT", &path, &json!({ "policy": text }));

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// One line as it came to the log.
+/// One line as the log received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// syslog's facility, `LOG_AUTHPRIV >> 3` being 10.
     pub facility: u8,
     /// syslog's level: 4 warning, 7 debug.
     pub level: u8,
-    /// What follows the time stamp.
+    /// The text after the time stamp.
     pub text: String,
 }
 

@@ -88,14 +88,14 @@ impl Login<'_> {
         self
     }
 
-    /// This often.
+    /// Sets the number of repetitions.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// Runs the host and gathers what came of it.
+    /// Runs the host and collects the results.
     #[must_use]
     pub fn run(self) -> Report {
         let fixture = self.fixture;
@@ -112,7 +112,8 @@ impl Login<'_> {
                 .stage()
                 .arg(&fixture.host)
                 .arg(scenario.to_string())
-                // A module that lets the standard library print its panics would print much more.
+                // If the module let the standard library print its panics, there would be much more
+                // output.
                 .env("RUST_BACKTRACE", "full")
                 .stdin(Stdio::null())
                 .output()

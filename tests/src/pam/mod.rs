@@ -2,8 +2,8 @@
 //! of `cas-session`, and a log socket, in their own mount namespace, so that nothing of the machine
 //! changes.
 //!
-//! It needs root (or a user namespace: `unshare --map-root-user`), and what
-//! `tests/setup/host-packages.sh` installs.
+//! It needs root (or a user namespace: `unshare --map-root-user`), and the packages of
+//! `tests/setup/host-packages.sh`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -53,7 +53,7 @@ impl PamFixture {
     pub fn new(host: &str, hostile: &str) -> Self {
         let scratch = tempfile::Builder::new().prefix("cas-pam-").tempdir().expect("a scratch directory");
         let at = |name: &str| scratch.path().join(name);
-        // Hosts of other users have to get in here too.
+        // Hosts of other users must also have access.
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
             .expect("the mode of the scratch directory can be changed");
         for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
@@ -88,7 +88,7 @@ impl PamFixture {
         self.path("state/enrolled").join(OsStr::from_bytes(user))
     }
 
-    /// Leaves a marker as `cas-sync enroll` does.
+    /// Writes a marker as `cas-sync enroll` does.
     pub fn enrol(&self, user: &str) {
         let marker = self.marker(user.as_bytes());
         fs::write(&marker, "").expect("the marker is written");
@@ -117,7 +117,7 @@ impl PamFixture {
     #[must_use]
     pub fn no_program_is_running(&self) -> bool {
         let pids = fs::read_to_string(self.path("programs/pids")).unwrap_or_default();
-        // A process that has ended, or has not been reaped yet, has no file any longer.
+        // A process that has ended has no such file any longer.
         let runs =
             |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == self.hostile);
         (0..200).any(|_| {

@@ -10,9 +10,9 @@ use super::{LogLine, TOKEN_VARIABLE};
 /// The host's answer, its standard streams and the log.
 #[derive(Debug)]
 pub struct Report {
-    /// How the host ended.
+    /// The exit status of the host.
     pub status: ExitStatus,
-    /// All that appeared on its standard output and error.
+    /// All of its standard output and error.
     pub printed: String,
     /// The log, in order.
     pub log: Vec<LogLine>,
@@ -64,9 +64,9 @@ impl Report {
         &self.log[0].text
     }
 
-    /// Asserts what holds for every login, whatever happens: the host lives, the session opened and
-    /// closed, nothing was printed or asked, nothing of the process changed, no child is left, and
-    /// at most one line was logged.
+    /// Asserts what holds for every login: the host runs on, the session opened and closed, nothing
+    /// was printed or asked, the process is unchanged, no child is left, and at most one line was
+    /// logged.
     pub fn assert_harmless(&self) {
         assert!(self.status.success(), "the host lives: {self:#?}");
         assert_eq!(self.printed, "", "nothing is printed");

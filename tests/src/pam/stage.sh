@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Becomes the program given, in a mount namespace where /var/lib/claude-auth-sync and /dev belong to the scratch directory.
+# Runs a program in a mount namespace where /var/lib/claude-auth-sync and /dev are in the scratch directory.
 # usage: stage.sh SCRATCH PROGRAM ARGUMENT...
 scratch=$1
 shift

@@ -47,7 +47,7 @@ pub const VAULT_TOKEN: &str = ".config/claude-auth-sync/vault-token";
 /// The state directory, below the home.
 pub const STATE: &str = ".local/state/claude-auth-sync";
 
-/// How long one command may take.
+/// The timeout of one command.
 const COMMAND_TIMEOUT_SECONDS: &str = "60";
 
 /// One user with the namespaces, which end when this value is dropped.
@@ -63,7 +63,7 @@ impl TestUser {
     /// configuration that disables verification.
     ///
     /// # Panics
-    /// Without root or a release build, or when a step of the kernel's fails.
+    /// Without root or a release build, or if the kernel refuses a step.
     pub fn create() -> Self {
         let (folder, mounts) = create_root_directory();
         let test_user = Self::in_directory(folder, mounts);
@@ -76,7 +76,7 @@ impl TestUser {
     /// simulation.
     ///
     /// # Panics
-    /// As [`TestUser::settle`], and without the client.
+    /// As [`TestUser::create`], and without the client.
     pub fn create_with_claude() -> Self {
         Self::create_with_claude_version(NEWEST)
     }
@@ -254,8 +254,8 @@ impl TestUser {
         command
     }
 
-    /// Runs a command inside, to its end. What a signal ended has the code 128 and the signal's
-    /// number, or none.
+    /// Runs a command inside, to its end. After a signal the code is 128 plus the signal's number,
+    /// or `None`.
     ///
     /// # Panics
     /// If it cannot be started, or took longer than a minute.
@@ -340,7 +340,7 @@ impl TestUser {
             .unwrap_or_else(|error| panic!("a new home: {error}"));
     }
 
-    /// Keeps the home as it is, for [`TestUser::restore_home`].
+    /// Copies the home, for [`TestUser::restore_home`].
     ///
     /// # Panics
     /// If it cannot be copied.
@@ -354,7 +354,7 @@ impl TestUser {
 
 /// Creates a directory with all files of the namespaces. Returns it and the mounts.
 fn create_root_directory() -> (TempDir, Vec<Mount>) {
-    // Not in /tmp, which is another one inside.
+    // Not in /tmp, which is a different directory inside.
     let folder =
         tempfile::Builder::new().prefix("resident.").tempdir_in("/var/tmp").expect("a scratch folder");
     root_directory::furnish(folder.path())

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::{NAME, UID};
 use crate::programs::release;
 
-/// What programs need of this machine's `/etc`.
+/// The parts of this machine's `/etc` that programs need.
 const SHARED: [&str; 4] = ["ld.so.cache", "nsswitch.conf", "ssl", "alternatives"];
 
 /// The directories of a home.
@@ -55,7 +55,7 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a file of the user's.
+/// Replaces a file of the user.
 pub(super) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let new_login = path.with_extension("put");
     fs::write(&new_login, content)?;

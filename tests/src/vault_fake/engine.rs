@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Answer, Request};
 
-/// The one document's path.
+/// The path of the document.
 const DATA: &str = "/v1/secret/data/workstation/claude-users/";
 
 /// The state of the fake: documents by user, and the answer to a lookup.

@@ -22,7 +22,7 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the next request of a connection; none when the client closed it.
+    /// Reads the next request of a connection; `None` if the client closed it.
     pub(super) fn read(stream: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 {
@@ -81,7 +81,7 @@ impl Answer {
     }
 
     pub(super) fn write(&self, stream: &mut impl Write) -> io::Result<()> {
-        // In one piece: two small ones would wait for each other's acknowledgement.
+        // In one piece: two small ones would wait for acknowledgements.
         stream.write_all(&[self.head().as_bytes(), &self.body].concat())
     }
 }

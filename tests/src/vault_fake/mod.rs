@@ -36,7 +36,7 @@ pub enum Fault {
     Late(Duration),
     /// These bytes are sent, which need not be HTTP, and the connection is closed.
     Bytes(Vec<u8>),
-    /// This is answered, whatever was asked.
+    /// This answer is sent to every request.
     Answer(Answer),
 }
 
@@ -61,7 +61,7 @@ struct State {
 }
 
 impl VaultFake {
-    /// Starts with no document, and with a token that is `user`'s and may merge and replace.
+    /// Starts without a document, and with a token of `user` that may merge and replace.
     pub fn start(user: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
         let address = listener.local_addr().expect("the port's address");
@@ -205,7 +205,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Does nothing for a while, but not beyond the fake's end.
+    /// Waits, at most until the end of the fake.
     fn linger(&self, span: Duration) {
         let started = Instant::now();
         while started.elapsed() < span && !self.has_ended.load(Ordering::Acquire) {

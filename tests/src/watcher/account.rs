@@ -1,4 +1,4 @@
-//! What the kernel counts of a process and all its threads.
+//! The kernel's counters of a process and all its threads.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,15 @@ pub struct Account {
     /// How often one of its threads released the processor or was preempted; each wakeup is
     /// followed by one of these.
     pub context_switches: u64,
-    /// Whether every thread waits for something.
+    /// True if every thread waits.
     pub is_asleep: bool,
-    /// How long its threads have had a processor.
+    /// The processor time of its threads.
     pub processor: Duration,
-    /// The memory it has now, in KiB.
+    /// Its present memory, in KiB.
     pub resident_kib: u64,
     /// The private part of it; the rest are pages of files that other processes may share.
     pub anonymous_kib: u64,
-    /// The most it has had, in KiB.
+    /// Its maximum memory, in KiB.
     pub peak_kib: u64,
     /// How many threads there are.
     pub threads: usize,
@@ -28,7 +28,7 @@ impl Account {
     /// Reads the counters of this process; zero if it has ended.
     pub(super) fn read(pid: u32) -> Self {
         let process = Path::new("/proc").join(pid.to_string());
-        let whole = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let complete = fs::read_to_string(process.join("status")).unwrap_or_default();
         let threads = || fs::read_dir(process.join("task")).into_iter().flatten().flatten();
         let of_all = |name: &str| -> Vec<String> {
             threads().map(|thread| fs::read_to_string(thread.path().join(name)).unwrap_or_default()).collect()
@@ -43,9 +43,9 @@ impl Account {
             context_switches: tasks.iter().map(switches).sum(),
             processor: Duration::from_nanos(of_all("schedstat").iter().filter_map(run).sum()),
             is_asleep: tasks.iter().all(|task| task.contains("State:\tS")),
-            resident_kib: number(&whole, "VmRSS:"),
-            anonymous_kib: number(&whole, "RssAnon:"),
-            peak_kib: number(&whole, "VmHWM:"),
+            resident_kib: number(&complete, "VmRSS:"),
+            anonymous_kib: number(&complete, "RssAnon:"),
+            peak_kib: number(&complete, "VmHWM:"),
             threads: tasks.len(),
         }
     }

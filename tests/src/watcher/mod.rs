@@ -86,7 +86,7 @@ impl Watcher {
         let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal);
     }
 
-    /// Waits for its end; the exit code.
+    /// Waits for its end and returns the exit code.
     ///
     /// # Panics
     /// If it has not ended within a minute.
@@ -146,7 +146,7 @@ fn generations(text: &str) -> Vec<&str> {
     parts.map(|part| part.split(['"', '\\']).next().unwrap_or_default()).collect()
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 ///
 /// # Panics
 /// If that takes longer than a minute.

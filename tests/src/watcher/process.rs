@@ -1,4 +1,4 @@
-//! A process that watches, seen from outside.
+//! A watcher process, observed from outside.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

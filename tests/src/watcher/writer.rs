@@ -29,7 +29,7 @@ pub enum WriteMethod {
 pub enum WriteStep {
     /// Writes the complete file.
     Write(WriteMethod, String),
-    /// Nothing is done for so long.
+    /// Waits this long.
     Wait(Duration),
 }
 

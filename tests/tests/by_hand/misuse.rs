@@ -45,9 +45,9 @@ fn user_command_as_root_is_refused_with_the_user_to_run_it() {
     for words in COMMANDS {
         let arguments: Vec<_> = words.split(' ').collect();
         let ended = test_user.output(test_user.command_of_root(&test_user.program("cas-sync"), &arguments));
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(1), "{words}: {said}");
-        assert!(said.starts_with("cas-sync: ") && said.contains("runuser -u NAME"), "{words}: {said}");
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{words}: {text}");
+        assert!(text.starts_with("cas-sync: ") && text.contains("runuser -u NAME"), "{words}: {text}");
     }
 }
 

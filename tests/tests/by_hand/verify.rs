@@ -27,7 +27,7 @@ fn without_ledger(test_user: &TestUser) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn valid_login_is_reported_and_recorded() {
     let (test_user, file) = signed_in(20);
-    // So that there is a state directory with its locks.
+    // Creates a state directory with its locks.
     by_hand(&test_user, "run --no-verify").expect(0, &[]);
     let before = without_ledger(&test_user);
     by_hand(&test_user, "verify")

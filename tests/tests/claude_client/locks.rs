@@ -64,9 +64,9 @@ fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
         let held = alice.make_directory(lock).expect("the lock");
         let mut running = alice.claude().start().expect("started");
         // Long enough for a run that does not wait: a refresh takes half a second.
-        let asked =
+        let request_log =
             fixture.anthropic().wait_for(&Deadline::after(Duration::from_secs(3)), LoggedRequest::is_refresh);
-        assert!(!asked && running.is_running().expect("waitpid"), "{lock} was not respected");
+        assert!(!request_log && running.is_running().expect("waitpid"), "{lock} was not respected");
         let good = alice.sign_in().expect("a restored login");
         fs::remove_dir(held).expect("released");
         let output = running.end(LIMIT).expect("an end");
@@ -133,7 +133,7 @@ fn write_lock_held_too_long_loses_the_login() {
         thread::sleep(Duration::from_secs(1));
     }
     let output = running.end(LIMIT).expect("an end");
-    // The server has given out a new pair, and the client has thrown it away.
+    // The server has issued a new pair, and the client has discarded it.
     assert!(!output.answered() && refreshes(&fixture) > 0, "{output:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }

@@ -1,4 +1,4 @@
-//! Which login the client uses: the file's, the environment's, or none.
+//! The login that the client uses: that of the file, of the environment, or none.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

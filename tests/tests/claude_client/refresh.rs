@@ -211,7 +211,7 @@ fn client_fills_the_disk_with_a_copy_of_its_state() {
         alice.write_client_state(400).expect("written");
         alice.fill_disk_except(300).expect("filled");
         is_refreshed_without_success(&fixture, &alice, &login);
-        // But for a page of a small file that the client takes away again as it ends.
+        // Except for one page of a small file that the client removes as it ends.
         let room = alice.free_disk_space().expect("a disk");
         assert!(room <= 8192, "{room} with {version}");
     }

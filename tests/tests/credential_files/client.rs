@@ -1,4 +1,4 @@
-//! What a real client does with a credential file.
+//! The result of a real client for a credential file.
 
 use std::sync::Mutex;
 use std::thread;
@@ -12,16 +12,16 @@ use super::recording::NEWEST;
 
 /// Far more than any of these runs takes, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How many clients run at once.
+/// The number of concurrent clients.
 const WORKERS: usize = 2;
 
 /// It authenticates with the access token of the file.
 pub(crate) const USES_ACCESS_TOKEN: &str = "uses the access token";
 /// It exchanges the refresh token of the file first.
 pub(crate) const REFRESHES: &str = "refreshes";
-/// It calls the file no login, and asks no server.
+/// It reports that there is no login, without a request.
 pub(crate) const NOT_LOGGED_IN: &str = "not logged in";
-/// It calls the login ended, and asks no server.
+/// It reports that the login has ended, without a request.
 pub(crate) const SESSION_EXPIRED: &str = "session expired";
 /// It does not start.
 pub(crate) const CANNOT_START: &str = "cannot start";

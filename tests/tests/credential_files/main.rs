@@ -14,7 +14,7 @@ use cas_tests::credential_corpus::{Case, cases};
 
 use self::recording::{NEWEST, Recording};
 
-/// How many files a run asks the newest client about.
+/// The number of files that a run tests with the newest client.
 const SAMPLE: usize = 30;
 const DAY: i64 = 24 * 3_600_000;
 

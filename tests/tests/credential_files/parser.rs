@@ -27,7 +27,7 @@ pub(crate) fn compare(case: &Case, answers: &[&str]) -> Result<(), String> {
     }
     let expected: &[&str] = match &state {
         LoginFileState::Valid(_) => &[USES_ACCESS_TOKEN, USES_ANOTHER_TOKEN],
-        // It is left alone.
+        // The file is not changed.
         LoginFileState::NotRefreshable(_) => {
             &[USES_ACCESS_TOKEN, USES_ANOTHER_TOKEN, REFRESHES_ANOTHER_TOKEN]
         }
@@ -36,7 +36,7 @@ pub(crate) fn compare(case: &Case, answers: &[&str]) -> Result<(), String> {
         LoginFileState::Invalid(_) | LoginFileState::Missing => &[NOT_LOGGED_IN, CANNOT_START],
         LoginFileState::Unreadable(_) => &[],
     };
-    // Of a file that keeps the newest client from starting, the older one decides.
+    // For a file that keeps the newest client from starting, the older one decides.
     let decides = answers.iter().rev().find(|answer| **answer != CANNOT_START).unwrap_or(&newest);
     let is_left_alone = matches!(state, LoginFileState::NotRefreshable(_)) && newest == CANNOT_START;
     if !expected.contains(decides) && !is_left_alone {

@@ -1,4 +1,4 @@
-//! The table of what each client did with each file.
+//! The table of each client's result for each file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use cas_tests::claude_client::OLDER;
 use cas_tests::credential_corpus::Case;
 
-/// The newest client that was asked. Its sign-in differs from the one that the other suites run.
+/// The newest client in the table. Its sign-in differs from that of the other suites.
 pub(crate) const NEWEST: &str = "2.1.332";
 
-/// The columns behind the name.
+/// The columns after the name.
 const VERSIONS: [&str; 2] = [OLDER, NEWEST];
 
 /// Returns true if the table must be written.
@@ -54,7 +54,7 @@ impl Recording {
         self.answers(name)[column.unwrap_or_else(|| panic!("{version} is not recorded"))]
     }
 
-    /// Notes what the client of this version did with the file.
+    /// Records the result of the client of this version for the file.
     pub(crate) fn set(&mut self, name: &str, version: &str, answer: String) {
         let column = self.versions.iter().position(|other| other == version).expect("a known version");
         let count = self.versions.len();

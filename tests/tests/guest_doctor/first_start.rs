@@ -1,4 +1,4 @@
-//! What the check of the first start is about: the real client, typed at a terminal.
+//! The check of the first start: the real client at a terminal.
 
 use cas_tests::guest::{ClaudeGuest, Suite};
 

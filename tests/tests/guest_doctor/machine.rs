@@ -13,7 +13,7 @@ const RESTORE_STATE: &str = "cp /root/stack /etc/pam.d/common-session";
 pub(crate) const ROWS: [Row; 22] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
     row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
-    // The editor of the test takes the mistake out.
+    // The editor of the test removes the mistake.
     row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
     row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
@@ -22,7 +22,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
     row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
     row("sync-failed", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml; systemctl start claude-auth-sync@alice.service; rm /etc/claude-auth-sync/conf.d/12-slip.toml"),
-    // Alice asks over the bus; of systemd itself, root asks.
+    // Alice asks over the bus; root asks systemd itself.
     row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),

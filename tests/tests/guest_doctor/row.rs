@@ -1,4 +1,4 @@
-//! One way of breaking a guest, and how doctor is asked about it.
+//! One way to break a guest, and the run of doctor.
 
 use cas_tests::guest::{CommandResult, Guest};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) enum Fixed {
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
-    /// The check that has to find it.
+    /// The check that must find it.
     pub(crate) id: &'static str,
     pub(crate) who: Who,
     /// A script of root's that breaks the guest, with alice's home as the working directory.

@@ -9,7 +9,7 @@ use super::row::{self, Row, Who, apply_remedy, case, row};
 
 const CONFIGURATION: &str = "/etc/claude-auth-sync/config.toml";
 
-/// What alice's home and the configuration are broken by; the rest needs the server's admin.
+/// The problems of alice's home and the configuration; the others need the server's administrator.
 pub(crate) const ROWS: [Row; 9] = [
     row("vault-token-missing", "rm .config/claude-auth-sync/vault-token"),
     row("vault-token-open", "chmod 644 .config/claude-auth-sync/vault-token"),
@@ -32,7 +32,7 @@ pub(crate) const ROWS: [Row; 9] = [
     .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
 ];
 
-/// Those that are broken at the server.
+/// The problems at the server.
 pub(crate) const AT_SERVER: [&str; 9] = [
     "vault-token-ended",
     "vault-token-ending",

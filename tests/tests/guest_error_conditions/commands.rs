@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use cas_tests::guest::{Guest, Suite};
 
-/// Who types it.
+/// The caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// A user, about the own account.
+    /// A user, for the own account.
     User,
-    /// An admin.
+    /// An administrator.
     Root,
-    /// Both: root about others.
+    /// Both: root for other users.
     Both,
 }
 
@@ -61,7 +61,7 @@ pub(crate) const COMMANDS: [Command; 21] = [
     command("cas-session notice", For::User, Operands::None),
 ];
 
-/// Its operand is a command, and all that follows is that one's.
+/// Its operand is a command with its own arguments.
 pub(crate) const LAUNCHER: &str = "cas-session exec";
 
 /// Returns the names in each list below a heading that names commands.

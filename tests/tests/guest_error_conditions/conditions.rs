@@ -26,7 +26,7 @@ const fn root(words: &'static str, code: i32, says: &'static str) -> Row {
 const CONTINUES: [(&str, &str); 1] =
     [("cas-sync watch", "waits until what it needs is there; the tests of the watch show it")];
 
-/// Runs the rows; every other command has to be in `without`, with the reason.
+/// Runs the rows; every other command must be in `without`, with the reason.
 #[track_caller]
 fn check_rows(host: &Host, kept: Unchanged, rows: &[Row], without: &[(&str, &str)]) {
     let rows_of: BTreeSet<&str> = COMMANDS

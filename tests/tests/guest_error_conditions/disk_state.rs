@@ -9,17 +9,17 @@ pub(crate) struct Host {
     pub(crate) alice: VaultUser,
 }
 
-/// Who types.
+/// The caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Alice,
     Root,
 }
 
-/// What a command may have done by the way.
+/// The changes that a command may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unchanged {
-    /// Nothing at all.
+    /// No changes.
     Everything,
     /// Its own state, and what it publishes.
     AllButOwnNotes,
@@ -40,7 +40,7 @@ impl Host {
 
     /// Runs a shell command line with this standard input.
     pub(crate) fn run(&self, who: Who, words: &str, input: &str) -> CommandResult {
-        // A command that does not end has failed too.
+        // A command that does not end has also failed.
         let words = format!("timeout 60 {words}");
         match who {
             Who::Root => self.vault_guest.guest.run_with_input(&format!("cd / && {words}"), input.as_bytes()),

@@ -20,7 +20,7 @@ const VALUES: [(&str, &str); 13] = [
     ("cas-session exec --wait=soon true", "--wait"),
 ];
 
-/// What belongs behind a command and is not there.
+/// The missing operand.
 const MISSING: [(&str, &str); 13] = [
     ("cas-sync enroll", "<USER>"),
     ("cas-sync unenroll", "<USER>"),
@@ -66,7 +66,7 @@ fn usage_error_exits_with_2_and_changes_nothing() {
         };
         let given = format!("{}{user}", command.words);
         faults.extend(usage_fault(&host, by, &format!("{given} --no-such-option"), "--no-such-option"));
-        // Those that take any number of names have none too many.
+        // Commands with any number of names never have too many.
         if command.operands != Operands::Any {
             // The word may have been a token, so it is not repeated.
             let may_be_a_token = ["cas-sync token set", "cas-sync token import"].contains(&command.words);

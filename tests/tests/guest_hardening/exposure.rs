@@ -1,4 +1,4 @@
-//! What systemd itself thinks of the units.
+//! The exposure of the units as systemd rates it.
 
 use cas_tests::guest::{Guest, Suite};
 

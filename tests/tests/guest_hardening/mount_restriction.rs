@@ -5,7 +5,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{drop_in, wait_until};
 
-/// What would hide all homes but one.
+/// The directives that would hide all homes but one.
 pub(crate) const BY_MOUNT: &str = "ProtectHome=tmpfs\nBindPaths=-/home/%i";
 
 #[test]

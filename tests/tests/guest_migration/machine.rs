@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Signs in.
 pub(crate) const ALICE: &str = "alice";
-/// Has a setup token, which an admin has written into the store.
+/// Has a setup token, which an administrator has written into the store.
 pub(crate) const BOB: &str = "bob";
 /// Bob's.
 pub(crate) const SETUP_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
@@ -28,7 +28,7 @@ const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { 
 
 const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
 
-/// Long enough.
+/// A sufficient timeout.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The machine, its store, and the two users.

@@ -1,10 +1,10 @@
-//! The migration of all users at once, with the roster of the script's provisioner.
+//! The migration of all users at once, with the roster of the legacy provisioner.
 
 use cas_tests::guest::Suite;
 
 use crate::machine::{ADMIN_UNITS, ALICE, BOB, Machine, UNITS, has_siblings};
 
-/// With keys of other tools, and one who has opted out.
+/// With keys of other tools, and one user who has opted out.
 const ROSTER: &str = "users:
   alice: {tier: gold, namespaces: [alice]}
   bob: {authentik_user: bob}

@@ -1,4 +1,4 @@
-//! The way back to the script.
+//! The rollback to the script.
 
 use cas_tests::guest::Suite;
 

@@ -1,4 +1,4 @@
-//! The way to this product, step by step.
+//! The migration to this product, step by step.
 
 use cas_tests::guest::{Suite, VARIABLE};
 use cas_tests::openbao::Policy;

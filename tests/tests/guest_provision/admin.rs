@@ -103,8 +103,8 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     roster(guest, everybody);
     provision(&host, "").expect_success("provisioning");
     let before = token(guest, "carol");
-    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends
-    // soon and can.
+    // The token of alice is revoked; bob has that of carol; that of dee expires tomorrow and cannot
+    // be renewed; that of eve expires soon and can be renewed.
     let revoked = token(guest, "alice").expect("a token");
     host.bao.admin().send_ok("POST", "auth/token/revoke", &json!({ "token": revoked }));
     guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));

@@ -37,7 +37,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     for (user, done, _) in HOMES {
         guest.run(&format!("useradd --create-home {user}")).expect_success("a user");
         let done = match done.strip_prefix("ROOT: ") {
-            Some(as_root_user) => format!("cd ~{user} && {as_root_user}"),
+            Some(with_root_user) => format!("cd ~{user} && {with_root_user}"),
             None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
         };
         guest.run(&done).expect_success(user);
@@ -63,7 +63,7 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
     assert_eq!(tokens(&host.bao), number + 1, "no token was minted that is not stored");
 
-    // Once a home is repaired, its user is served like the others.
+    // Once a home is repaired, its user is provisioned like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
     provision(&host, "--user fifo").expect_success("again");
     assert!(token_lookup(&host, "fifo").is_some());

@@ -53,7 +53,7 @@ fn text_and_errors(finished: &CommandResult) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
 
-/// Returns what the server knows of the token in a user's file, or `None` if it is expired, revoked
+/// Returns the server's data about the token in a user's file, or `None` if it is expired, revoked
 /// or missing.
 fn token_lookup(host: &VaultGuest, user: &str) -> Option<Value> {
     let token = token(&host.guest, user)?;

@@ -63,7 +63,7 @@ fn check_three_new_users(suite: Suite) {
     guest.forget_state("carol");
     assert_eq!(guest.variable_over_ssh("carol").as_deref(), Some("sk-ant-oat01-for_carol"));
 
-    // The fourth notices nothing.
+    // The fourth user is not affected.
     let environment = guest.ssh("dave", "env").expect_success("a login").text();
     assert!(!environment.contains(VARIABLE), "{environment}");
     let after = snapshot(guest, "/home/dave");

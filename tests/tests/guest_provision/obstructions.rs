@@ -1,4 +1,4 @@
-//! Attempts of a local user to keep others from being served.
+//! Attempts of a local user to prevent the provisioning of others.
 
 use super::{enrolled, provision, provision_alone, roster, site, text_and_errors, token_file, token_lookup};
 

@@ -1,5 +1,5 @@
-//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is
-//! of no use.
+//! Policies at the server: the existing one, the stricter one, one that is too broad, one that is
+//! too narrow.
 
 use cas_tests::openbao::Policy;
 use serde_json::json;
@@ -148,7 +148,7 @@ fn token_is_revoked_only_after_its_successor_works() {
     assert_eq!(enrolled(guest), "alice\n");
 }
 
-/// Names of policies are kept in lower case.
+/// Names of policies are lower case.
 #[test]
 fn token_with_the_policy_of_another_user_is_refused() {
     let host = site();

@@ -1,5 +1,5 @@
-//! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls users
-//! for good.
+//! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls
+//! removed users.
 
 use super::{
     enrolled, provision, provision_alone, roster, site, snapshot, text_and_errors, token, token_lookup,
@@ -60,7 +60,7 @@ fn roster_user_without_an_account_is_named() {
         done.text()
     );
     assert_eq!(enrolled(guest), "alice\nbob\n");
-    // The last line may be half of one.
+    // The last line may be incomplete.
     roster(guest, "users:\n  alice:");
     assert!(
         provision(&host, "")

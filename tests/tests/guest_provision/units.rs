@@ -1,4 +1,4 @@
-//! The run by the hour.
+//! The hourly run.
 
 use cas_tests::guest::Guest;
 

@@ -87,7 +87,7 @@ fn notice_is_shown_once_a_day_on_all_terminals() {
                 .expect_success("seen before");
             assert_eq!(shows_notice(&guest, user), expected, "{shell}: seen {hours} hours ago");
         }
-        // Where nothing can be noted it is rather shown than not.
+        // If the display cannot be recorded, the notice is shown anyway.
         guest.run(&format!("rm {record}; chmod 500 {}", folder_of(user))).expect_success("read-only");
         assert!(shows_notice(&guest, user) && shows_notice(&guest, user), "{shell}: nothing can be noted");
         guest.run(&format!("chmod 700 {}", folder_of(user))).expect_success("writable");

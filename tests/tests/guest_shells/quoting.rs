@@ -4,7 +4,7 @@ use cas_tests::claude_login::parsed;
 
 use super::*;
 
-/// Names that mean something to one shell or another.
+/// Names with special meanings in some shells.
 const NAMES: [&str; 24] = [
     "it's", r"a\b", r"a\'b", r"a\\'b", r"a\\", r"\n", "$HOME", "$(id)", "(id)", "`id`", "*?[x]", "{a,b}",
     "~", "!x", "#x", "%self", "^x", "=ls", "\"", "a b", " a ", "é€", "&|;<>", r"'\''",

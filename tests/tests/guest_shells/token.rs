@@ -85,7 +85,7 @@ fn traced_shell_shows_no_token() {
             "/usr/bin/fish" => "fish_trace=1 fish -l -c true".to_owned(),
             _ => format!("{shell} -x -l -c true"),
         };
-        // The shell around it is one of login too, and may have it.
+        // The outer shell is a login shell too, and may have it.
         for set in [format!("--unset={VARIABLE}"), format!("{VARIABLE}=sk-ant-oat01-set_before")] {
             let seen = guest.run(&format!("su - {user} -s /bin/sh -c \"env {set} {traced}\" 2>&1"));
             let text = seen.expect_success(shell).text();

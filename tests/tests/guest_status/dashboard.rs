@@ -118,12 +118,12 @@ fn promtool_takes(figures: &str) {
     let file = scratch.path().join("figures");
     fs::write(&file, figures).expect("written");
     let mut promtool = Command::new(prometheus::program("promtool"));
-    let said = promtool
+    let text = promtool
         .args(["check", "metrics"])
         .stdin(fs::File::open(&file).expect("there"))
         .output()
         .expect("promtool");
-    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(text.status.success() && text.stderr.is_empty(), "{}", String::from_utf8_lossy(&text.stderr));
 }
 
 /// A Prometheus in the guest's network.

@@ -79,7 +79,7 @@ fn reused_user_id_does_not_inherit_published_state() {
     // Adopting removes what was published for the other account.
     guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
     assert_eq!(old(&guest)["rank"], "unknown");
-    // Were it there, it would not count.
+    // A publication there would not count.
     guest.write(&published("old"), "root", "600", former.as_bytes());
     let reason = old(&guest)["reason"].to_string();
     assert!(reason.contains("it was published for user id 1800, and old is 1801"), "{reason}");

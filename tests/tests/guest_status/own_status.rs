@@ -1,4 +1,4 @@
-//! One's own state, at a real terminal.
+//! A user's own state, at a real terminal.
 
 use cas_tests::claude_login::{self, cleared_login, new_login};
 use cas_tests::guest::{Guest, Suite};
@@ -62,14 +62,14 @@ fn check_user_status(suite: Suite) {
     assert!((0..=7).contains(&hours("next_sync_at_ms")), "{json}");
     assert_eq!((&own["watched"], &own["enrolled"]), (&true.into(), &true.into()), "{json}");
 
-    // Something else is in the way.
+    // Another problem exists.
     let (code, screen) = status_over_ssh(&guest, "alice", "ANTHROPIC_API_KEY=sk-secret-key cas-sync status");
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("uses        an API key (ANTHROPIC_API_KEY in the environment)"), "{screen}");
     assert!(screen.contains("not used: the login (/home/alice/.claude/.credentials.json)"), "{screen}");
     assert!(!screen.contains("secret"), "{screen}");
 
-    // A pause, and a login that is lost for good.
+    // A pause, and a login that cannot be restored.
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     guest.forget_state("alice");
     guest.put_login("alice", &cleared_login(&login));

@@ -11,7 +11,7 @@ use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, DUMB, NARROW, NO_COL
 const TOKEN: &str = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789";
 const CODE: &str = "code-of-the-browser-0123456789";
 
-/// Pastes this once it is asked for, and is not shown.
+/// Returns a dialog that pastes this text at the prompt, without an echo.
 fn paste_at_prompt(prompt: &'static str, text: &'static str) -> impl Fn(&PseudoTerminal) {
     move |terminal| {
         terminal.wait_for(prompt);
@@ -35,7 +35,7 @@ fn token_set_output_equals_its_recordings() {
         assert_eq!(ended, Some(code), "{output}");
         recordings.compare(scenario, setting, &output);
     };
-    // No request is needed to see whether it works.
+    // No request is needed to reject it.
     for setting in ALL_SETTINGS {
         set("no-token", setting, &[], "my password\n", 1);
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::recording::Recordings;
 use crate::terminal_setting::{ALL_SETTINGS, C, CommandUser, NARROW, NO_COLOR, PIPE, Setting, WIDE};
 
-/// A guest uses the clock of its host and cannot know how that is set.
+/// A guest uses the clock of its host and cannot know how it is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
 
 /// Breaks the files of alice in several ways, with her home as the working directory.
@@ -52,11 +52,11 @@ fn doctor_output_equals_its_recordings() {
     let mut recordings = Recordings::open("doctor").with_secrets(&[&users[0].token(), "key-of-hers"]);
     let mut take =
         |scenario: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
-            let whole = commands(somebody);
+            let complete = commands(somebody);
             for setting in settings {
                 let (ended, output) = somebody.run(*setting, &[&["doctor"][..], words].concat());
                 assert_eq!(ended, Some(code), "{output}");
-                recordings.compare_with_commands(scenario, *setting, &output, &whole);
+                recordings.compare_with_commands(scenario, *setting, &output, &complete);
             }
         };
     let (alice, root) = (CommandUser::new(guest, "alice"), CommandUser::new(guest, "root"));

@@ -3,7 +3,7 @@
 
 /// The replacement of every moment.
 const MOMENT: &str = "2031-05-04T03:02:01Z";
-/// How many letters of it are the day, and how many the year.
+/// The number of characters of the day, and of the year.
 const DAY: usize = 10;
 const YEAR: usize = 4;
 /// The replacement of every port.

@@ -50,7 +50,7 @@ impl Recordings {
         self
     }
 
-    /// Takes what was shown of `scene` there.
+    /// Compares the output of `scenario` with its recording.
     pub(crate) fn compare(&mut self, scenario: &str, setting: Setting, output: &str) {
         self.compare_with_commands(scenario, setting, output, &[]);
     }
@@ -61,12 +61,12 @@ impl Recordings {
         scenario: &str,
         setting: Setting,
         output: &str,
-        whole: &[String],
+        complete: &[String],
     ) {
         let name = format!("{scenario}.{}.ansi", setting.name);
         let (output, path) = (normalize_output(output), self.folder.join(&name));
-        let whole: Vec<String> = whole.iter().map(|text| normalize_output(text)).collect();
-        let faults = faults(&output, setting, &whole, &self.secrets);
+        let complete: Vec<String> = complete.iter().map(|text| normalize_output(text)).collect();
+        let faults = faults(&output, setting, &complete, &self.secrets);
         self.wrong.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
         assert!(self.taken.insert(name), "{} is taken twice", path.display());
         if self.is_made_anew {
@@ -80,10 +80,10 @@ impl Recordings {
         }
     }
 
-    /// Ends the comparison: nothing differed, and each recording was compared.
+    /// Ends the comparison. Asserts that nothing differed, and that each recording was compared.
     ///
     /// # Panics
-    /// Otherwise, and after recording, because nothing was compared then.
+    /// If not, and after recording, because nothing was compared then.
     #[track_caller]
     pub(crate) fn end(mut self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -108,7 +108,7 @@ impl Recordings {
 }
 
 /// Returns the faults of a recording.
-fn faults(output: &str, setting: Setting, whole: &[String], secrets: &[String]) -> Vec<String> {
+fn faults(output: &str, setting: Setting, complete: &[String], secrets: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
     // A terminal without colors is still a terminal, where the progress line is overwritten.
     let is_obeyed = |letter: char| letter == '\n' || (letter == '\r' && setting == NO_COLOR);
@@ -124,7 +124,7 @@ fn faults(output: &str, setting: Setting, whole: &[String], secrets: &[String]) 
     let has_secret = has_token || secrets.iter().any(|secret| output.contains(secret));
     faults.extend(has_secret.then(|| "it holds a secret".to_owned()));
     let is_too_wide = |line: &&str| setting.columns.is_some_and(|columns| width(line) > usize::from(columns));
-    let is_whole = |line: &str| whole.iter().any(|text| line.trim() == text);
+    let is_whole = |line: &str| complete.iter().any(|text| line.trim() == text);
     let plain = without_escapes(output);
     let too_wide = plain.lines().filter(is_too_wide).filter(|line| !is_whole(line));
     faults.extend(too_wide.map(|line| format!("a line is {} columns wide: {line}", width(line))));

@@ -23,10 +23,10 @@ pub(crate) const NARROW: Setting = Setting { name: "80.utf-8", columns: Some(80)
 pub(crate) const WIDE: Setting = Setting { name: "200.utf-8", columns: Some(200), variables: &[TERM, UTF_8] };
 /// 80 columns, in color, ASCII.
 pub(crate) const C: Setting = Setting { name: "80.c", columns: Some(80), variables: &[TERM, ("LANG", "C")] };
-/// 80 columns, and no color is wanted.
+/// 80 columns, without colors.
 pub(crate) const NO_COLOR: Setting =
     Setting { name: "80.no-color", columns: Some(80), variables: &[TERM, UTF_8, ("NO_COLOR", "1")] };
-/// 80 columns, of a terminal that obeys nothing.
+/// 80 columns, of a terminal without escape sequences.
 pub(crate) const DUMB: Setting =
     Setting { name: "80.dumb", columns: Some(80), variables: &[("TERM", "dumb"), UTF_8] };
 /// No terminal, although the session has one.
@@ -60,7 +60,7 @@ impl<'a> CommandUser<'a> {
         Self { guest, name, variables: &[] }
     }
 
-    /// Runs `cas-sync` with these words; its exit code, and all that was shown.
+    /// Runs `cas-sync` with these words. Returns its exit code, and all output.
     #[track_caller]
     pub(crate) fn run(self, setting: Setting, words: &[&str]) -> (Option<i32>, String) {
         self.run_with_dialog(setting, words, b"", |_| {})

@@ -1,5 +1,5 @@
-//! The real Claude Code inside the unit: it can do all it does in a session, and is never cut
-//! short.
+//! The real Claude Code inside the unit: everything works as in a session, and nothing interrupts
+//! it.
 
 use std::thread;
 use std::time::Duration;

@@ -23,7 +23,7 @@ fn enroll_and_unenroll_start_and_stop_all_units_on_trixie() {
 
 fn enrolling_and_unenrolling(suite: Suite) {
     let guest = Guest::boot_with_product(suite);
-    // As where a site's systemd.preset(5) enables nothing by itself.
+    // As at a site whose systemd.preset(5) enables nothing by itself.
     guest
         .run("systemctl unmask --quiet claude-auth-sync.target && systemctl disable --quiet claude-auth-sync.target")
         .expect_success("no pause, and nothing enabled");

@@ -23,7 +23,7 @@ const FLOODS: [(&str, &str); 5] = [
     ("mallory5", "flood"),
 ];
 
-/// Within this PID 1 answers.
+/// The time in which PID 1 must answer.
 const IMMEDIATE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A login takes no longer than without them, except for the share of five busy programs of two

@@ -1,4 +1,4 @@
-//! What the unit gives the sync for the sake of a refresh, and for nothing else that it starts.
+//! The settings of the unit for a refresh, which apply to no other process that it starts.
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::claude_login::{cleared_login, new_login};

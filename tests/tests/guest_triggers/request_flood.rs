@@ -13,7 +13,7 @@ use super::{TIMEOUT, failed, host, property, runs, wait_for_runs, wait_until};
 const FILES: &str = "/run/claude-auth-requests";
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// What each of the five does. The first three are enrolled.
+/// The attack of each of the five. The first two are enrolled.
 const FLOODERS: [(&str, &str); 5] = [
     ("mallory1", "flood"),
     ("mallory2", "flood"),
@@ -22,14 +22,14 @@ const FLOODERS: [(&str, &str); 5] = [
     ("mallory5", "hold"),
 ];
 
-/// How many requests of alice's are timed.
+/// The number of timed requests of alice.
 const REQUESTS: usize = 5;
 
 /// The flood uses its share of the processors, so the request of alice is slower by this factor at
 /// most.
 const SLOWDOWN: u32 = 4;
 
-/// What a flood may delay the request of another user besides.
+/// The maximum additional delay of another user's request during a flood.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Starts users who request as fast as they can, and users who open and fill their request files.
@@ -98,7 +98,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
     for (user, _) in &FLOODERS[..3] {
         assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");
     }
-    // What asks PID 1 is answered, and removing all of it finishes.
+    // Requests to PID 1 are answered, and removal completes.
     guest.run("timeout 5 systemctl is-active dbus.socket").expect_success("PID 1 answers");
     for (user, how) in FLOODERS {
         guest.run(&format!("systemctl is-active hostile-{user}-{how}")).expect_success("the flood lasted");

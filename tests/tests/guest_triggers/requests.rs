@@ -1,4 +1,4 @@
-//! A login requests a sync by the time of a file: what starts then, and what does not.
+//! A login requests a sync by the time of a file: what that starts, and what it does not.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -143,7 +143,7 @@ fn rapid_logins_exhaust_no_limit() {
     assert_eq!(runs(&guest, "alice"), 3, "{}", guest.product_journal());
     assert_eq!(failed(&guest), "");
 
-    // Broken for good: the first login that finds it so asks, and the others have nothing to add.
+    // Permanently rejected: the first login that finds it sends a request, and the others do not.
     guest.forget_state("alice");
     guest.put_login("alice", &cleared_login(&login));
     for _ in 0..6 {

@@ -29,7 +29,7 @@ fn check_unit_files(suite: Suite) {
             guest.run(&format!("systemd-analyze verify --man=no {unit} 2>&1")).expect_success(unit);
         assert_eq!(verified.text(), "", "{unit}");
     }
-    // All that a boot starts, in one transaction: an ordering cycle would show.
+    // Everything that a boot starts, in one transaction: an ordering cycle would be reported.
     let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
     assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
     for service in &UNITS[1..] {
@@ -44,8 +44,8 @@ fn check_unit_files(suite: Suite) {
     }
 }
 
-/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
-/// with or for it.
+/// The client that exchanges a refresh token runs in the unit of the sync, and must not be killed
+/// with it.
 const KEEPS_REFRESH_RUNNING: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),

@@ -41,8 +41,7 @@ fn user_code_cannot_run_in_the_watcher() {
     guest.enroll("alice");
     let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
     assert_eq!(guest.run(&format!("ps -o ni= -p {process}")).text().trim(), "-10");
-    // One that does nothing to protect itself, held in the middle of its work by a pipe that is
-    // full.
+    // An unprotected program, blocked during its work by a full pipe.
     guest
         .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
         .expect_success("a program of alice");
@@ -84,7 +83,7 @@ fn home_mounted_later_is_watched_once_mounted() {
     guest.run("mount --bind /mnt /home/dora").expect_success("the first session");
 
     is_managed(&guest, "dora", "one");
-    // Another home over that one, and back.
+    // Another home is mounted over that one, and unmounted.
     guest
         .run(&format!("{mount} /home/dora && runuser -u dora -- mkdir -m 700 /home/dora/.claude"))
         .expect_success("another");
@@ -133,7 +132,7 @@ fn watcher_of_a_missing_user_fails_and_starts_again_later() {
     };
     let burst: u32 = property(&guest, watch, "StartLimitBurst").parse().expect("a number");
     assert!(minutes("RestartUSec") * burst < minutes("StartLimitIntervalUSec"), "or it never gives up");
-    // The same without the minutes.
+    // As above, without the minutes.
     guest
         .run("d=/run/systemd/system/claude-auth-watch@.service.d; mkdir $d && printf '[Service]\\nRestartSec=100ms\\n' >$d/soon.conf && systemctl daemon-reload")
         .expect_success("a drop-in");

@@ -32,7 +32,7 @@ const TIME_MEMBERS: [&str; 9] = [
 /// The content of the home and of the store.
 #[derive(Debug)]
 pub(crate) struct DiskState {
-    /// What the scene is about, as it is now; null where there is nothing.
+    /// The present value of the subject; null if it does not exist.
     pub subject: Value,
     /// Temporary files left behind.
     pub temporaries: Vec<String>,

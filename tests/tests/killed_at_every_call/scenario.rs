@@ -110,8 +110,7 @@ impl Scenario {
         Self { store, test_user, home, subject }
     }
 
-    /// Makes everything as it was before the first run; returns the version of the store's
-    /// document, if there is one.
+    /// Restores the state before the first run. Returns the version of the store's document, or 0.
     pub(crate) fn begin(&self) -> u64 {
         self.test_user.restore_home(&self.home);
         self.store.as_ref().map_or(0, Store::reset)

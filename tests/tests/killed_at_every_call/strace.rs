@@ -42,7 +42,7 @@ impl Calls {
         for line in text.lines() {
             let call = line.split_once(' ').map(|(_, call)| call.trim_start()).unwrap_or_default();
             let (name, arguments) = call.split_once('(').unwrap_or_default();
-            // Neither the second half of a call, nor a signal, nor the end.
+            // Ignores the second half of a call, signals, and the end.
             if !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                 calls.entry(name.to_owned()).or_default().push(changes(name, arguments));
             }

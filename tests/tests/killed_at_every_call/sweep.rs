@@ -4,18 +4,18 @@ use crate::disk_state::DiskState;
 use crate::scenario::Scenario;
 use crate::strace::{Calls, kill_at};
 
-/// What a sweep came across.
+/// The results of a sweep.
 #[derive(Debug, Default)]
 pub(crate) struct SweepStatistics {
-    /// How many runs were killed.
+    /// The number of killed runs.
     pub points: usize,
     /// The number of kills after which the subject was still old, or already new.
     pub before_the_change: usize,
     pub after_the_change: usize,
-    /// How many left a temporary file, or one of Claude Code's locks.
+    /// The number of runs that left a temporary file, or one of Claude Code's locks.
     pub with_a_temporary: usize,
     pub with_a_lock: usize,
-    /// How many runs used the one restore of a login.
+    /// The number of runs that used the one restore of a login.
     pub spent: usize,
 }
 
@@ -68,8 +68,8 @@ fn finish(scenario: &Scenario, torn: &DiskState, final_state: &DiskState, place:
     expect_success(scenario, place);
     let finished = DiskState::look(scenario);
     finished.assert_same(final_state, place);
-    // A run that has nothing to write takes no lock, and so finds none: the next client does, and
-    // takes it over.
+    // A run without changes takes no lock, so it does not find a stale one: the next client
+    // replaces it.
     let had_to_write = torn.subject != final_state.subject;
     assert!(!had_to_write || finished.locks.is_empty(), "{place}: still locked: {:?}", finished.locks);
     Some(finished)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-/// How many letters of a written secret are enough to recognize it.
+/// The number of characters that identify an encoded secret.
 const MIN_LENGTH: usize = 12;
 
 /// One secret.
@@ -13,9 +13,9 @@ pub(crate) enum Secret {
     Login,
     SetupToken,
     VaultToken,
-    /// What another tool keeps in the same document.
+    /// The field of another tool in the same document.
     Sibling,
-    /// What another service keeps in the same login file.
+    /// The member of another service in the same login file.
     Neighbour,
 }
 
@@ -99,8 +99,9 @@ fn ways_to_write(core: &str) -> Vec<String> {
         each(|byte| format!("{byte:02X}")),
     ];
     for skipped in 0..3 {
-        let whole = core.as_bytes()[skipped..].chunks_exact(3).flat_map(base64_of_three).collect::<String>();
-        ways.extend([whole.replace('+', "-").replace('/', "_"), whole]);
+        let complete =
+            core.as_bytes()[skipped..].chunks_exact(3).flat_map(base64_of_three).collect::<String>();
+        ways.extend([complete.replace('+', "-").replace('/', "_"), complete]);
     }
     ways
 }

@@ -141,6 +141,6 @@ fn setup_token_secrets_are_never_visible() {
 }
 
 fn expect(output: &std::process::Output, begin: &str, part: &str) {
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.starts_with(begin) && said.contains(part), "{begin} … {part}: {output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with(begin) && text.contains(part), "{begin} … {part}: {output:?}");
 }

@@ -175,10 +175,10 @@ fn package_version_equals_the_program_version() {
     for package in ["libpam-runtime", "libpam0g (>= ", "libc6 (>= "] {
         assert!(depends.contains(package), "{depends}");
     }
-    let said =
+    let text =
         Command::new(packaged("/usr/bin/claude-auth-sync")).arg("--version").output().expect("it runs");
     assert_eq!(
-        String::from_utf8_lossy(&said.stdout).trim(),
+        String::from_utf8_lossy(&text.stdout).trim(),
         format!("cas-sync {}", env!("CARGO_PKG_VERSION"))
     );
 }

@@ -7,7 +7,7 @@ use cas_tests::programs::package;
 
 use super::{TARGET, check_logins, failed, package_lines, property, wait_until};
 
-/// As an admin who was handed the file.
+/// As an administrator who was given the file.
 const APT: &str = "cp /root/package.deb /tmp && apt-get install --quiet --yes /tmp/package.deb 2>&1";
 
 #[test]
@@ -124,7 +124,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
     assert_eq!(package_lines(&guest), 1);
     check_logins(&guest, "with the line and no module");
 
-    // Its second remedy: the edits are taken back.
+    // Its second remedy: the edits are discarded.
     guest
         .run("sed -i '/pam_echo.so/d; /pam_cas_session.so/d' /etc/pam.d/common-session")
         .expect_success("taking the edits back");

@@ -6,7 +6,7 @@ use cas_tests::programs::package;
 
 use super::{NextVersion, TARGET, check_logins, failed, package_lines, property, wait_until};
 
-/// Where it is killed: at the time of one system call of any of its processes.
+/// The point of the kill: at one system call of any of its processes.
 #[derive(Clone, Copy, Debug)]
 enum Point {
     /// A program is started.
@@ -15,7 +15,7 @@ enum Point {
     Moves(&'static str),
     /// dpkg installs its n-th file.
     Renames(u32),
-    /// dpkg takes its n-th file away.
+    /// dpkg removes its n-th file.
     Unlinks(u32),
 }
 use Point::{Moves, Renames, Starts, Unlinks};
@@ -95,7 +95,7 @@ fn check_interrupted_upgrade(suite: Suite) {
         is_killed(&guest, "--install /root/package.deb", point);
         check_logins(&guest, &format!("after an upgrade was killed at {point:?}"));
         complete_installation(&guest, point);
-        // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
+        // Ten new versions in a quarter of an hour would exceed the watcher's limit of starts.
         guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
         let output = guest.enroll("alice");
         assert!(output.contains("was enrolled already"), "{point:?}: {output}");
@@ -132,7 +132,7 @@ fn check_interrupted_removal(suite: Suite) {
     }
 }
 
-/// Runs dpkg with these arguments up to this point, and kills it and all that it has started there.
+/// Runs dpkg with these arguments up to this point, and kills it with all its children there.
 #[track_caller]
 fn is_killed(guest: &Guest, arguments: &str, point: Point) {
     let (calls, path, count) = match point {

@@ -1,4 +1,4 @@
-//! Removal while users work: nothing of the package stays, and nothing of the users is changed.
+//! Removal during sessions: no file of the package stays, and no file of the users is changed.
 
 use cas_tests::claude_login::{cleared_login, new_login, parsed, valid_login};
 use cas_tests::guest::{Guest, Suite, login_path};

@@ -1,4 +1,4 @@
-//! An upgrade while users work.
+//! An upgrade during sessions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,7 +66,7 @@ fn check_upgrade_during_sessions(suite: Suite) {
     assert!(terminal.at_prompt("echo still $((40 + 2))").contains("still 42"));
     terminal.leave();
     check_logins(guest, "after the upgrade");
-    // The new watch watches.
+    // The new watcher works.
     let file = guest.read_login("alice");
     let process = property(guest, WATCH, "MainPID");
     let watches =
@@ -119,7 +119,7 @@ fn upgrade_from_path_units_removes_them() {
             ))
             .expect_success("as version 0.1.0 left it");
     }
-    // It knew no uids.
+    // Version 0.1.0 recorded no uids.
     guest.run("rm -rf /var/lib/claude-auth-sync/identities").expect_success("as version 0.1.0 left it");
     // One user has filled her directory and has a process in it; the other has mounted a file
     // system that never answers over his.

@@ -10,7 +10,7 @@ use cas_tests::programs::release;
 /// open, examine and read a file in it, and to close that; to allocate memory for the content; and
 /// to get the own user id.
 const CALLS_FOR_EACH: u64 = 13;
-/// To start, to list the folders, and to write.
+/// Calls to start, to list the directories, and to write.
 const CALLS_FOR_ALL: u64 = 1_000;
 
 #[test]

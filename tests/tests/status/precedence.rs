@@ -42,7 +42,7 @@ fn secret(name: &str) -> String {
     format!("sk-ant-oat01-{name}")
 }
 
-/// One mixture.
+/// One combination.
 #[derive(Default)]
 struct Combination {
     environment: Vec<(&'static str, String)>,

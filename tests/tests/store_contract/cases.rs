@@ -1,4 +1,4 @@
-//! The contract, one function a clause.
+//! The contract, one function for each clause.
 
 use std::time::{Duration, Instant};
 

@@ -73,7 +73,7 @@ impl Shell<'_> {
         output.status.success()
     }
 
-    /// Adds a field, as often as it takes.
+    /// Adds a field, with as many attempts as necessary.
     fn add(&self, writer: usize, field: &str) -> usize {
         for conflicts in 0..500 {
             let is_done = match writer {
@@ -89,7 +89,7 @@ impl Shell<'_> {
     }
 }
 
-/// Backs up one new login after the other; returns the last one, and how many runs there were.
+/// Backs up one new login after the other. Returns the last one, and the number of runs.
 fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, usize) {
     let begun = now_ms();
     for count in 0.. {
@@ -97,10 +97,10 @@ fn back_up_repeatedly(test_user: &TestUser, are_done: &AtomicBool) -> (String, u
         let login = valid_login(&format!("generation-{count}"), begun + 7 * HOUR_MS + count * 1000);
         test_user.put(LOGIN, &login);
         let output = test_user.sync();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // Another writer may be faster five times in a row; then the next run backs it up.
-        assert!(output.status.success() || said.contains("meanwhile"), "{output:?}");
-        if is_last && said.contains("backed up") {
+        assert!(output.status.success() || text.contains("meanwhile"), "{output:?}");
+        if is_last && text.contains("backed up") {
             return (login, usize::try_from(count).expect("few") + 1);
         }
         // A run of the product takes a tenth of the time of a writer of the complete document.

@@ -1,5 +1,5 @@
-//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was
-//! obtained is signed out.
+//! Failed, refused or interrupted sign-ins: every file is unchanged, and the new login is signed
+//! out.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -131,7 +131,7 @@ fn interrupted_sign_in_changes_nothing() {
         end(start_sign_in(&test_user, &EMAIL), signal);
     }
     assert_eq!(signed_out(&test_user), 0);
-    // While the new login is put to the test.
+    // During the verification of the new login.
     test_user.anthropic().show_code(CODE, Account::personal());
     test_user.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Silence));
     let terminal = start_sign_in(&test_user, &EMAIL);
@@ -155,8 +155,8 @@ fn sign_in_without_client_code_or_home_is_an_error() {
     };
     check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
     check(run(&["login", "--email", "alice@example.org"]), 1, "cannot read the code: the input is empty");
-    let as_root_user = test_user.command_of_root(&test_user.program("cas-sync"), &["login"]);
-    check(test_user.output(as_root_user), 1, "runuser -u NAME");
+    let with_root_user = test_user.command_of_root(&test_user.program("cas-sync"), &["login"]);
+    check(test_user.output(with_root_user), 1, "runuser -u NAME");
     let mut elsewhere = test_user.command(&test_user.program("cas-sync"), &["login"]);
     elsewhere.env("CLAUDE_CREDENTIALS_FILE", test_user.path("login.json"));
     check(test_user.output(elsewhere), 69, "CLAUDE_CREDENTIALS_FILE");

@@ -1,4 +1,4 @@
-//! It works.
+//! Successful sign-ins.
 
 use std::process::Command;
 
@@ -14,8 +14,8 @@ use super::{
     state_in, write_client_state_file,
 };
 
-/// A file of the client's own, in a form that it would not write, so that a byte that changes is
-/// seen.
+/// A file of the client, in a format that it would not write, so that every changed byte is
+/// detected.
 const OWN_STATE: &str = "{\n \"numStartups\": 5,\n \"projects\": {\"/x\": {\"allowedTools\": [1.50]}},\n \"oauthAccount\": {\"emailAddress\": \"alice@example.org\"},\n \"last\": \"\\u00e4\" }\n";
 
 #[test]
@@ -63,7 +63,7 @@ fn sign_in_replaces_a_lost_login_and_backs_it_up() {
             "{screen}"
         );
         assert!(test_user.journal().contains("user=alice OK login complete"), "{}", test_user.journal());
-        // The client's own file: that one member, and not another byte.
+        // The client's own file: that one member changes, and no other byte.
         let own = String::from_utf8(test_user.read(".claude.json").expect("there")).expect("text");
         let (start, rest) =
             OWN_STATE.split_once("{\"emailAddress\": \"alice@example.org\"}").expect("a part");

@@ -1,4 +1,4 @@
-//! Taking the token out of force.
+//! Removing the setup token.
 
 use cas_tests::anthropic::fingerprint;
 use cas_tests::openbao::Policy;
@@ -59,7 +59,7 @@ fn clear_without_vault_removes_every_copy_of_the_token() {
     }
     test_user.sync();
     assert_eq!(env_file(&test_user), None);
-    // One that was only put there by hand.
+    // A token that was written by hand.
     test_user.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     assert_eq!(cas_sync(&test_user, &["token", "clear", "--yes"]).status.code(), Some(0));
     assert_eq!(env_file(&test_user), None);

@@ -1,4 +1,4 @@
-//! Every way in which it does not work: the documented exit code, what to do, and nothing changed.
+//! Every failure: the documented exit code, a remedy, and no change.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -89,7 +89,7 @@ fn failing_store_leaves_the_setup_token_unchanged() {
     refuses(&test_user, TOKEN, 77, "was deleted");
     vault_user.put_document(&fields);
 
-    // A policy that may read and not write.
+    // A policy that allows reading and not writing.
     vault_user.set_policy_text(
         "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\"] }\n\
          path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",

@@ -50,9 +50,9 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
         output.stdout
     );
     assert!(output.stdout.ends_with(&format!("{command}\n")), "{}", output.stdout);
-    let shown = notice(&alice).expect("shown");
-    assert!(shown.starts_with("Claude Code: your login expires on "), "{shown}");
-    assert!(shown.ends_with(&format!("{command}\n")), "{shown}");
+    let visible = notice(&alice).expect("shown");
+    assert!(visible.starts_with("Claude Code: your login expires on "), "{visible}");
+    assert!(visible.ends_with(&format!("{command}\n")), "{visible}");
     assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
     assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
 
@@ -124,7 +124,7 @@ fn setup_token_warning_uses_its_dates() {
     let a_year = credential["expires_at_ms"].as_i64().expect("a date") - in_hours(0);
     assert!((a_year - 365 * 24 * 3_600_000).abs() < 600_000, "from its first sight: {credential}");
 
-    // As if it had been seen a year ago.
+    // As if it had been recorded a year ago.
     let ledger = alice.state_file("ledger.json");
     let age = |days: i64| {
         let mut seen: Value = serde_json::from_slice(&fs::read(&ledger).expect("a ledger")).expect("JSON");

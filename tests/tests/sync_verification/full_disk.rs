@@ -1,4 +1,4 @@
-//! Homes without room: what a client refreshes there is lost, so none is started.
+//! Homes without space: the result of a refresh there is lost, so none is started.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -98,7 +98,7 @@ fn disk_with_just_enough_space_loses_no_login() {
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
-        // The least room in which the sync starts a client at all.
+        // The minimum space with which the sync starts a client.
         let mut room = 0;
         while refreshes(&fixture) == 0 {
             assert!(room < 2000, "{version}: nothing is ever enough");

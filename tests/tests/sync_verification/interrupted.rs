@@ -1,4 +1,4 @@
-//! Runs that are cut short: a probe may be, a refresh is not.
+//! Interrupted runs: a probe may be interrupted, a refresh is not.
 
 use std::thread;
 
@@ -117,7 +117,7 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(check_refresh() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
-    // The client still asks its question; the next run finds a valid login.
+    // The client still sends its question; the next run finds a valid login.
     let output = sync(&alice);
     assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
     assert_eq!(refreshes(&fixture), 1);

@@ -1,4 +1,4 @@
-//! Where a token may be seen while the client is at work: nowhere.
+//! No token is visible while the client is at work.
 
 use std::collections::BTreeMap;
 use std::fs;

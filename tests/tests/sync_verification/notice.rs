@@ -1,4 +1,4 @@
-//! The notice of a user's shell exists exactly while the user has to act.
+//! The notice of a user's shell exists exactly while the user must act.
 
 use cas_tests::anthropic::MessageAnswer::{OrganizationForbidden, Overloaded, Revoked};
 use cas_tests::claude_login::cleared_login;
@@ -46,11 +46,11 @@ fn rejected_login_shows_a_notice_until_the_next_sign_in() {
 fn lost_login_shows_a_notice_until_it_is_replaced() {
     let fixture = fixture();
     let (alice, login) = signed_in(&fixture, "alice");
-    let whole = alice.credentials_text().expect("a file");
+    let complete = alice.credentials_text().expect("a file");
     for file in ["history.json", "ledger.json"] {
         fs::remove_file(alice.state_file(file)).expect("forgotten");
     }
-    let cleared = serde_json::from_str(&cleared_login(&whole)).expect("JSON");
+    let cleared = serde_json::from_str(&cleared_login(&complete)).expect("JSON");
     alice.write_credentials(&cleared).expect("cleared");
     log_in(&alice);
     let output = notice(&alice).expect("shown");

@@ -39,7 +39,7 @@ fn rejected_login_requires_a_sign_in() {
         assert!(output.stdout.starts_with("FAIL "), "{answer:?}: {}", output.stdout);
         assert!(output.stdout.contains("cas-sync login"), "{answer:?}: {}", output.stdout);
         assert_nothing_lost(&alice, &login, &history);
-        // What the client may have exchanged on the way is superseded as well.
+        // A token that the client may have exchanged meanwhile is superseded as well.
         let expected = if refreshes(&fixture) == 0 { "rejected" } else { "superseded" };
         assert_eq!(generation_state(&alice, &login), expected, "{answer:?}: {:?}", generation_states(&alice));
         let left = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();

@@ -117,7 +117,7 @@ fn remote_settings_count_as_machine_settings() {
     for version in [NEWEST, OLDER] {
         let fixture = fixture_with(version);
         let (alice, login) = signed_in(&fixture, "alice");
-        // Whether the other credential works or not.
+        // With and without a working other credential.
         for (settings, answer) in settings_with(key).into_iter().zip([Ok, Expired, Ok]) {
             fixture.anthropic().answer_messages(key, Some(answer));
             // The newest client stores such settings in a home only after the user's consent.

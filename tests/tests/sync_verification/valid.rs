@@ -1,4 +1,4 @@
-//! Credentials that work.
+//! Valid credentials.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -57,8 +57,8 @@ fn expired_login_is_refreshed_by_the_client_and_backed_up() {
         let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
         assert_ne!(new, spent.refresh_token);
         assert!(backed_up(&alice).contains(&new) && has_sibling(&alice), "{version}");
-        // No session, no settings, no lock is left; what the client keeps for itself in a home is
-        // its business.
+        // No session, no settings, no lock is left. The client's own caches in a home are not
+        // checked.
         for name in alice.list_directory(".claude").expect("a directory") {
             assert!(!name.ends_with(".lock") && name != "projects", "{version}: {name}");
         }

@@ -92,12 +92,12 @@ fn refreshed_login_cleared_at_once_is_kept() {
     for round in 1..=3 {
         fixture.anthropic().forget_requests();
         let session = alice.claude().start().expect("started");
-        // A program that knows of no locks writes as soon as there is something new.
+        // A program without locks writes as soon as there is a new login.
         eventually("a refresh", || refresh_token(&alice) != before);
         let good = alice.credentials().expect("a file");
         alice.write_credentials(&emptied(&good)).expect("written");
         eventually("the new login", || alice.credentials().is_ok_and(|found| found == good));
-        // Whether this session saw the empty file is a matter of luck.
+        // Whether this session reads the empty file is random.
         let output = session.end(LIMIT).expect("an end");
         assert_eq!(refreshes(&fixture), 1, "round {round}: {output:?}");
         let output = ask(&alice);

@@ -13,7 +13,7 @@ use super::claude::{LIMIT, ask, fixture, refresh_token, refreshes, sign_in_with_
 
 const SESSIONS: usize = 16;
 
-/// Between two runs of the same program.
+/// The interval between two runs of the same program.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A command that runs repeatedly during the sessions, and the number of its completed runs.

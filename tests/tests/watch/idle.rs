@@ -1,4 +1,4 @@
-//! What a watcher costs while nothing happens, and how it ends.
+//! The cost of an idle watcher, and its end.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -44,7 +44,7 @@ fn watcher_memory_stays_below_a_mebibyte() {
 
 #[test]
 fn watcher_memory_cannot_be_read_by_the_user() {
-    let (_resident, watcher, _) = watched(1);
+    let (_test_user, watcher, _) = watched(1);
     let process = watcher.process().directory();
     // The kernel gives root what belongs to a process that must not be dumped (proc(5)).
     assert_eq!(fs::metadata(process.join("mem")).expect("it lives").uid(), 0);

@@ -1,4 +1,4 @@
-//! What the watcher does not touch.
+//! The states that the watcher does not change.
 
 use std::fs;
 

@@ -13,7 +13,7 @@ use cas_tests::watcher::{Watcher, WriteMethod, WriteStep, Writer, eventually, wa
 
 use crate::{login, login_number, wait_until_restored, watched};
 
-/// How long after the good generation the other one is written, in ms.
+/// The delays after which the valid generation is overwritten, in ms.
 const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 
 const ROUNDS: u64 = 4;

@@ -39,7 +39,7 @@ fn new_login_is_pushed_once() {
     let watcher = Watcher::start(&test_user);
     let before = version(&vault_user).as_u64().expect("a number");
     let writer = Writer::new(&test_user);
-    // Twice in a row: one push covers both.
+    // Two logins in a row: one push covers both.
     writer.write(WriteMethod::Rename, &login_number(1));
     writer.write(WriteMethod::Rename, &login_number(2));
     eventually("the login in the store", || has_generation(&vault_user, 2));
@@ -83,7 +83,7 @@ fn push_waits_for_an_unreachable_store() {
 /// The unit gives the watcher a high priority, for work of milliseconds.
 #[test]
 fn push_has_a_lower_priority_than_the_watcher() {
-    let (test_user, _bao, _person) = with_a_store();
+    let (test_user, _bao, _user) = with_a_store();
     let silent = test_user.listen();
     test_user.set_store_url(&format!("http://{}", silent.local_addr().expect("an address")));
     let watcher = Watcher::start(&test_user);

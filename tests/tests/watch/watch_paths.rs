@@ -69,7 +69,7 @@ fn unmounted_home_is_not_changed_and_watched_once_mounted() {
         // Files of root can be examined from outside only.
         watcher.process().wait_until_watching(if owner == 0 { test_user.folder() } else { &home });
         assert_eq!(fs::read_dir(&home).expect("a home").count(), before, "of user id {owner}");
-        // It was a home after all.
+        // It is a home.
         match owner {
             0 => chown(&home, Some(UID), Some(UID)).expect("given"),
             _ => make_directory(&home.join("Documents")),

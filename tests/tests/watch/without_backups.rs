@@ -18,7 +18,7 @@ fn watcher_with_disabled_backups_keeps_nothing() {
     vault_user.put_document(&json!({"tracker_token": "of somebody else"}));
     test_user.configure("verify = false\noauth_backup = false\n");
     test_user.put(LOGIN, &login_number(0));
-    let asked = bao.requests().len();
+    let request_log = bao.requests().len();
     let watcher = Watcher::start(&test_user);
     let writer = Writer::new(&test_user);
     writer.write(WriteMethod::Rename, &login_number(1));
@@ -38,6 +38,6 @@ fn watcher_with_disabled_backups_keeps_nothing() {
         let text = fs::read_to_string(&file).unwrap_or_default();
         assert!(!text.contains("refresh-of-"), "{}: {text}", file.display());
     }
-    assert_eq!(bao.requests().len(), asked, "the store was asked for nothing");
+    assert_eq!(bao.requests().len(), request_log, "the store was asked for nothing");
     assert_eq!(vault_user.fields(), json!({"tracker_token": "of somebody else"}));
 }

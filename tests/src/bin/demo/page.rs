@@ -1,24 +1,24 @@
 //! Formats the demo: headings, commands and their output. Colors are for terminals.
 
-/// Where the story is printed.
+/// The output of the demo.
 pub(crate) struct Page {
-    /// Whether bold, red and green may be used.
+    /// True if bold, red and green may be used.
     pub(crate) is_coloured: bool,
 }
 
-/// How something answered is meant to be seen.
+/// The meaning of an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Tone {
-    /// Nothing to notice.
+    /// No meaning.
     Plain,
-    /// This is what should happen.
+    /// The expected result.
     Good,
-    /// This is what hurts.
+    /// The problem.
     Bad,
 }
 
 impl Page {
-    /// Begins a part of the story.
+    /// Prints the heading of a part.
     pub(crate) fn heading(&self, text: &str) {
         println!("\n{}\n", self.paint("1", text));
     }

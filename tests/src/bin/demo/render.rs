@@ -24,7 +24,7 @@ pub(crate) fn seconds(took: Duration) -> String {
 pub(crate) fn without_control_sequences(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
-    // ECMA-48 §5.4: a control sequence ends with the first of these.
+    // ECMA-48 §5.4: a control sequence ends with a character from this one on.
     parts.fold(first, |seen, part| {
         seen + part.trim_start_matches(|mark| !('@'..='~').contains(&mark)).get(1..).unwrap_or_default()
     })

@@ -15,7 +15,7 @@ pub(crate) const ROOT: &str = "workstation#";
 
 /// The question to Claude Code.
 pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
-/// What the simulation for the model answers.
+/// The answer of the simulated model.
 pub(crate) const ANSWER: &str = "AUTH_OK";
 
 /// Opens an interactive ssh session and prints it. Also returns the time until the prompt.

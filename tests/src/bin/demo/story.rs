@@ -23,7 +23,7 @@ const OLD_BACKUP: &str = "dotfiles/.credentials.json";
 
 /// The maximum additional time of a login with the product: the deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Far longer than anything takes that happens in the background.
+/// Far longer than any work in the background takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the complete demo.

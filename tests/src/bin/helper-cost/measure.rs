@@ -20,7 +20,7 @@ struct Samples {
     peak_kib: i64,
 }
 
-/// All that was measured.
+/// All measurements.
 pub(crate) struct Table {
     bare: PathBuf,
     helper: PathBuf,
@@ -64,7 +64,7 @@ impl Table {
     }
 }
 
-/// Starts a program, reads its reply to the end, waits for it, and takes its account.
+/// Starts a program, reads its reply to the end, waits for it, and returns its account.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it and takes its account too")]
 fn start(command: &mut Command) -> Samples {
     let begun = Instant::now();

@@ -9,7 +9,7 @@ use cas_tests::{claude_login, now_ms, programs::release};
 
 const UID: u32 = 4242;
 
-/// What the helper finds.
+/// The state that the helper finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Situation {
     /// A valid login that is in the history.

@@ -20,7 +20,7 @@ const ROOT_NODE: u64 = 1;
 
 const NO_SUCH_CALL: i32 = -nix::libc::ENOSYS;
 
-/// What linux/fuse.h calls the requests that are answered.
+/// The names of the handled requests in linux/fuse.h.
 mod opcode {
     pub(super) const GETATTR: u32 = 3;
     pub(super) const LOOKUP: u32 = 1;
@@ -55,7 +55,7 @@ pub(crate) fn link(paths: &[&Path]) -> ! {
     for path in paths {
         let name = path.file_name().expect("a name").display();
         let target = format!("/proc/{}/root{MOUNT_DIRECTORY}/over/{name}", std::process::id());
-        // Whatever was there: a directory is moved aside.
+        // Removes the previous object; a directory is moved aside.
         let aside = path.with_extension("aside");
         if path.symlink_metadata().is_ok() {
             fs::rename(path, aside).expect("moved aside");
@@ -121,7 +121,7 @@ fn serve(mut device: File, is_mountable: bool) -> ! {
         reply.extend(error.to_ne_bytes());
         reply.extend(unique.to_ne_bytes());
         reply.extend(body);
-        // A request that was interrupted is not there any longer.
+        // An interrupted request does not exist any longer.
         let _ = device.write(&reply);
     }
 }

@@ -11,7 +11,7 @@ use crate::variant::Variant;
 pub(crate) struct Statistics(BTreeMap<Variant, Vec<f64>>);
 
 impl Statistics {
-    /// Notes one login.
+    /// Records one login.
     pub(crate) fn add(&mut self, variant: Variant, took: Duration) {
         self.0.entry(variant).or_default().push(took.as_secs_f64() * 1000.0);
     }

@@ -26,8 +26,8 @@ pub(crate) enum Variant {
     Script,
 }
 
-/// What the script does is what a login script of this kind has to do: look its token up, read the
-/// document and two of its fields.
+/// The script does what a login script of this kind must do: look up its token, read the document
+/// and two of its fields.
 const SCRIPT: &str = "#!/bin/bash
 export BAO_ADDR=$(cat /etc/bao-address) BAO_CACERT=/etc/claude-auth-sync/ca.pem
 BAO_TOKEN=$(cat /home/alice/.config/claude-auth-sync/vault-token); export BAO_TOKEN
@@ -95,7 +95,7 @@ impl Variant {
         let file = if self.repairs() { "broken" } else { "whole" };
         let state = match self {
             Self::RepairedFromStore => String::new(),
-            // Without the note of the store's last answer it is asked.
+            // Without the record of its last answer, the store is asked.
             Self::Stale => format!("cp -a /root/state {STATE}; rm -f {STATE}/store-contact.json;"),
             _ => format!("cp -a /root/state {STATE};"),
         };

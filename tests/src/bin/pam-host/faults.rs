@@ -32,7 +32,7 @@ const FAULTS: &[(&CStr, &[c_int])] = &[
 static COUNTS: [AtomicUsize; FAULTS.len()] = [const { AtomicUsize::new(0) }; FAULTS.len()];
 static COUNTING: AtomicBool = AtomicBool::new(false);
 
-/// Begins or ends counting.
+/// Starts or ends counting.
 pub(crate) fn count(on: bool) {
     COUNTING.store(on, Relaxed);
 }
@@ -122,7 +122,7 @@ pub(crate) fn fail_one_by_one(scenario: &Scenario) -> Value {
 
 /// Reaps the children that a fault in `waitpid` itself leaves.
 fn reap_all_children() {
-    // SAFETY: the statuses are not wanted.
+    // SAFETY: the statuses are not used.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 use crate::faults::{self, should_fail};
 
-/// Which kernel's pidfds there are.
+/// The kernel version whose pidfds are simulated.
 static KERNEL: AtomicI32 = AtomicI32::new(0);
 const KERNEL_5_2: i32 = 52;
 const KERNEL_6_1: i32 = 61;
@@ -74,7 +74,7 @@ macro_rules! by_errno {
         /// Replaces the function of the library.
         ///
         /// # Safety
-        /// As for the library's.
+        /// Same requirements as the function of the library.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
@@ -93,7 +93,7 @@ macro_rules! by_value {
         /// Replaces the function of the library.
         ///
         /// # Safety
-        /// As for the library's.
+        /// Same requirements as the function of the library.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
             let name = const { c_name(concat!(stringify!($name), "\0")) };
@@ -127,7 +127,7 @@ by_errno! {
 /// Replaces the function of the library, and rejects what an older kernel rejects.
 ///
 /// # Safety
-/// As for the library's.
+/// Same requirements as the function of the library.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn syscall(
     number: c_long,
@@ -157,7 +157,7 @@ unsafe extern "C" fn syscall(
 /// Replaces the function of the library, and records the flags.
 ///
 /// # Safety
-/// As for the library's.
+/// Same requirements as the function of the library.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     if faults::is_counting() {
@@ -177,7 +177,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
 /// Replaces the function of the library.
 ///
 /// # Safety
-/// As for the library's.
+/// Same requirements as the function of the library.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap(
     address: *mut c_void,

@@ -24,7 +24,7 @@ mod stress;
 use modes::Modes;
 use pam::Session;
 
-/// What the scenario asks for.
+/// The requests of the scenario.
 struct Scenario {
     confdir: String,
     service: String,

@@ -17,13 +17,14 @@ pub(crate) fn handler_calls() -> usize {
     HANDLER_CALLS.load(Ordering::Relaxed)
 }
 
-/// Opens the connection to the system log, which libc otherwise opens at the first line and keeps.
+/// Opens the connection to the system log, which libc otherwise opens at the first line and keeps
+/// open.
 pub(crate) fn open_log() {
-    // SAFETY: the name is static, as openlog(3) wants it.
+    // SAFETY: the name is static, as openlog(3) requires.
     unsafe { libc::openlog(c"pam-host".as_ptr(), libc::LOG_NDELAY, libc::LOG_AUTHPRIV) }
 }
 
-/// What has to be undone before the host can end.
+/// The changes that must be undone before the host can end.
 pub(crate) struct Modes {
     thief: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     own_child: Option<libc::pid_t>,
@@ -66,7 +67,7 @@ impl Modes {
             thread.join().expect("the thief ends well");
         }
         if let Some(child) = self.own_child {
-            // SAFETY: this very child is waited for, and its status not wanted.
+            // SAFETY: this child is waited for, and its status is not used.
             let waited = unsafe { libc::waitpid(child, ptr::null_mut(), 0) };
             assert_eq!(waited, child, "the host's child was not reaped");
         }
@@ -79,7 +80,7 @@ extern "C" fn count(_: c_int) {
 
 extern "C" fn count_and_reap(_: c_int) {
     HANDLER_CALLS.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: waitpid may be called from a signal handler; the status is not wanted.
+    // SAFETY: waitpid may be called from a signal handler; the status is not used.
     while unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) } > 0 {}
 }
 
@@ -105,7 +106,7 @@ fn start_reaper_thread() -> (Arc<AtomicBool>, JoinHandle<()>) {
     let seen = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
-            // SAFETY: the status is not wanted.
+            // SAFETY: the status is not used.
             unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) };
             std::thread::sleep(Duration::from_micros(100));
         }
@@ -131,7 +132,7 @@ fn start_child() -> libc::pid_t {
 fn dirty() {
     for _ in 0..5 {
         let descriptor = File::open("/etc/shadow").expect("/etc/shadow opens for root").into_raw_fd();
-        // SAFETY: the calls take plain numbers; the descriptor stays open on purpose.
+        // SAFETY: the calls take plain numbers; the descriptor stays open deliberately.
         unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) };
     }
     on_signal(libc::SIGTERM, libc::SIG_IGN, 0);

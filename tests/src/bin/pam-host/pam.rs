@@ -1,4 +1,4 @@
-//! libpam's application side, as much as a host needs.
+//! The application side of libpam, as far as a host needs it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
@@ -86,7 +86,7 @@ impl Session {
     pub(crate) fn call(&mut self, name: &str, silent: bool) -> c_int {
         const ESTABLISH_CREDENTIALS: c_int = 2;
         let flags = if silent { SILENT } else { 0 };
-        // SAFETY: the handle is the one libpam gave out, and still open.
+        // SAFETY: the handle is from libpam and still open.
         unsafe {
             match name {
                 "open" => pam_open_session(self.0, flags),
@@ -138,13 +138,13 @@ impl Session {
 
     /// Ends the handle, with the result.
     pub(crate) fn end(self) -> c_int {
-        // SAFETY: the handle is the one libpam gave out, and not used again.
+        // SAFETY: the handle is from libpam and not used again.
         unsafe { pam_end(self.0, 0) }
     }
 
     /// Ends the handle in a forked child, which then exits, as su and login do.
     pub(crate) fn end_in_forked_child(&mut self) {
-        // SAFETY: the child only ends its handle and exits; the parent waits for this very child.
+        // SAFETY: the child only ends its handle and exits; the parent waits for this child.
         unsafe {
             let child = libc::fork();
             if child == 0 {

@@ -1,17 +1,16 @@
-//! What a host can run out of while a session opens, and the cancellation of its thread.
+//! The shortages of a host while a session opens, and the cancellation of its thread.
 
 use std::ffi::c_int;
 use std::fs::File;
 
-/// What a host runs out of during the one call that opens the session, and has again afterwards.
+/// The shortages of a host during the one call that opens the session.
 pub(crate) struct Shortage {
     files: Vec<File>,
     memory: Option<libc::rlimit>,
     cancellation: Option<c_int>,
 }
 
-/// Enters the modes that hold for that call only: libpam itself needs files and memory to get
-/// there.
+/// Enters the modes for that call only: libpam itself needs files and memory before.
 pub(crate) fn enter(modes: &[String]) -> Shortage {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
     let mut want = Shortage { files: Vec::new(), memory: None, cancellation: None };
@@ -56,7 +55,7 @@ fn limit_memory(new: libc::rlimit) -> libc::rlimit {
     old
 }
 
-/// Allows (0) or holds off (1) the cancellation of this thread, with what was before.
+/// Allows (0) or blocks (1) the cancellation of this thread, and returns the previous state.
 pub(crate) fn cancel_state(state: c_int) -> c_int {
     unsafe extern "C" {
         fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;

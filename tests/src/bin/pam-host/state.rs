@@ -1,4 +1,4 @@
-//! What of a process a module could change.
+//! The state of a process that a module could change.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -141,7 +141,7 @@ fn environment() -> Value {
 }
 
 fn locale() -> Value {
-    // SAFETY: a null locale only asks; the answer is a static string.
+    // SAFETY: a null locale only queries; the answer is a static string.
     let locale = unsafe { CStr::from_ptr(libc::setlocale(libc::LC_ALL, ptr::null())) };
     json!(locale.to_string_lossy())
 }
@@ -166,7 +166,7 @@ fn process() -> Value {
     const GET_KEYRING_ID: libc::c_int = 0;
     const SESSION_KEYRING: libc::c_int = -3;
     let mut parent_death = 0;
-    // SAFETY: all calls take plain numbers, but for one pointer to a live variable.
+    // SAFETY: all calls take plain numbers, except one pointer to a live variable.
     unsafe {
         libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut parent_death);
         json!({

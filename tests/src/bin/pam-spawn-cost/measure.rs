@@ -1,4 +1,4 @@
-//! Interleaved rounds, so that whatever else the machine does falls on all variants alike.
+//! Interleaved rounds, so that other load affects all variants equally.
 
 use std::ffi::{CString, c_int};
 use std::fs::File;

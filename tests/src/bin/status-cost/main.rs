@@ -33,8 +33,8 @@ fn main() -> Result<()> {
             let output = many_users.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
             times.push(began.elapsed());
             processor.push(processor_time()?.saturating_sub(before));
-            let said = String::from_utf8_lossy(&output.stderr);
-            ensure!(said.is_empty(), "{name}: {said}");
+            let text = String::from_utf8_lossy(&output.stderr);
+            ensure!(text.is_empty(), "{name}: {text}");
         }
     }
     println!("{USERS} users, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");

@@ -24,7 +24,7 @@ pub(crate) enum Probe {
     LeftOut,
 }
 
-/// Who syncs.
+/// The program that syncs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
     Script,
@@ -112,7 +112,7 @@ impl Bench {
         let log = text(self.test_user.read(SYNC_LOG).unwrap_or_default());
         let last = log.lines().last().unwrap_or_default();
         assert!(taken.succeeded && last.contains(" OK "), "{contender:?}: {last}");
-        // What was not verified would look cheap.
+        // A run without a verification would look cheap.
         let is_verified = !last.contains("not verified");
         assert!(contender == Contender::Script || is_verified == (self.probe == Probe::Made), "{last}");
         taken
@@ -120,19 +120,19 @@ impl Bench {
 
     /// Runs under strace and counts requests, connections, writes and programs.
     fn count(&self, contender: Contender) -> Counts {
-        let (asked, connections) = (self.bao.requests().len(), self.relay.connections());
+        let (request_log, connections) = (self.bao.requests().len(), self.relay.connections());
         let trace = self.test_user.folder().join("trace");
         let trace = trace.display().to_string();
         let command = self.command(contender);
         let strace = ["-f", "-qq", "-z", "-u", "alice", "-e", "trace=execve", "-o", &trace];
         let arguments = [&strace[..], &command.iter().map(String::as_str).collect::<Vec<_>>()].concat();
         self.output(self.test_user.command_of_root("strace".as_ref(), &arguments));
-        let asked = self.bao.requests().split_off(asked);
+        let request_log = self.bao.requests().split_off(request_log);
         let programs = fs::read_to_string(&trace).expect("strace wrote its trace");
         Counts {
-            requests: asked.len(),
+            requests: request_log.len(),
             connections: self.relay.connections() - connections,
-            writes: asked.iter().filter(|asked| asked.is_write()).count(),
+            writes: request_log.iter().filter(|request_log| request_log.is_write()).count(),
             programs: programs.lines().filter(|line| line.contains("execve(")).count(),
         }
     }

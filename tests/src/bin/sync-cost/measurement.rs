@@ -8,7 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use serde::{Deserialize, Serialize};
 
-/// What this program is started with to be the one that measures.
+/// The option that makes this program measure a command.
 pub(crate) const OPTION: &str = "--measured";
 
 /// The cost of one command. Times in microseconds.

@@ -1,6 +1,6 @@
 #!/bin/bash
-# A sync as the former script made it, written anew from the description of what it did: around the store's own command
-# line, jq and claude. Its flaws are kept, because they are what its cost is made of.
+# A sync of the legacy script, rewritten from its description: it runs the command line of the store, jq and claude. Its
+# flaws are kept, because they determine its cost.
 set -u
 config=$HOME/.config/claude-auth-sync
 state=$HOME/.local/state/claude-auth-sync

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::bench::{Contender, Found, RUNS};
 use crate::measurement::Samples;
 
-/// What can be counted in one run.
+/// The exact counts of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub requests: usize,

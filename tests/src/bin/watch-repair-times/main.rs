@@ -15,7 +15,7 @@ use cas_tests::watcher::Watcher;
 
 use crate::rounds::{PAUSES, Rounds};
 
-/// How long nothing happens.
+/// The duration without events.
 const IDLE: Duration = Duration::from_secs(60);
 
 fn main() {

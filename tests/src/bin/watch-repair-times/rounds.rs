@@ -14,7 +14,7 @@ use cas_tests::{claude_login, now_ms};
 /// How many rounds of each kind.
 const ROUNDS: usize = 30;
 
-/// A login that the watcher has not seen cannot be restored.
+/// A login that the watcher has not read cannot be restored.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The delays between the valid generation and the cleared login, in milliseconds.
@@ -29,7 +29,7 @@ pub(crate) struct Rounds<'a> {
     writer: Writer,
     generations: u64,
     times: Vec<Option<Duration>>,
-    /// How long such a write takes without the watcher.
+    /// The duration of such a write without the watcher.
     writes: Vec<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Rounds<'a> {
     fn round(&mut self, pause: Duration, way: WriteMethod) -> Option<Duration> {
         self.generations += 1;
         let name = format!("round-{}", self.generations);
-        // Each refresh brings a later end.
+        // Each refresh has a later expiry.
         let good = claude_login::valid_login(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
         self.writes.push(write_once(&self.test_user.path(".config/login.json"), &good));
         let mut acts = vec![WriteStep::Write(WriteMethod::Rename, good.clone())];
