@@ -131,10 +131,17 @@ fn kill(mut child: Child) {
 mod tests {
     use std::fs;
 
+    use cas_core::credential::expiry::{CredentialKind, Expiry};
+    use cas_core::credential::expiry_warning::ExpiryWarning;
     use cas_core::credential::fingerprint::Fingerprint;
+    use cas_core::credential::login::{LoginSummary, Owner};
     use cas_core::credential::verification::Verification;
-    use cas_core::outcome::{Finding, Status};
+    use cas_core::outcome::{BackupLocation, Finding, Status};
+    use cas_core::planner::Mode;
+    use cas_core::state::directory::StateDirectory;
+    use cas_core::state::notice_file;
     use cas_core::time::timestamp::Timestamp;
+    use nix::unistd::Uid;
 
     use super::*;
 
@@ -180,6 +187,35 @@ mod tests {
         let first = NoticeChange::diff(None, &state(&rejected, bad), &rejected).expect("a change");
         assert!(first.text.contains("claude setup-token"), "{first:?}");
         assert_eq!(NoticeChange::diff(None, &state(&fine, None), &fine), None);
+    }
+
+    #[test]
+    fn restore_of_an_expiring_login_is_no_change() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let directory = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
+        let at = |hours: u64| Timestamp::from_millis(1_796_040_000_000 + hours * 60 * 60 * 1000);
+        let login = LoginSummary {
+            generation: Fingerprint::from_bytes("g"),
+            expires_at: at(8),
+            login_expires_at: Some(at(50)),
+            owner: Owner::default(),
+        };
+        let verdict = || Some(Verification::Ok);
+        let source = BackupLocation::LocalHistory;
+        let valid = || Finding::Login { login: login.clone(), verdict: verdict() };
+        let restored = Finding::Restored { login: login.clone(), is_fresh: true, source, verdict: verdict() };
+        let mut before = None;
+        let changes = [valid(), restored, valid()].map(|finding| {
+            let expiry = Expiry::for_login(&login).expect("it is declared");
+            let expiry_warning = ExpiryWarning::check(at(0), CredentialKind::Login, expiry);
+            let outcome = Outcome { expiry_warning, ..Outcome::new(Status::Ok, finding) };
+            let cause = notice_file::update(&outcome, Mode::Sync, &directory).expect("updated");
+            let after = state(&outcome, cause.as_deref());
+            let change = NoticeChange::diff(before.as_ref(), &after, &outcome);
+            before = Some(after);
+            change.map(|change| value(&change, "CLAUDE_AUTH_STATE").to_owned())
+        });
+        assert_eq!(changes, [Some("expires-soon".to_owned()), None, None]);
     }
 
     #[test]

@@ -7,11 +7,12 @@ const RECORD: &str = "/root/requests";
 
 /// Creates the files of all regular accounts and of root, and records each request.
 const RECORDER: &str = "\
-    my $d = \"/run/claude-auth-requests\"; mkdir $d; chmod 0755, $d; my %u = (0 => 1); \
-    while (my @p = getpwent) { $u{$p[2]} = 1 if $p[2] >= 1000 && $p[2] < 60000 } \
-    for my $u (keys %u) { unlink \"$d/$u\"; system \"mkfifo\", \"-m\", \"0\", \"$d/$u\"; utime 0, 0, \"$d/$u\"; chown $u, 0, \"$d/$u\" } \
+    my $d = \"/run/claude-auth-requests\"; mkdir $d; chmod 0755, $d; my %u; \
     open(R, \">\", \"/root/requests\") or die; select R; $| = 1; \
-    while (1) { for my $u (keys %u) { next unless (lstat \"$d/$u\")[9]; utime 0, 0, \"$d/$u\"; print \"$u\\n\" } \
+    while (1) { setpwent; while (my @p = getpwent) { \
+    my $u = $p[2]; next if $u{$u}++ || $u && ($u < 1000 || $u > 60000); \
+    unlink \"$d/$u\"; system \"mkfifo\", \"-m\", \"0\", \"$d/$u\"; utime 0, 0, \"$d/$u\"; chown $u, 0, \"$d/$u\" } \
+    for my $u (keys %u) { next unless (lstat \"$d/$u\")[9]; utime 0, 0, \"$d/$u\"; print \"$u\\n\" } \
     select undef, undef, undef, 0.005 }";
 
 impl Guest {

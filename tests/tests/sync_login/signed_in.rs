@@ -231,7 +231,8 @@ fn logout_with_the_client_is_not_undone() {
     }
 }
 
-/// The backup is not restored while there is an API key, and is restored once that is removed.
+/// The backup is not restored while there is a new API key, and is restored once that is removed. A
+/// key that was there beside the login is not the reason that the login is lost.
 #[test]
 fn sign_in_with_an_api_key_is_left_alone() {
     let test_user = TestUser::create_with_claude();
@@ -253,4 +254,20 @@ fn sign_in_with_an_api_key_is_left_alone() {
         let signed_in = cas_tests::claude_login::parsed(&content);
         assert_eq!(login(&test_user)["claudeAiOauth"], signed_in["claudeAiOauth"]);
     }
+
+    write_client_state_file(&test_user, r#"{"primaryApiKey":"sk-ant-api03-key"}"#);
+    assert!(test_user.sync().status.success());
+    for lost in [None, Some(cleared_login(&content))] {
+        test_user.remove(LOGIN);
+        if let Some(cleared) = &lost {
+            test_user.put(LOGIN, cleared);
+        }
+        let run = test_user.sync();
+        let text = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(run.status.success() && !text.contains("signed in with an API key"), "{text}");
+        let signed_in = cas_tests::claude_login::parsed(&content);
+        assert_eq!(login(&test_user)["claudeAiOauth"], signed_in["claudeAiOauth"]);
+    }
+    let ledger = test_user.read(&format!("{STATE}/ledger.json")).expect("a ledger");
+    assert!(!String::from_utf8_lossy(&ledger).contains("sk-ant-api03"), "only its fingerprint is kept");
 }

@@ -131,10 +131,10 @@ impl ClaudeJson {
         self.account().and_then(|_| self.installation())
     }
 
-    /// Returns true if the user signed in with an API key.
-    pub fn has_api_key(&self) -> bool {
-        let key = self.member(API_KEY).and_then(|text| serde_json::from_str::<String>(text).ok());
-        key.is_some_and(|key| !key.is_empty())
+    /// Returns the fingerprint of the API key, if there is one.
+    pub fn api_key(&self) -> Option<Fingerprint> {
+        let key = serde_json::from_str::<String>(self.member(API_KEY)?).ok()?;
+        (!key.is_empty()).then(|| Fingerprint::from_bytes(&key))
     }
 
     /// Returns whether the client has completed its first-start dialog, or `None` if it has not

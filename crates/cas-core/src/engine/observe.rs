@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::claude_files::json_settings::{self, ClaudeJson, SignedInAccount};
+use crate::claude_files::json_settings::{self, ClaudeJson, ReadJsonError, SignedInAccount};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -149,7 +149,11 @@ impl Engine {
 
     /// Returns the client's state file, if it can be used.
     fn claude_state(&self) -> Option<ClaudeJson> {
-        ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten()
+        self.read_claude_state().ok().flatten()
+    }
+
+    fn read_claude_state(&self) -> Result<Option<ClaudeJson>, ReadJsonError> {
+        ClaudeJson::read(&json_settings::state_file(&self.account.home, None))
     }
 
     fn sign_out(&self, login: &LoginFileState<LoginSummary>, ledger: &Ledger) -> Option<SignOut> {
@@ -251,19 +255,23 @@ impl Engine {
 
     pub(super) fn record_current_login(&self, ledger: &mut Ledger) {
         ledger.resolve_pending_restore(self.snapshot.identity);
-        self.record_installation(ledger);
+        self.record_state_file(ledger);
         if let Some(login) = self.snapshot.login.login() {
             ledger.record_login(&login.summary, self.credentials.place(), self.now);
         }
     }
 
     /// Records the client's state file of a login. A login does not, because the file may be large, and
-    /// the sync that follows a sign-in does.
-    fn record_installation(&self, ledger: &mut Ledger) {
+    /// the sync that follows a sign-in does. A file that cannot be read changes nothing.
+    fn record_state_file(&self, ledger: &mut Ledger) {
         let is_due = self.settings.mode.is_background() && !self.snapshot_is_fixed;
-        if is_due && self.snapshot.login.login().is_some() {
-            ledger.signed_in_installation =
-                self.claude_state().and_then(|state| state.signed_in_installation());
+        if is_due
+            && self.snapshot.login.login().is_some()
+            && let Ok(state) = self.read_claude_state()
+        {
+            let state = state.unwrap_or_default();
+            ledger.signed_in_installation = state.signed_in_installation();
+            ledger.signed_in_api_key = state.api_key().into();
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Ledger {
     /// [`ClaudeJson::installation`](crate::claude_files::json_settings::ClaudeJson::installation). A
     /// logout removes the account from it.
     pub signed_in_installation: Option<Fingerprint>,
+    /// The API key that was in that file while a login was in the credential file.
+    pub signed_in_api_key: SeenApiKey,
     /// The generation that was restored last and is not verified yet. If it is rejected, the
     /// restore is rolled back.
     #[serde(alias = "unproven")]
@@ -63,6 +65,26 @@ pub struct Ledger {
     pub withdrawn_tokens: Vec<Fingerprint>,
     /// The setup tokens that were seen, with the time of their first sight.
     pub setup_tokens: SeenTokens,
+}
+
+/// The API key in the client's state file while a login was in the credential file. A sign-in with an
+/// API key writes another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeenApiKey {
+    /// Not recorded: no sync has seen a login, or only a version that did not record the key.
+    #[default]
+    Unknown,
+    /// There was none.
+    Absent,
+    /// The fingerprint of the key.
+    Present(Fingerprint),
+}
+
+impl From<Option<Fingerprint>> for SeenApiKey {
+    fn from(key: Option<Fingerprint>) -> Self {
+        key.map_or(Self::Absent, Self::Present)
+    }
 }
 
 /// The record of one generation.

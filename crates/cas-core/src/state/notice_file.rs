@@ -50,8 +50,9 @@ struct NoticeRecord {
     shown_at_ms: Option<Timestamp>,
 }
 
-/// Updates the notice after a run, and returns the code of its reason, if the user has to act.
-/// Without a problem this is one `lstat`.
+/// Updates the notice after a run, and returns the code of its reason, if the user has to act, now or
+/// soon. That a login was restored is shown only if nothing else is. Without a problem this is one
+/// `lstat`.
 ///
 /// # Errors
 /// [`FileError`]; the file is then unchanged.
@@ -62,18 +63,16 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
     let record = || state.load::<NoticeRecord>(RECORD).unwrap_or_default();
     let line = match notice.action {
         UserAction::Required(line) => Some(line),
-        _ if restored.is_some() => restored,
-        _ if is_there && record().is_new_restore() => return Ok(None),
         UserAction::Unknown if is_there => return Ok(record().code_of_action()),
         UserAction::NoneUnlessFor(credential) if is_there => {
             let before = || state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
             let record = record();
-            if !record.is_of_an_end && before().is_some_and(|state| state.notice_about == Some(credential)) {
+            if record.is_required() && before().is_some_and(|state| state.notice_about == Some(credential)) {
                 return Ok(record.code_of_action());
             }
-            notice.expiry
+            notice.expiry.or(restored)
         }
-        UserAction::None | UserAction::NoneUnlessFor(_) => notice.expiry,
+        UserAction::None | UserAction::NoneUnlessFor(_) => notice.expiry.or(restored),
         UserAction::Unknown => None,
     };
     match line {
@@ -83,6 +82,7 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
             show(&line, state)?;
             return Ok(NoticeRecord::for_line(&line).code_of_action());
         }
+        None if is_there && record().is_new_restore() => return Ok(None),
         None if is_there => return clear(state).map(|()| None),
         None => return Ok(None),
     }
@@ -149,14 +149,24 @@ impl NoticeRecord {
         *self == Self { shown_at_ms: self.shown_at_ms, ..Self::for_line(line) }
     }
 
-    /// Returns the code of the reason, if the user has to act.
+    /// Returns the code of the reason, if the user has to act, now or soon.
     fn code_of_action(self) -> Option<String> {
-        (self.cause != NoticeReason::LoginRestored.as_str()).then_some(self.cause)
+        (!self.is_restore()).then_some(self.cause)
+    }
+
+    /// Returns true if the user has to act now, also if the reason is unknown.
+    fn is_required(&self) -> bool {
+        !self.is_of_an_end && !self.is_restore()
+    }
+
+    /// Returns true if it says that a login was restored.
+    fn is_restore(&self) -> bool {
+        self.cause == NoticeReason::LoginRestored.as_str()
     }
 
     /// Returns true if it says that a login was restored, and was not shown yet.
     fn is_new_restore(&self) -> bool {
-        self.cause == NoticeReason::LoginRestored.as_str() && self.shown_at_ms.is_none()
+        self.is_restore() && self.shown_at_ms.is_none()
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

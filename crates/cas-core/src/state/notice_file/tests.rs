@@ -72,6 +72,7 @@ fn unchanged_notice_is_not_rewritten() {
     assert!(shown(&target).is_some_and(|text| text.contains("administrator")), "the target is unchanged");
 }
 
+const EXPIRES_IN_3_DAYS: Option<&str> = Some("login-lapses-in-3-days");
 const HOUR: u64 = 60 * 60 * 1000;
 const NOW: u64 = 1_796_040_000_000;
 
@@ -160,7 +161,7 @@ fn expiry_notice_stays_until_a_new_sign_in() {
         sign_in_as: crate::claude_files::email::Email::parse("alice@example.org"),
         ..found(&first, at(0), Some(Verification::Ok))
     };
-    assert_eq!(finish(&state, &with_email, Mode::Sync).as_deref(), Some("login-lapses-in-3-days"));
+    assert_eq!(finish(&state, &with_email, Mode::Sync).as_deref(), EXPIRES_IN_3_DAYS);
     let notice = text().expect("shown");
     assert!(
         notice.contains("login expires on 2 Dec, in 2 days; ")
@@ -196,7 +197,7 @@ fn outage_keeps_the_notice_of_a_rejected_login() {
     ]
     .map(|verdict| finish(&state, &found(&login, at(0), verdict), Mode::Sync));
     let causes: Vec<_> = causes.iter().map(Option::as_deref).collect();
-    let (rejected, expires) = (Some("login-rejected"), Some("login-lapses-in-3-days"));
+    let (rejected, expires) = (Some("login-rejected"), EXPIRES_IN_3_DAYS);
     assert_eq!(causes, [rejected, rejected, rejected, expires]);
 }
 
@@ -253,20 +254,19 @@ fn notice_with_control_characters_is_sanitized() {
     assert_eq!(shows(b"\n\x1b"), None);
 }
 
+/// Returns the outcome of a run at `now` that restored this login and did not verify it.
+fn restored(login: &LoginSummary, now: Timestamp) -> Outcome {
+    let source = BackupLocation::LocalHistory;
+    let finding = Finding::Restored { login: login.clone(), is_fresh: true, source, verdict: None };
+    Outcome { status: Status::Recovered, finding, ..found(login, now, None) }
+}
+
 #[test]
 fn restore_is_shown_once_and_requires_no_action() {
     let (_scratch, state, owner) = scratch();
     let shows = |hours| take_due_line(&state, owner, at(hours));
     let login = login("one", at(30 * 24));
-    let restored = Outcome::new(
-        Status::Recovered,
-        Finding::Restored {
-            login: login.clone(),
-            is_fresh: true,
-            source: BackupLocation::LocalHistory,
-            verdict: None,
-        },
-    );
+    let restored = restored(&login, at(0));
     let verified = found(&login, at(0), Some(Verification::Ok));
 
     assert_eq!(finish(&state, &restored, Mode::Login), None, "the user does not have to act");
@@ -285,4 +285,51 @@ fn restore_is_shown_once_and_requires_no_action() {
     let rejected = found(&login, at(0), Some(Verification::Rejected { account_level: false }));
     assert_eq!(finish(&state, &rejected, Mode::Sync).as_deref(), Some("login-rejected"));
     assert!(shows(0).is_some_and(|line| line.contains("rejected")));
+}
+
+#[test]
+fn restore_of_an_expiring_login_keeps_its_warning() {
+    let login = login("one", at(50));
+    let verified = || found(&login, at(0), Some(Verification::Ok));
+    for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+        let (_scratch, state, owner) = scratch();
+        let shows =
+            || take_due_line(&state, owner, at(0)).is_some_and(|line| line.contains("login expires on"));
+        assert_eq!(finish(&state, &verified(), Mode::Sync).as_deref(), EXPIRES_IN_3_DAYS);
+        assert!(shows(), "{mode:?}");
+        assert_eq!(finish(&state, &restored(&login, at(0)), mode).as_deref(), EXPIRES_IN_3_DAYS, "{mode:?}");
+        assert_eq!(finish(&state, &verified(), Mode::Sync).as_deref(), EXPIRES_IN_3_DAYS, "{mode:?}");
+        assert!(
+            shown(&state.path(FILE_NAME)).is_some_and(|line| line.contains("login expires on")),
+            "{mode:?}"
+        );
+        assert!(!shows(), "{mode:?}: it was shown today");
+    }
+}
+
+#[test]
+fn expiry_warning_replaces_a_restore_not_shown_yet() {
+    let (_scratch, state, owner) = scratch();
+    let login = login("one", at(4 * 24));
+    let undated = LoginSummary { login_expires_at: None, ..login.clone() };
+    assert_eq!(finish(&state, &restored(&undated, at(0)), Mode::Login), None);
+    for verdict in [None, Some(Verification::Ok)] {
+        let outcome = found(&login, at(2 * 24), verdict);
+        assert_eq!(finish(&state, &outcome, Mode::Sync).as_deref(), EXPIRES_IN_3_DAYS);
+    }
+    assert!(take_due_line(&state, owner, at(2 * 24)).is_some_and(|line| line.contains("login expires on")));
+}
+
+#[test]
+fn unverified_restore_keeps_a_required_action() {
+    let (_scratch, state, _) = scratch();
+    let login = login("one", at(30 * 24));
+    let verdict = Some(Verification::Rejected { account_level: true });
+    let refused = Outcome { status: Status::Fail, ..found(&login, at(0), verdict) };
+    assert_eq!(finish(&state, &refused, Mode::Sync).as_deref(), Some("account-refused"));
+    let notice = shown(&state.path(FILE_NAME)).expect("shown");
+    for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+        assert_eq!(finish(&state, &restored(&login, at(0)), mode).as_deref(), Some("account-refused"));
+        assert_eq!(shown(&state.path(FILE_NAME)).as_ref(), Some(&notice), "{mode:?}");
+    }
 }
