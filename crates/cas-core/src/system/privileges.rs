@@ -7,7 +7,9 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Uid, chdir, getresgid, getresuid, initgroups, setresgid, setresuid, setuid};
+use nix::unistd::{
+    Gid, Uid, chdir, getgroups, getresgid, getresuid, initgroups, setgroups, setresgid, setresuid, setuid,
+};
 
 use crate::system::account::{Account, AccountEntry};
 
@@ -19,7 +21,32 @@ use crate::system::account::{Account, AccountEntry};
 /// [`DropPrivilegesError`] if a step fails. The process may then have a mixed identity; it must
 /// open nothing and exit.
 pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesError> {
-    if account.uid.is_root() {
+    let name = CString::new(account.name.as_str())
+        .map_err(|_| DropPrivilegesError("the login name contains a NUL byte".into()))?;
+    become_ids(&account.name, account.uid, account.gid, || initgroups(&name, account.gid))?;
+    Ok(account.clone().into_own())
+}
+
+/// Does the same as [`become_user`] for the owner of a file, and takes on no supplementary groups.
+/// Groups belong to a name, and the name of this user id may belong to another account now.
+///
+/// # Errors
+/// As for [`become_user`].
+pub fn become_owner(uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
+    become_ids(&format!("user id {uid}"), uid, gid, || setgroups(&[]))?;
+    match getgroups() {
+        Ok(groups) if groups.iter().all(|group| *group == gid) => Ok(()),
+        _ => Err(DropPrivilegesError("the supplementary groups could not be dropped".into())),
+    }
+}
+
+fn become_ids(
+    user: &str,
+    uid: Uid,
+    gid: Gid,
+    set_groups: impl FnOnce() -> nix::Result<()>,
+) -> Result<(), DropPrivilegesError> {
+    if uid.is_root() {
         return Err(DropPrivilegesError("nothing is done for root".into()));
     }
     umask(Mode::from_bits_truncate(0o077));
@@ -28,18 +55,15 @@ pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesErro
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
     raise_resource_limits()?;
     if Uid::effective().is_root() {
-        let name = CString::new(account.name.as_str())
-            .map_err(|_| DropPrivilegesError("the login name contains a NUL byte".into()))?;
-        initgroups(&name, account.gid).map_err(cannot("take on the groups"))?;
-        setresgid(account.gid, account.gid, account.gid).map_err(cannot("take on the group"))?;
-        setresuid(account.uid, account.uid, account.uid).map_err(cannot("take on the user id"))?;
+        set_groups().map_err(cannot("take on the groups"))?;
+        setresgid(gid, gid, gid).map_err(cannot("take on the group"))?;
+        setresuid(uid, uid, uid).map_err(cannot("take on the user id"))?;
     }
-    verify(account)?;
+    verify(user, uid, gid)?;
     prctl::set_no_new_privs().map_err(cannot("renounce new privileges"))?;
     // On some kernels a change of user ids makes the process dumpable again.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    chdir("/").map_err(cannot("leave the working directory"))?;
-    Ok(account.clone().into_own())
+    chdir("/").map_err(cannot("leave the working directory"))
 }
 
 /// Raises the resource limits, because `su` passes on the caller's limits, and a program that
@@ -68,13 +92,12 @@ fn raise(resource: Resource, limit: u64) {
     }
 }
 
-fn verify(account: &AccountEntry) -> Result<(), DropPrivilegesError> {
+fn verify(name: &str, uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
     let user = getresuid().map_err(cannot("ask for the user id"))?;
     let group = getresgid().map_err(cannot("ask for the group"))?;
-    let is_user = [user.real, user.effective, user.saved].iter().all(|uid| *uid == account.uid);
-    let is_group = [group.real, group.effective, group.saved].iter().all(|gid| *gid == account.gid);
+    let is_user = [user.real, user.effective, user.saved].iter().all(|id| *id == uid);
+    let is_group = [group.real, group.effective, group.saved].iter().all(|id| *id == gid);
     if !is_user || !is_group {
-        let name = &account.name;
         return Err(DropPrivilegesError(format!(
             "this process is not {name}; only root can run this for another user"
         )));
