@@ -68,6 +68,22 @@ fn watcher_starts_although_another_user_holds_its_lock_name() {
     is_managed(&guest, "alice", "in-spite-of-bob");
 }
 
+/// The connection to such a name is refused, as to a watcher that has ended meanwhile.
+#[test]
+fn watcher_starts_although_its_lock_name_is_only_bound() {
+    let guest = host(Suite::Bookworm, &["bob"]);
+    guest
+        .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
+        .expect_success("the directory of the login");
+    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
+                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; push @held, $s } sleep 600";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
+        .expect_success("every name is taken");
+    guest.enroll("alice");
+    is_managed(&guest, "alice", "in-spite-of-bob");
+}
+
 /// An encrypted home, or one of a file server, that is mounted with the first session. Until then
 /// there is an empty directory.
 #[test]
