@@ -53,6 +53,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Push a new login to the store at the usual priority, for the watcher.
+    Push,
     /// Start the syncs of users who connect to the socket on the standard input.
     DispatchRequests,
     /// Print the user ids of the clients that wait at the socket on the standard input.

@@ -84,6 +84,35 @@ fn watcher_starts_although_its_lock_name_is_only_bound() {
     is_managed(&guest, "alice", "in-spite-of-bob");
 }
 
+/// The unit of the watcher gives it a priority that users do not get.
+#[test]
+fn push_of_the_unit_has_the_usual_priority() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.configure("store = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:8299\"\n");
+    let silent = "use IO::Socket::INET; my $l = IO::Socket::INET->new(LocalAddr => \"127.0.0.1:8299\", Listen => 9) or die; \
+                  push @held, $l->accept while 1";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=silent perl -e '{silent}'; sleep 1; systemctl is-active silent"))
+        .expect_success("a store that never answers");
+    guest.put_vault_token("alice", "hvs.of-alice");
+    // A user could trace a program that they can read, while it has the priority of the watcher.
+    guest.run("chmod 700 /usr/bin/nice").expect_success("a program that alice cannot start");
+    guest.enroll("alice");
+    wait_until("the first sync", || super::is_inactive(&guest, "alice"));
+    let watcher = property(&guest, "claude-auth-watch@alice.service", "MainPID");
+    guest.put_login("alice", &new_login("pushed"));
+    // It has lowered its priority before it opens a connection.
+    let child = || {
+        let find =
+            "for p in $(pgrep -P WATCHER); do ls -l /proc/$p/fd | grep -q socket: && echo $p; done; true";
+        guest.run(&find.replace("WATCHER", &watcher)).text().trim().to_owned()
+    };
+    wait_until("a push", || !child().is_empty());
+    let push = child();
+    let seen = guest.run(&format!("ps -o ni=,comm= -p {push}; stat -c %U /proc/{push}/mem")).text();
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["0", "cas-sync", "root"], "{seen}");
+}
+
 /// An encrypted home, or one of a file server, that is mounted with the first session. Until then
 /// there is an empty directory.
 #[test]
