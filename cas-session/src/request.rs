@@ -23,6 +23,8 @@ pub(crate) fn submit_without_waiting(requests: &SyncRequests) {
     if requests.try_submit() != Submission::QueueFull {
         return;
     }
+    // It keeps the limits that the helper has raised for itself. The user cannot trace it to use
+    // them, because the file of this program is not readable.
     let mut background = Command::new("/proc/self/exe");
     // In its own process group, because the PAM module kills that of the login's helper.
     background.arg("request").process_group(0).env_clear().current_dir("/");

@@ -53,7 +53,6 @@ fn become_ids(
     // Neither a debugger of the same user nor a core dump may read what follows.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
-    raise_resource_limits()?;
     if Uid::effective().is_root() {
         set_groups().map_err(cannot("take on the groups"))?;
         setresgid(gid, gid, gid).map_err(cannot("take on the group"))?;
@@ -66,10 +65,13 @@ fn become_ids(
     chdir("/").map_err(cannot("leave the working directory"))
 }
 
-/// Raises the resource limits, because `su` passes on the caller's limits, and a program that
-/// reaches one in the middle of a write leaves a partial file. Without the privilege to raise a
-/// limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
-fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
+/// Raises the resource limits of a login's helper, because `su` passes on the caller's limits, and a
+/// program that reaches one in the middle of a write leaves a partial file. Without the privilege to
+/// raise a limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
+///
+/// The children keep these limits. So a process that calls this starts no program which its user can
+/// trace or choose: neither one that the user can read nor one of the user's own.
+pub fn raise_resource_limits() {
     for resource in [
         Resource::RLIMIT_FSIZE,
         Resource::RLIMIT_AS,
@@ -80,7 +82,6 @@ fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
         raise(resource, RLIM_INFINITY);
     }
     raise(Resource::RLIMIT_NOFILE, 1024);
-    Ok(())
 }
 
 fn raise(resource: Resource, limit: u64) {
