@@ -55,6 +55,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
+    privileges::raise_resource_limits();
     let account = privileges::become_user(&account)?;
     // The module sends the name as it was typed. The name of the account decides.
     if !paths::is_enrolled(&account.name) {

@@ -80,6 +80,10 @@ fn internal(command: Internal) -> ExitCode {
         }
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),
+        Internal::Push => match os::priority::lower() {
+            Ok(()) => return commands::run::run(VerifyMode::Skip),
+            Err(error) => Err(error),
+        },
         Internal::DispatchRequests => return request_dispatcher::run(),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)

@@ -53,6 +53,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Push a new login to the store at the usual priority, for the watcher.
+    Push,
     /// Start the syncs that users request.
     DispatchRequests,
 }

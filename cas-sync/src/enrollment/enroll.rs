@@ -1,10 +1,11 @@
 //! `cas-sync enroll`: enrolls a user on this machine. The PAM module checks for the marker.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::AccountEntry;
@@ -93,8 +94,48 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
         bind(&identities, account)?,
         create_root_dir(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?,
         write_if_changed(&marker_path(user), "")?,
+        make_latest(Path::new(ENROLLED_DIR), &identities, user, account.uid.as_raw())?,
     ];
     Ok(changed.contains(&true))
+}
+
+/// Makes the marker of `user` the newest of those whose names are bound to this uid, because a
+/// request of the uid starts the service of the newest. An account that was renamed has several, and
+/// can get an earlier name again. Returns true if the marker was changed.
+///
+/// # Errors
+/// If the markers cannot be read or the time cannot be set.
+fn make_latest(markers: &Path, identities: &Identities, user: &str, uid: u32) -> Result<bool> {
+    let context = || format!("cannot renew {}", markers.join(user).display());
+    let Some(latest) = latest_of_other_names(markers, identities, user, uid).with_context(context)? else {
+        return Ok(false);
+    };
+    let marker = File::open(markers.join(user)).with_context(context)?;
+    if marker.metadata().and_then(|found| found.modified()).with_context(context)? > latest {
+        return Ok(false);
+    }
+    // Not the time of the clock, which may have been set back since.
+    marker.set_modified(latest + Duration::from_secs(1)).with_context(context)?;
+    Ok(true)
+}
+
+/// Returns the time of the newest marker of another name that is bound to this uid.
+fn latest_of_other_names(
+    markers: &Path,
+    identities: &Identities,
+    user: &str,
+    uid: u32,
+) -> io::Result<Option<SystemTime>> {
+    let mut latest = None;
+    for entry in fs::read_dir(markers)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| *name != user) else { continue };
+        if identities.bound_uid(name).ok().flatten() == Some(uid) {
+            latest = latest.max(Some(entry.metadata()?.modified()?));
+        }
+    }
+    Ok(latest)
 }
 
 /// Returns the other names of accounts with the same uid. These are all such names in
@@ -265,4 +306,41 @@ fn print_result(text: &str, remarks: &[String]) -> ExitCode {
         println!("{remark}.");
     }
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_that_is_enrolled_again_has_the_newest_marker() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        let (markers, identities) = (state.path().join("enrolled"), Identities::in_directory(state.path()));
+        for directory in ["enrolled", "identities"] {
+            fs::create_dir(state.path().join(directory)).expect("a directory");
+        }
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        // The last one is of a time when the clock was wrong.
+        let years = Duration::from_secs(20 * 365 * 86_400);
+        let enrolled = [
+            ("alice", 1000, Duration::ZERO),
+            ("alicia", 1000, Duration::from_secs(9)),
+            ("bob", 1001, years),
+            ("ada", 1002, Duration::ZERO),
+            ("adele", 1002, years),
+        ];
+        for (name, uid, age) in enrolled {
+            let marker = File::create(markers.join(name)).expect("a marker");
+            marker.set_modified(start + age).expect("a time");
+            fs::write(identities.path(name), format!("{uid}\n")).expect("a binding");
+        }
+        let time =
+            |name: &str| fs::metadata(markers.join(name)).and_then(|found| found.modified()).expect("a time");
+        let renew = |name, uid| make_latest(&markers, &identities, name, uid).expect("it is written");
+        assert!(!renew("alicia", 1000) && !renew("bob", 1001), "they are the newest already");
+        assert!(renew("alice", 1000) && time("alice") > time("alicia"));
+        assert!(!renew("alice", 1000), "once is enough");
+        assert!(renew("ada", 1002) && time("ada") > time("adele"));
+        assert_eq!((time("alicia"), time("bob")), (start + Duration::from_secs(9), start + years));
+    }
 }

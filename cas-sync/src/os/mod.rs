@@ -5,6 +5,7 @@ pub(crate) mod deferred_signals;
 pub(crate) mod environment;
 pub(crate) mod oom_score;
 pub(crate) mod parallel;
+pub(crate) mod priority;
 pub(crate) mod run_as_user;
 pub(crate) mod shell_quote;
 pub(crate) mod undo;

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use cas_core::system::account::{Account, AccountEntry, Paths};
-use cas_core::system::privileges::become_user;
+use cas_core::system::privileges;
 use cas_protocol::deadline::Deadline;
-use nix::unistd::{Uid, setsid};
+use nix::unistd::{Gid, Uid, setsid};
 
 use crate::os::bounded_command::{Output, run_bounded};
 
@@ -49,19 +49,24 @@ pub(crate) fn run_with_variables(
 /// # Errors
 /// If the caller is not root, or this process cannot become the user: then it must open no file.
 fn drop_to_user(user: &str) -> anyhow::Result<Account> {
-    anyhow::ensure!(Uid::effective().is_root(), "only commands of root can run this");
-    become_owner(&AccountEntry::from_name(user)?)
+    leave_root_session()?;
+    Ok(privileges::become_user(&AccountEntry::from_name(user)?)?)
 }
 
 /// Becomes the owner of a file, whose account may be missing.
 ///
 /// # Errors
 /// As for [`drop_to_user`].
-pub(crate) fn become_owner(owner: &AccountEntry) -> anyhow::Result<Account> {
+pub(crate) fn become_owner(uid: Uid, gid: Gid) -> anyhow::Result<()> {
+    leave_root_session()?;
+    Ok(privileges::become_owner(uid, gid)?)
+}
+
+/// Detaches this process from root's terminal.
+fn leave_root_session() -> anyhow::Result<()> {
     anyhow::ensure!(Uid::effective().is_root(), "only commands of root can run this");
-    // The session is detached from root's terminal.
     setsid()?;
-    Ok(become_user(owner)?)
+    Ok(())
 }
 
 /// Becomes USER and prints the result of `inspect` as JSON for root. `variable` returns overrides

@@ -7,17 +7,16 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cas_core::fs::directory_owner::{self, DirectoryOwner};
 use cas_core::outcome::state_report::FILE_NAME;
-use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, STATE_DIR};
 use nix::unistd::{Gid, Uid};
 
+use super::clear_directory::clear_directory;
 use super::publish;
 use super::published_file;
 use super::record::PublishedRecord;
@@ -122,31 +121,17 @@ fn empty(user: &str, owner: &Owner) -> Result<FoundState, String> {
 }
 
 /// Runs as the owner of the directory of USER, whose account may be missing. Reads the state,
-/// removes everything in the directory, and prints the state for root.
+/// removes everything in the directory, and prints the state for root. It starts no other program:
+/// the owner could trace one that it can read.
 ///
 /// # Errors
 /// If the caller is not root, or this process cannot become the owner.
 pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
-    let owner = AccountEntry {
-        name: user.to_owned(),
-        uid: Uid::from_raw(uid),
-        gid: Gid::from_raw(gid),
-        home: "/nonexistent".into(),
-    };
-    run_as_user::become_owner(&owner)?;
-    let directory = Path::new(STATE_DIR).join(USERS_DIR).join(user);
-    let found = read_file(&directory.join(FILE_NAME), uid);
-    // chmod makes a directory without permissions accessible. Root removes the directory itself.
-    run(Command::new("chmod").args(["-R", "u+rwX"]).arg(&directory))?;
-    run(Command::new("find").arg(&directory).args(["-xdev", "-mindepth", "1", "-delete"]))?;
+    run_as_user::become_owner(Uid::from_raw(uid), Gid::from_raw(gid))?;
+    let users = Path::new(STATE_DIR).join(USERS_DIR);
+    let found = read_file(&users.join(user).join(FILE_NAME), uid);
+    // Root checks whether the directory is empty, and removes it.
+    let _incomplete = clear_directory(&users, user);
     println!("{}", serde_json::to_string(&found)?);
     Ok(())
-}
-
-/// Runs a command without output. Its success is not checked: root checks whether the directory is
-/// empty.
-fn run(command: &mut Command) -> Result<()> {
-    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().map(drop).with_context(|| format!("cannot run {command:?}"))
 }

@@ -6,6 +6,7 @@
 //! owns anything here, and each user has at most [`MAX_SIZE`].
 
 pub(crate) mod accounts;
+mod clear_directory;
 pub(crate) mod earlier_version;
 pub(crate) mod publish;
 pub(crate) mod read;

@@ -1,6 +1,7 @@
 //! The credentials that an account may use: names in other spellings, cloned machines, and
 //! enrollments by an older version.
 
+mod earlier_version;
 mod spellings;
 
 use cas_tests::guest::CommandResult;

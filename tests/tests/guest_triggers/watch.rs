@@ -41,14 +41,18 @@ fn user_code_cannot_run_in_the_watcher() {
     guest.enroll("alice");
     let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
     assert_eq!(guest.run(&format!("ps -o ni= -p {process}")).text().trim(), "-10");
-    // An unprotected program, blocked during its work by a full pipe.
-    guest
-        .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
-        .expect_success("a program of alice");
-    let process = || guest.run("pgrep -u bob -x cas-sync").text().trim().to_owned();
-    wait_until("it runs", || !process().is_empty());
-    // The kernel gives root what belongs to a process that must not be traced (proc(5)).
-    assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
+    // Unprotected programs, blocked during their work by a full pipe. A login raises the limits of
+    // `cas-session`.
+    for program in ["cas-sync", "cas-session"] {
+        guest
+            .run(&format!("systemd-run --quiet --collect --unit=held-{program} --uid=bob sh -c '(head -c 65536 /dev/zero; exec {program} --help) | sleep 600'"))
+            .expect_success("a program of alice");
+        let process = || guest.run(&format!("pgrep -u bob -x {program}")).text().trim().to_owned();
+        wait_until("it runs", || !process().is_empty());
+        // The kernel gives root what belongs to a process that must not be traced (proc(5)).
+        let owner = guest.run(&format!("stat -c %U /proc/{}/mem", process())).text();
+        assert_eq!(owner.trim(), "root", "{program}");
+    }
 }
 
 /// The lock of a watcher is a name that any user can take first.
@@ -65,6 +69,51 @@ fn watcher_starts_although_another_user_holds_its_lock_name() {
         .expect_success("every name is taken");
     guest.enroll("alice");
     is_managed(&guest, "alice", "in-spite-of-bob");
+}
+
+/// The connection to such a name is refused, as to a watcher that has ended meanwhile.
+#[test]
+fn watcher_starts_although_its_lock_name_is_only_bound() {
+    let guest = host(Suite::Bookworm, &["bob"]);
+    guest
+        .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
+        .expect_success("the directory of the login");
+    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
+                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; push @held, $s } sleep 600";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
+        .expect_success("every name is taken");
+    guest.enroll("alice");
+    is_managed(&guest, "alice", "in-spite-of-bob");
+}
+
+/// The unit of the watcher gives it a priority that users do not get.
+#[test]
+fn push_of_the_unit_has_the_usual_priority() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.configure("store = \"vault\"\n[vault]\naddress = \"http://127.0.0.1:8299\"\n");
+    let silent = "use IO::Socket::INET; my $l = IO::Socket::INET->new(LocalAddr => \"127.0.0.1:8299\", Listen => 9) or die; \
+                  push @held, $l->accept while 1";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=silent perl -e '{silent}'; sleep 1; systemctl is-active silent"))
+        .expect_success("a store that never answers");
+    guest.put_vault_token("alice", "hvs.of-alice");
+    // A user could trace a program that they can read, while it has the priority of the watcher.
+    guest.run("chmod 700 /usr/bin/nice").expect_success("a program that alice cannot start");
+    guest.enroll("alice");
+    wait_until("the first sync", || super::is_inactive(&guest, "alice"));
+    let watcher = property(&guest, "claude-auth-watch@alice.service", "MainPID");
+    guest.put_login("alice", &new_login("pushed"));
+    // It has lowered its priority before it opens a connection.
+    let child = || {
+        let find =
+            "for p in $(pgrep -P WATCHER); do ls -l /proc/$p/fd | grep -q socket: && echo $p; done; true";
+        guest.run(&find.replace("WATCHER", &watcher)).text().trim().to_owned()
+    };
+    wait_until("a push", || !child().is_empty());
+    let push = child();
+    let seen = guest.run(&format!("ps -o ni=,comm= -p {push}; stat -c %U /proc/{push}/mem")).text();
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["0", "cas-sync", "root"], "{seen}");
 }
 
 /// An encrypted home, or one of a file server, that is mounted with the first session. Until then

@@ -41,7 +41,7 @@ fn package_files_have_owner_root_and_expected_modes() {
         let expected = match mode.as_bytes().first() {
             Some(b'd') => "drwxr-xr-x",
             Some(b'l') => "lrwxrwxrwx",
-            _ if path == "/usr/bin/cas-sync" => "-rwx--x--x",
+            _ if ["/usr/bin/cas-sync", "/usr/bin/cas-session"].contains(&path.as_str()) => "-rwx--x--x",
             _ if PROGRAMS.contains(&path.as_str()) => "-rwxr-xr-x",
             _ => "-rw-r--r--",
         };

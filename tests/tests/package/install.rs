@@ -43,7 +43,10 @@ fn check_installation(suite: Suite) {
         "for a later roster"
     );
     assert_eq!(property(&guest, "claude-auth-request.service", "ActiveState"), "active");
-    assert_eq!(guest.file_status("/usr/bin/cas-sync"), "711 root:root regular file");
+    for program in ["cas-sync", "cas-session"] {
+        let status = guest.file_status(&format!("/usr/bin/{program}"));
+        assert_eq!(status, "711 root:root regular file");
+    }
     assert_eq!(guest.file_status("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");
 

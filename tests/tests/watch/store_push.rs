@@ -104,10 +104,14 @@ fn children(process: &Path) -> Vec<PathBuf> {
     ids.collect::<String>().split_whitespace().map(|id| Path::new("/proc").join(id)).collect()
 }
 
-/// Returns true for `cas-sync run`, once it has replaced the process that starts it.
+/// Returns true for `cas-sync internal push`, once it has opened a connection: it has lowered its
+/// priority before that.
 fn is_push_process(process: &Path) -> bool {
     let words = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
-    words.split('\0').nth(1) == Some("run")
+    let targets = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    let mut targets = targets.filter_map(|entry| fs::read_link(entry.path()).ok());
+    words.split('\0').nth(2) == Some("push")
+        && targets.any(|target| target.to_string_lossy().starts_with("socket:"))
 }
 
 /// Returns the 19th field of proc_pid_stat(5), the 17th after the name.

@@ -46,8 +46,8 @@ const AS_USER: [&str; 5] = [
     "crates/cas-core/src/system/account.rs",
 ];
 
-/// Calls that open, list, remove or inspect a path.
-const CALLS: [&str; 22] = [
+/// Calls that open, list, remove or inspect a path, or start a program that may do so.
+const CALLS: [&str; 23] = [
     "fs::",
     "File::",
     "OpenOptions",
@@ -70,6 +70,7 @@ const CALLS: [&str; 22] = [
     "remove_if_exists(",
     "tempfile",
     "Dir::",
+    "Command::new(",
 ];
 
 /// Code that builds a path in a home, or converts a home into a path.
@@ -295,6 +296,7 @@ mod tests {
             "std::fs::canonicalize(path)",
             "File::open(path)",
             "openat2(at, path, how)",
+            "Command::new(\"find\").arg(path)",
         ] {
             let tree = Tree::from_files(&[(ROOTS, call), (PAGE, &page(""))]);
             assert_eq!(check_table(&tree).len(), 1, "{call}");

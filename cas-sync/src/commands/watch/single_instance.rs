@@ -15,23 +15,31 @@ use nix::unistd::Uid;
 /// such names.
 const MAX_NAMES: u32 = 8;
 
+/// Limits the attempts. Two for each name are needed; others follow the end of a watcher. A process
+/// that closes each connection at once would keep this one busy.
+const MAX_ATTEMPTS: u32 = 64;
+
 /// Returns once this is the only watcher of the user, for as long as the result exists. A second
 /// watcher waits here until the first one ends, whether each was started by the service or by the
-/// user. Returns `None` if other users hold all names: two watchers of one user do no harm.
+/// user. Returns `None` if other users hold all names, or after [`MAX_ATTEMPTS`]: two watchers of one
+/// user do no harm.
 ///
 /// # Errors
 /// If no socket can be created.
 pub(super) fn become_only_watcher(uid: Uid) -> io::Result<Option<UnixListener>> {
     let mut is_printed = false;
-    let mut number = 0;
-    while number < MAX_NAMES {
+    let (mut number, mut has_retried) = (0, false);
+    for _ in 0..MAX_ATTEMPTS {
+        if number == MAX_NAMES {
+            break;
+        }
         let name = format!("claude-auth-sync/watch/{uid}/{number}");
         match UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             bound => return bound.map(Some),
         }
-        match connect_to_watcher(&name, uid) {
-            Ok(Some(mut connection)) => {
+        match connect_to_watcher(&name, uid)? {
+            Holder::Watcher(mut connection) => {
                 if !std::mem::replace(&mut is_printed, true) {
                     eprintln!(
                         "cas-sync: another watcher is running; this one waits until that one has ended"
@@ -39,30 +47,44 @@ pub(super) fn become_only_watcher(uid: Uid) -> io::Result<Option<UnixListener>> 
                 }
                 // The connection is never accepted: the read ends with the process that listens.
                 drop(connection.read(&mut [0]));
+                has_retried = false;
             }
-            Ok(None) => number += 1,
-            // It has ended meanwhile.
-            Err(Errno::ECONNREFUSED) => {}
-            Err(errno) => return Err(errno.into()),
+            // A watcher that has ended, or that does not listen yet.
+            Holder::NotListening if !has_retried => has_retried = true,
+            Holder::NotListening | Holder::Other => (number, has_retried) = (number + 1, false),
         }
     }
     Ok(None)
 }
 
-/// Connects to the watcher of this user with this name. `None` if the name is held by a process of
-/// another user, or by one with a full queue, which may not be a watcher.
-fn connect_to_watcher(name: &str, uid: Uid) -> Result<Option<UnixStream>, Errno> {
+/// The process that holds a name.
+enum Holder {
+    /// A watcher of the same user.
+    Watcher(UnixStream),
+    /// It does not listen. Any user can bind a name and never listen.
+    NotListening,
+    /// Another user's, or one with a full queue, which may not be a watcher.
+    Other,
+}
+
+/// Connects to the process that holds this name.
+///
+/// # Errors
+/// If no socket can be created.
+fn connect_to_watcher(name: &str, uid: Uid) -> Result<Holder, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let own = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     match connect(own.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?) {
         Ok(()) => {}
-        Err(Errno::EAGAIN) => return Ok(None),
-        Err(errno) => return Err(errno),
+        Err(Errno::ECONNREFUSED) => return Ok(Holder::NotListening),
+        Err(_) => return Ok(Holder::Other),
     }
-    let is_own = getsockopt(&own, PeerCredentials)?.uid() == uid.as_raw();
+    if getsockopt(&own, PeerCredentials)?.uid() != uid.as_raw() {
+        return Ok(Holder::Other);
+    }
     let connection = UnixStream::from(own);
     connection.set_nonblocking(false).map_err(|_| Errno::EINVAL)?;
-    Ok(is_own.then_some(connection))
+    Ok(Holder::Watcher(connection))
 }
 
 #[cfg(test)]
@@ -70,6 +92,8 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
+
+    use nix::sys::socket::bind;
 
     use super::*;
 
@@ -105,6 +129,23 @@ mod tests {
         assert_eq!(address.as_abstract_name(), name(MAX_NAMES - 1).as_abstract_name());
         held.push(own);
         assert!(become_only_watcher(Uid::from_raw(UID)).expect("no failure").is_none(), "all names are held");
+        drop(held);
+    }
+
+    #[test]
+    fn name_that_is_bound_without_a_listener_is_skipped() {
+        const UID: u32 = 3_999_999_002;
+        let held =
+            socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        let name = format!("claude-auth-sync/watch/{UID}/0");
+        bind(held.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes()).expect("a name")).expect("free");
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(become_only_watcher(Uid::from_raw(UID))));
+        let own = receiver.recv_timeout(Duration::from_secs(60)).expect("it does not wait for ever");
+        let own = own.expect("no failure").expect("its lock");
+        let address = own.local_addr().expect("its name");
+        let next = format!("claude-auth-sync/watch/{UID}/1");
+        assert_eq!(address.as_abstract_name(), Some(next.as_bytes()));
         drop(held);
     }
 }

@@ -1,5 +1,5 @@
-//! Schedules the push of a new login to the store. The push is `cas-sync run --no-verify` in a
-//! separate process, so that the watcher needs no network code.
+//! Schedules the push of a new login to the store. The push is `cas-sync internal push` in a separate
+//! process, so that the watcher needs no network code.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -83,13 +83,12 @@ fn backoff_after(failed: u32) -> Duration {
     (MIN_BACKOFF * 2_u32.saturating_pow(failed)).min(MAX_BACKOFF)
 }
 
-/// Reverts the priority of the watcher's unit: reading events is urgent, a push is not.
-const NICE_ADJUSTMENT: &str = "--adjustment=10";
-
-/// Runs the push and waits for its end. The journal has its messages.
+/// Runs the push and waits for its end. The journal has its messages. The new process lowers its own
+/// priority: nice(1) would have the watcher's until it has done so, and users can trace nice(1),
+/// because they can read it.
 pub(super) fn run_push(program: &Path) -> PushResult {
-    let mut command = Command::new("/usr/bin/nice");
-    command.arg(NICE_ADJUSTMENT).arg(program).args(["run", "--no-verify"]);
+    let mut command = Command::new(program);
+    command.args(["internal", "push"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.output().map_or(PushResult::Retry, |output| result_of(&output))
 }

@@ -7,7 +7,9 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Uid, chdir, getresgid, getresuid, initgroups, setresgid, setresuid, setuid};
+use nix::unistd::{
+    Gid, Uid, chdir, getgroups, getresgid, getresuid, initgroups, setgroups, setresgid, setresuid, setuid,
+};
 
 use crate::system::account::{Account, AccountEntry};
 
@@ -19,33 +21,57 @@ use crate::system::account::{Account, AccountEntry};
 /// [`DropPrivilegesError`] if a step fails. The process may then have a mixed identity; it must
 /// open nothing and exit.
 pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesError> {
-    if account.uid.is_root() {
+    let name = CString::new(account.name.as_str())
+        .map_err(|_| DropPrivilegesError("the login name contains a NUL byte".into()))?;
+    become_ids(&account.name, account.uid, account.gid, || initgroups(&name, account.gid))?;
+    Ok(account.clone().into_own())
+}
+
+/// Does the same as [`become_user`] for the owner of a file, and takes on no supplementary groups.
+/// Groups belong to a name, and the name of this user id may belong to another account now.
+///
+/// # Errors
+/// As for [`become_user`].
+pub fn become_owner(uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
+    become_ids(&format!("user id {uid}"), uid, gid, || setgroups(&[]))?;
+    match getgroups() {
+        Ok(groups) if groups.iter().all(|group| *group == gid) => Ok(()),
+        _ => Err(DropPrivilegesError("the supplementary groups could not be dropped".into())),
+    }
+}
+
+fn become_ids(
+    user: &str,
+    uid: Uid,
+    gid: Gid,
+    set_groups: impl FnOnce() -> nix::Result<()>,
+) -> Result<(), DropPrivilegesError> {
+    if uid.is_root() {
         return Err(DropPrivilegesError("nothing is done for root".into()));
     }
     umask(Mode::from_bits_truncate(0o077));
     // Neither a debugger of the same user nor a core dump may read what follows.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
-    raise_resource_limits()?;
     if Uid::effective().is_root() {
-        let name = CString::new(account.name.as_str())
-            .map_err(|_| DropPrivilegesError("the login name contains a NUL byte".into()))?;
-        initgroups(&name, account.gid).map_err(cannot("take on the groups"))?;
-        setresgid(account.gid, account.gid, account.gid).map_err(cannot("take on the group"))?;
-        setresuid(account.uid, account.uid, account.uid).map_err(cannot("take on the user id"))?;
+        set_groups().map_err(cannot("take on the groups"))?;
+        setresgid(gid, gid, gid).map_err(cannot("take on the group"))?;
+        setresuid(uid, uid, uid).map_err(cannot("take on the user id"))?;
     }
-    verify(account)?;
+    verify(user, uid, gid)?;
     prctl::set_no_new_privs().map_err(cannot("renounce new privileges"))?;
     // On some kernels a change of user ids makes the process dumpable again.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    chdir("/").map_err(cannot("leave the working directory"))?;
-    Ok(account.clone().into_own())
+    chdir("/").map_err(cannot("leave the working directory"))
 }
 
-/// Raises the resource limits, because `su` passes on the caller's limits, and a program that
-/// reaches one in the middle of a write leaves a partial file. Without the privilege to raise a
-/// limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
-fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
+/// Raises the resource limits of a login's helper, because `su` passes on the caller's limits, and a
+/// program that reaches one in the middle of a write leaves a partial file. Without the privilege to
+/// raise a limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
+///
+/// The children keep these limits. So a process that calls this starts no program which its user can
+/// trace or choose: neither one that the user can read nor one of the user's own.
+pub fn raise_resource_limits() {
     for resource in [
         Resource::RLIMIT_FSIZE,
         Resource::RLIMIT_AS,
@@ -56,7 +82,6 @@ fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
         raise(resource, RLIM_INFINITY);
     }
     raise(Resource::RLIMIT_NOFILE, 1024);
-    Ok(())
 }
 
 fn raise(resource: Resource, limit: u64) {
@@ -68,13 +93,12 @@ fn raise(resource: Resource, limit: u64) {
     }
 }
 
-fn verify(account: &AccountEntry) -> Result<(), DropPrivilegesError> {
+fn verify(name: &str, uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
     let user = getresuid().map_err(cannot("ask for the user id"))?;
     let group = getresgid().map_err(cannot("ask for the group"))?;
-    let is_user = [user.real, user.effective, user.saved].iter().all(|uid| *uid == account.uid);
-    let is_group = [group.real, group.effective, group.saved].iter().all(|gid| *gid == account.gid);
+    let is_user = [user.real, user.effective, user.saved].iter().all(|id| *id == uid);
+    let is_group = [group.real, group.effective, group.saved].iter().all(|id| *id == gid);
     if !is_user || !is_group {
-        let name = &account.name;
         return Err(DropPrivilegesError(format!(
             "this process is not {name}; only root can run this for another user"
         )));

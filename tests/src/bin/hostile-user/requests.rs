@@ -20,7 +20,10 @@ pub(crate) fn flood(directory: &Path) {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
             // The owner of a file can permit others to write it, and so to set its time.
-            if path != own && set_time(&path) && fs::metadata(&path).is_ok_and(|file| file.mode() & 0o022 == 0) {
+            if path != own
+                && set_time(&path)
+                && fs::metadata(&path).is_ok_and(|file| file.mode() & 0o022 == 0)
+            {
                 panic!("a request of another user: {}", path.display());
             }
         }
