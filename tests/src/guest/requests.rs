@@ -9,7 +9,7 @@ const RECORD: &str = "/root/requests";
 const RECORDER: &str = "\
     my $d = \"/run/claude-auth-requests\"; mkdir $d; chmod 0755, $d; my %u; \
     open(R, \">\", \"/root/requests\") or die; select R; $| = 1; \
-    while (1) { setpwent; while (my @p = getpwent) { \
+    while (1) { endpwent; while (my @p = getpwent) { \
     my $u = $p[2]; next if $u{$u}++ || $u && ($u < 1000 || $u > 60000); \
     unlink \"$d/$u\"; system \"mkfifo\", \"-m\", \"0\", \"$d/$u\"; utime 0, 0, \"$d/$u\"; chown $u, 0, \"$d/$u\" } \
     for my $u (keys %u) { next unless (lstat \"$d/$u\")[9]; utime 0, 0, \"$d/$u\"; print \"$u\\n\" } \

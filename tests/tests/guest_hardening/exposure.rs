@@ -22,13 +22,14 @@ fn check_unit_exposure(suite: Suite) {
     let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
     guest.write("/run/systemd/system/bare.service", "root", "644", bare);
     guest.run("systemctl daemon-reload").expect_success("a unit without anything");
-    let (_, rest) = PAGE.split_once("gives both services ").expect("the page has figures");
+    let (_, rest) = PAGE.split_once("gives the sync ").expect("the page has figures");
     let mut figures = rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let mut figure =
         || figures.find(|text| text.contains('.') && text.len() > 2).expect("a figure").to_owned();
-    let (ours, without, by_mount, roots, metrics) = (figure(), figure(), figure(), figure(), figure());
-    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), ours);
-    assert_eq!(exposure(&guest, "claude-auth-watch@alice.service"), ours);
+    let (sync, without, by_mount) = (figure(), figure(), figure());
+    let (watch, roots, metrics) = (figure(), figure(), figure());
+    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), sync);
+    assert_eq!(exposure(&guest, "claude-auth-watch@alice.service"), watch);
     assert_eq!(exposure(&guest, "bare.service"), without);
     assert_eq!(exposure(&guest, "claude-auth-provision.service"), roots);
     assert_eq!(exposure(&guest, "claude-auth-metrics.service"), metrics);

@@ -20,8 +20,8 @@ fn deleted_or_renamed_account_is_a_finding() {
     let status = guest.run("cas-sync status --json");
     assert_ne!(status.code, Some(0), "{}", text_and_errors(&status));
     let text = status.text();
-    assert!(text.contains("its uid 2001 is dave now"), "{text}");
-    assert!(text.contains("its uid 2002 is mallory now"), "{text}");
+    assert!(text.contains("its uid 2001 now belongs to dave"), "{text}");
+    assert!(text.contains("its uid 2002 now belongs to mallory"), "{text}");
     assert!(!text.contains("forged"), "{text}");
     let metrics = guest.run("cas-sync metrics").text();
     for user in ["dee", "eve"] {

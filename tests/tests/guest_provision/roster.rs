@@ -40,7 +40,7 @@ fn invalid_roster_changes_nothing() {
     guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
     let done = provision(&host, "");
     assert_eq!(done.code, Some(78));
-    assert!(text_and_errors(&done).contains("there is no roster"), "{}", text_and_errors(&done));
+    assert!(text_and_errors(&done).contains("it does not exist"), "{}", text_and_errors(&done));
     assert_eq!(snapshot(guest, places), before);
 }
 

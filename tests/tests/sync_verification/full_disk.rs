@@ -47,10 +47,10 @@ fn full_disk_prevents_the_refresh() {
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let fixture = fixture();
         let alice = fixture.user_with_own_disk("alice").expect("alice");
-        let login = sign_in_with_known_expired_login(&fixture, &alice);
         if own_state > 0 {
             alice.write_client_state(own_state).expect("written");
         }
+        let login = sign_in_with_known_expired_login(&fixture, &alice);
         alice.fill_disk_except(room).expect("filled");
         let (names, trace) =
             (alice.list_directory(".claude").expect("a directory"), Trace::trace_clients(&fixture));
