@@ -54,7 +54,7 @@ fn token_that_cannot_be_renewed_is_refused() {
     let later = VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() };
     bao.admin().send_ok("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
-    assert!(text.contains("could not be found") && text.contains("create a new one"), "{text}");
+    assert!(text.contains("could not be found") && text.contains("must create a new token"), "{text}");
 
     alice.set_policy_text(r#"path "auth/token/lookup-self" { capabilities = ["read"] }"#);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));

@@ -63,7 +63,7 @@ fn check_interrupted_installation(suite: Suite) {
             // pam-auth-update cannot distinguish its interrupted change from an edit; the remedy is
             // named.
             assert!(
-                output.contains("pam_cas_session.so stays") && output.contains("pam-auth-update --force"),
+                output.contains("pam_cas_session.so remains") && output.contains("pam-auth-update --force"),
                 "{output}"
             );
             guest
