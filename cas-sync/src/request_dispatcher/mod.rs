@@ -7,6 +7,7 @@ mod enrolled_users;
 mod request_files;
 mod start_limiter;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -91,7 +92,10 @@ impl Dispatcher {
             let timeout = due_in.map_or(CHECK_INTERVAL, |due_in| due_in.min(CHECK_INTERVAL));
             // At least a millisecond, because poll(2) rounds down.
             match signals.wait(Some(self.inotify.as_fd()), Some(timeout + Duration::from_millis(1))) {
-                Wake::Signal => return self.end(),
+                Wake::Signal => {
+                    self.end();
+                    return Ok(());
+                }
                 Wake::Readable | Wake::Timeout => {
                     thread::sleep(COALESCE_DELAY);
                     self.take_events();
@@ -168,18 +172,30 @@ impl Dispatcher {
         for ((uid, _), is_started) in batch.iter().zip(started) {
             match is_started {
                 true => self.limiter.note_start(*uid, Instant::now()),
-                false => self.limiter.postpone(*uid, Instant::now() + RETRY_INTERVAL),
+                false => {
+                    self.limiter.postpone(*uid, Instant::now() + RETRY_INTERVAL);
+                    self.keep(*uid);
+                }
             }
         }
     }
 
+    /// Records the waiting request of the user in the file, where it outlasts this process. A user who
+    /// was unenrolled meanwhile has none.
+    fn keep(&self, uid: u32) {
+        match self.files.mark(uid) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                print_error(
+                    &anyhow::Error::new(error).context(format!("cannot keep the request of user id {uid}")),
+                );
+            }
+            _ => {}
+        }
+    }
+
     /// Leaves the waiting requests to the next dispatcher.
-    fn end(&self) -> Result<()> {
-        self.limiter
-            .pending()
-            .into_iter()
-            .try_for_each(|uid| self.files.mark(uid))
-            .context("cannot keep the waiting requests")
+    fn end(&self) {
+        self.limiter.pending().into_iter().for_each(|uid| self.keep(uid));
     }
 }
 

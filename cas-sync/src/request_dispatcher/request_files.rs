@@ -58,9 +58,7 @@ impl RequestFiles {
             }
         }
         for uid in &uids {
-            if !self.metadata(*uid).is_some_and(|found| is_request_file(&found, *uid)) {
-                result = result.and(self.create(*uid));
-            }
+            result = result.and(self.ensure(*uid));
         }
         self.uids = uids;
         result
@@ -89,6 +87,16 @@ impl RequestFiles {
     /// If the time cannot be set.
     pub(super) fn mark(&self, uid: u32) -> io::Result<()> {
         self.set_time(uid, &TimeSpec::UTIME_NOW)
+    }
+
+    /// Creates the file if it is missing. An owner with subordinate user ids can give the file to one of
+    /// them: it is taken back, not replaced, because an open descriptor would keep each replaced file.
+    fn ensure(&self, uid: u32) -> io::Result<()> {
+        match self.metadata(uid) {
+            Some(found) if is_request_file(&found, uid) => Ok(()),
+            Some(found) if found.file_type().is_fifo() => lchown(self.path(uid), Some(uid), Some(0)),
+            _ => self.create(uid),
+        }
     }
 
     fn create(&self, uid: u32) -> io::Result<()> {
@@ -143,7 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn files_of_other_users_and_other_kinds_are_replaced() {
+    fn file_given_to_another_user_is_taken_back_in_place() {
+        if !Uid::effective().is_root() {
+            return eprintln!("SKIPPED: only root can give a file to another user");
+        }
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut files = RequestFiles::in_directory(scratch.path());
+        files.update(BTreeSet::from([1000])).expect("created");
+        let before = files.metadata(1000).expect("a file").ino();
+        lchown(files.path(1000), Some(100_000), Some(100_000)).expect("given away");
+        files.update(BTreeSet::from([1000])).expect("updated");
+        let after = files.metadata(1000).expect("a file");
+        assert_eq!((after.ino(), after.uid(), after.gid()), (before, 1000, 0));
+    }
+
+    #[test]
+    fn files_of_unenrolled_users_and_other_kinds_are_removed() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let uid = Uid::effective().as_raw();
         let path = |name: &str| scratch.path().join(name);

@@ -161,7 +161,10 @@ fn disabled_module_stays_disabled_with_a_short_note() {
 
     let output = guest.install_package(&package());
 
-    assert!(output.contains("the module is not enabled, so logins are not restored") && !output.contains("***"), "{output}");
+    assert!(
+        output.contains("the module is not enabled, so logins are not restored") && !output.contains("***"),
+        "{output}"
+    );
     assert_eq!(package_lines(&guest), 0);
     guest.run("pam-auth-update --enable claude-auth-sync").expect_success("the printed remedy");
     assert_eq!(package_lines(&guest), 1);

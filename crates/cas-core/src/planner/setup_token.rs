@@ -1,6 +1,6 @@
 //! Decides whether the env file follows the store.
 
-use super::{EnvFileFact, Facts, MAX_PROBES, Mode, Step, TokenFact, VerificationTarget, probe};
+use super::{EnvFileFact, Facts, MAX_PROBES, Step, TokenFact, VerificationTarget, probe};
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
@@ -78,9 +78,7 @@ pub(super) fn activation(facts: &Facts, token: Fingerprint) -> Activation {
         None => (),
     }
     let is_verified_here = super::verifies(facts) && facts.done.probes < MAX_PROBES;
-    let is_verified_later = facts.settings.mode == Mode::Login
-        && facts.settings.verifies_in_sync
-        && has_working_credential(facts);
+    let is_verified_later = facts.settings.verifies_in_sync && has_working_credential(facts);
     match is_verified_here || is_verified_later {
         true => Activation::Pending,
         false => Activation::Allowed { is_verified: false },

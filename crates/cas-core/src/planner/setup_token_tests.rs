@@ -8,7 +8,9 @@ use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file::LoginPlace;
 use crate::ledger::Ledger;
 use crate::outcome::{Detail, Status};
-use crate::planner::{DocumentFact, DocumentSummary, EnvFileChange, Progress, Settings, StoreContact, next};
+use crate::planner::{
+    DocumentFact, DocumentSummary, EnvFileChange, Mode, Progress, Settings, StoreContact, next,
+};
 use crate::time::timestamp::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -93,6 +95,10 @@ fn new_token_is_verified_before_it_replaces_a_working_credential() {
         assert_eq!(sync_env_file(&at_login), None, "a login cannot verify");
         let Step::Report(outcome) = next(&at_login) else { panic!("{:?}", next(&at_login)) };
         assert!(outcome.wants_sync, "the sync verifies it");
+        // The watcher's push, and `cas-sync run --no-verify`.
+        let mut push = found.clone();
+        push.settings.can_verify = false;
+        assert_eq!(sync_env_file(&push), None, "a sync that does not verify");
         at_login.settings.verifies_in_sync = false;
         assert_eq!(sync_env_file(&at_login), Some(Step::WriteEnvFile));
     }
