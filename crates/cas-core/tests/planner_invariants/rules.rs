@@ -202,7 +202,6 @@ impl World {
         })
     }
 
-    /// A login that broke off in the file is not replaced by an older generation of the same account.
     /// A setup token that is known to be rejected is never activated, and one that was not verified
     /// replaces no credential that works, unless this machine verifies nothing.
     fn check_activation(&self, facts: &Facts, run: &Run) {
@@ -226,6 +225,7 @@ impl World {
         }
     }
 
+    /// A login that broke off in the file is not replaced by an older generation of the same account.
     fn check_remnant(&self, login: &LoginSummary, remnant: &Remnant) {
         let position = |generation| self.ever.iter().position(|login| login.generation == generation);
         let torn = &self.ever[position(remnant.generation).expect("it existed")];
@@ -237,7 +237,11 @@ impl World {
     }
 
     /// A login whose expiry tells no order is not replaced by an older generation of the same account.
+    /// Two of them have only the order in which they were first seen, and an old copy can be seen last.
     fn check_undated(&self, login: &LoginSummary) {
+        if self.undated.contains(&login.generation) {
+            return;
+        }
         let later = self.ever.iter().skip_while(|other| other.generation != login.generation).skip(1);
         let mut newer = later.filter(|other| {
             self.undated.contains(&other.generation)
