@@ -128,11 +128,16 @@ impl Dispatcher {
         }
     }
 
-    /// Watches the directories. For one that is watched already this changes nothing; one that does
-    /// not exist yet is created by the first enrollment.
+    /// Watches the directories. For one that is watched already this changes nothing. The first
+    /// enrollment creates those of the enrollments.
     fn watch(&self) {
         let state = Path::new(STATE);
-        for directory in [state, Path::new(ENROLLED_DIR), &state.join(IDENTITIES)] {
+        if self.inotify.add_watch(state, ENROLLMENT_CHANGES).is_err()
+            && let Some(parent) = state.parent()
+        {
+            let _ = self.inotify.add_watch(parent, AddWatchFlags::IN_CREATE);
+        }
+        for directory in [Path::new(ENROLLED_DIR), &state.join(IDENTITIES)] {
             let _ = self.inotify.add_watch(directory, ENROLLMENT_CHANGES);
         }
         let _ = self.inotify.add_watch(self.files.directory(), AddWatchFlags::IN_ATTRIB);
