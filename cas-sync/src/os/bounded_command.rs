@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use cas_protocol::deadline::Deadline;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,15 +25,8 @@ pub(crate) struct Output {
 /// [`io::ErrorKind::TimedOut`] at the deadline; an error if it cannot be started or writes too
 /// much.
 pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    output_within(command.stdin(Stdio::null()), deadline)
-}
-
-/// Does the same as [`run_bounded`] with the standard input that `command` has.
-///
-/// # Errors
-/// As for [`run_bounded`].
-pub(crate) fn output_within(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn()?;
     let stdout = match process.stdout.take() {
         Some(from) => read_output(from, deadline),
         None => Err(io::ErrorKind::BrokenPipe.into()),
@@ -62,17 +55,24 @@ fn read_output(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>
     }
 }
 
-/// Waits briefly for the end of a process that has closed its output, then kills it.
+/// Waits briefly for the end of a process that has closed its output, then kills it and waits
+/// briefly again: a process that is not waited for counts for the task limit of a unit.
 fn end(process: &mut Child) -> bool {
+    let status = wait_briefly(process).or_else(|| {
+        let _ = process.kill();
+        wait_briefly(process)
+    });
+    status.is_some_and(|status| status.success())
+}
+
+fn wait_briefly(process: &mut Child) -> Option<ExitStatus> {
     for _ in 0..200 {
         if let Ok(Some(status)) = process.try_wait() {
-            return status.success();
+            return Some(status);
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    let _gone = process.kill();
-    let _reaped = process.try_wait();
-    false
+    None
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Empties a directory of the user whom this process acts as.
+//! Empties a directory of the user that this process has become.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};

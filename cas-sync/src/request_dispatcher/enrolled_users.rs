@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,6 +12,7 @@ use cas_core::system::identity::{IDENTITIES, Identities, STATE};
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::systemd::Units;
+use crate::term::stderr::print_error;
 
 /// The maximum age of the list even if its directories seem unchanged: two changes can have the
 /// same time.
@@ -55,10 +57,15 @@ impl EnrolledUsers {
         let is_current = |(read_at, seen): (Instant, Changes)| {
             now.saturating_duration_since(read_at) <= MAX_AGE && seen == changes
         };
-        if !self.read.is_some_and(is_current) {
-            self.services = services(read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()));
-            self.read = Some((now, changes));
+        if self.read.is_some_and(is_current) {
+            return;
         }
+        // After an error the previous list stays: without it all request files would be removed.
+        match read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()) {
+            Ok(enrollments) => self.services = services(enrollments),
+            Err(error) => print_error(&anyhow::Error::new(error).context("cannot read the enrolled users")),
+        }
+        self.read = Some((now, changes));
     }
 }
 
@@ -67,14 +74,22 @@ fn last_changes() -> Changes {
     [Path::new(ENROLLED_DIR), bound.as_path()].map(|directory| fs::metadata(directory).ok()?.modified().ok())
 }
 
-fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
-    let entries = fs::read_dir(markers).into_iter().flatten().flatten();
+/// Returns the enrolled names. A name without a bound user id, or whose marker was removed meanwhile,
+/// is left out.
+///
+/// # Errors
+/// If the directory cannot be read. A missing one is empty.
+fn read(markers: &Path, identities: &Identities) -> io::Result<Vec<Enrollment>> {
+    let entries = match fs::read_dir(markers) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+    };
     let enrollment = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok().filter(|name| paths::is_enrolled(name))?;
         let uid = identities.bound_uid(&name).ok().flatten()?;
         Some(Enrollment { name, uid, enrolled_at: entry.metadata().ok()?.modified().ok()? })
     };
-    entries.filter_map(enrollment).collect()
+    Ok(entries.into_iter().filter_map(enrollment).collect())
 }
 
 /// Returns the service of each user id. If several names have the same user id, the last enrolled
@@ -120,7 +135,12 @@ mod tests {
         fs::write(state.path().join("enrolled/no-such-marker-of-this-machine"), "").expect("a marker");
         fs::write(state.path().join("identities/no-such-marker-of-this-machine"), "1001\n").expect("bound");
         let identities = Identities::in_directory(state.path());
-        assert!(read(&state.path().join("enrolled"), &identities).is_empty(), "not enrolled on this machine");
-        assert!(read(&state.path().join("missing"), &identities).is_empty());
+        assert!(
+            read(&state.path().join("enrolled"), &identities).is_ok_and(|found| found.is_empty()),
+            "not enrolled on this machine"
+        );
+        assert!(read(&state.path().join("missing"), &identities).is_ok_and(|found| found.is_empty()));
+        fs::write(state.path().join("file"), "").expect("a file");
+        assert!(read(&state.path().join("file"), &identities).is_err(), "not an empty list");
     }
 }

@@ -90,11 +90,11 @@ impl StoreFixture {
 
     #[track_caller]
     fn check_problem_with_fix(&self, id: &str, broken: impl FnOnce(), fixed: impl FnOnce()) {
-        let mend = |_: Option<&str>, _| -> Result<CommandResult, String> {
+        let fix = |_: Option<&str>, _| -> Result<CommandResult, String> {
             fixed();
             Ok(self.vault_guest.guest.run("true"))
         };
-        case(&self.vault_guest.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
+        case(&self.vault_guest.guest, id, Who::Alice, broken, fix).unwrap_or_else(|why| panic!("{why}"));
     }
 
     fn use_token(&self, token: &str) {

@@ -98,9 +98,9 @@ fn printed_policy_is_sufficient() {
 fn expired_foreign_or_expiring_tokens_are_replaced() {
     let host = site();
     let guest = &host.guest;
-    let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
+    let all_users = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
     guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("the users");
-    roster(guest, everybody);
+    roster(guest, all_users);
     provision(&host, "").expect_success("provisioning");
     let before = token(guest, "carol");
     // The token of alice is revoked; bob has that of carol; that of dee expires tomorrow and cannot

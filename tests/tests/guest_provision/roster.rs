@@ -129,7 +129,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// The roster does not change users whom an administrator enrolled by hand.
+/// The roster does not change users that an administrator enrolled by hand.
 #[test]
 fn user_enrolled_by_hand_stays_enrolled() {
     let host = site();

@@ -32,7 +32,7 @@ fn status_of_all(guest: &Guest) -> Value {
 
 /// Returns the entry of one user.
 #[track_caller]
-fn row<'a>(everybody: &'a Value, user: &str) -> &'a Value {
-    let users = everybody["people"].as_array().expect("people");
-    users.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {everybody}"))
+fn row<'a>(status: &'a Value, user: &str) -> &'a Value {
+    let users = status["people"].as_array().expect("people");
+    users.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {status}"))
 }

@@ -21,8 +21,8 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session";
 
 /// Returns the commands to paste, from the JSON output.
-fn commands(somebody: CommandUser<'_>) -> Vec<String> {
-    let (_, output) = somebody.run(PIPE, &["doctor", "--json"]);
+fn commands(command_user: CommandUser<'_>) -> Vec<String> {
+    let (_, output) = command_user.run(PIPE, &["doctor", "--json"]);
     let json: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
     let about = json["about"].as_array().expect("the users").iter();
     about
@@ -51,10 +51,10 @@ fn doctor_output_equals_its_recordings() {
     guest.wait_for_bus();
     let mut recordings = Recordings::open("doctor").with_secrets(&[&users[0].token(), "key-of-hers"]);
     let mut take =
-        |scenario: &str, settings: &[Setting], somebody: CommandUser<'_>, words: &[&str], code: i32| {
-            let complete = commands(somebody);
+        |scenario: &str, settings: &[Setting], command_user: CommandUser<'_>, words: &[&str], code: i32| {
+            let complete = commands(command_user);
             for setting in settings {
-                let (ended, output) = somebody.run(*setting, &[&["doctor"][..], words].concat());
+                let (ended, output) = command_user.run(*setting, &[&["doctor"][..], words].concat());
                 assert_eq!(ended, Some(code), "{output}");
                 recordings.compare_with_commands(scenario, *setting, &output, &complete);
             }

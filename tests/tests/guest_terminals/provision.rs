@@ -20,26 +20,27 @@ fn provision_output_equals_its_recordings() {
         .run("useradd --create-home dave; useradd --create-home --badname Alice")
         .expect_success("the users");
     let with_token = [("VAULT_TOKEN", host.bao.root_token())];
-    let nobody = CommandUser::new(guest, "root");
-    let admin = CommandUser { variables: &with_token, ..nobody };
+    let without_token = CommandUser::new(guest, "root");
+    let admin = CommandUser { variables: &with_token, ..without_token };
     let mut recordings = Recordings::open("provision").with_secrets(&[host.bao.root_token()]);
-    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, words: &[&str], code: i32| {
-        for setting in settings {
-            let (ended, output) = somebody.run(*setting, &[&["provision"][..], words].concat());
-            assert_eq!(ended, Some(code), "{output}");
-            recordings.compare(scenario, *setting, &output);
-        }
-    };
+    let mut take =
+        |scenario: &str, settings: &[_], command_user: CommandUser<'_>, words: &[&str], code: i32| {
+            for setting in settings {
+                let (ended, output) = command_user.run(*setting, &[&["provision"][..], words].concat());
+                assert_eq!(ended, Some(code), "{output}");
+                recordings.compare(scenario, *setting, &output);
+            }
+        };
     take("no-roster", &[NARROW], admin, &[], 78);
     roster(guest, "users:\n  alice:\n    claude-auth: false\n");
     take("roster-typo", &[NARROW], admin, &[], 78);
 
     roster(guest, "users:\n  alice:\n  bob:\n  carol: {parked: true}\n  daemon:\n  bbo:\n  Alice:\n");
     take("plan", &ALL_SETTINGS, admin, &["--dry-run"], 1);
-    take("no-admin-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
+    take("no-admin-token", &[NARROW, C, PIPE], without_token, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
     take("done", &[NARROW], admin, &[], 0);
-    take("nothing-to-do", &[NARROW], nobody, &[], 0);
+    take("nothing-to-do", &[NARROW], without_token, &[], 0);
 
     // One token is expired, one belongs to another user, and one permits too much; two users are
     // missing from the roster.
@@ -55,9 +56,9 @@ fn provision_output_equals_its_recordings() {
     host.bao.admin().send_ok("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
     guest.put_vault_token("bob", &token("dave"));
     guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
-    take("obstructions", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
+    take("obstructions", &[NARROW, WIDE, C], without_token, &["--dry-run"], 77);
     roster(guest, "users:\n  alice:\n");
-    take("many-removals", &[NARROW], nobody, &["--dry-run"], 1);
+    take("many-removals", &[NARROW], without_token, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
     host.bao.seal();
     take("sealed", &[NARROW, PIPE], admin, &["--dry-run"], 75);

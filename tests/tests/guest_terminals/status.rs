@@ -52,9 +52,9 @@ fn own_status_output_equals_its_recordings() {
     let guest = &host.guest;
     let alice = CommandUser::new(guest, "alice");
     let mut recordings = Recordings::open("status").with_secrets(&[&users[0].token(), "key-of-hers"]);
-    let mut take = |scenario: &str, settings: &[_], somebody: CommandUser<'_>, code: i32| {
+    let mut take = |scenario: &str, settings: &[_], command_user: CommandUser<'_>, code: i32| {
         for setting in settings {
-            let (ended, output) = somebody.run(*setting, &["status"]);
+            let (ended, output) = command_user.run(*setting, &["status"]);
             assert_eq!(ended, Some(code), "{output}");
             recordings.compare(scenario, *setting, &output);
         }

@@ -58,28 +58,25 @@ fn user_code_cannot_run_in_the_watcher() {
 /// The lock of a watcher is a name that any user can take first.
 #[test]
 fn watcher_starts_although_another_user_holds_its_lock_name() {
-    let guest = host(Suite::Bookworm, &["bob"]);
-    guest
-        .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
-        .expect_success("the directory of the login");
-    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
-                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; listen($s, 9); push @held, $s } sleep 600";
-    guest
-        .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
-        .expect_success("every name is taken");
-    guest.enroll("alice");
-    is_managed(&guest, "alice", "in-spite-of-bob");
+    check_watcher_with_held_lock_names("listen($s, 9);");
 }
 
 /// The connection to such a name is refused, as to a watcher that has ended meanwhile.
 #[test]
 fn watcher_starts_although_its_lock_name_is_only_bound() {
+    check_watcher_with_held_lock_names("");
+}
+
+/// Another user binds every lock name, and does this with each socket.
+fn check_watcher_with_held_lock_names(then: &str) {
     let guest = host(Suite::Bookworm, &["bob"]);
     guest
         .run("runuser -u alice -- mkdir -m 700 /home/alice/.claude")
         .expect_success("the directory of the login");
-    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
-                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; push @held, $s } sleep 600";
+    let hold = format!(
+        "use Socket; for my $n (0 .. 99) {{ socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
+         bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; {then} push @held, $s }} sleep 600"
+    );
     guest
         .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
         .expect_success("every name is taken");
