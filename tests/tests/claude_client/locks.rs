@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::LoggedRequest;
-use cas_tests::claude_client::{ClaudeFixture, OLDER};
+use cas_tests::claude_client::{ClaudeFixture, NEWEST, OLDER};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use super::{LIMIT, asked_with, fixture, oauth, refreshes, run, sign_in_with_expi
 const REFRESH_LOCK: &str = ".claude/.oauth_refresh.lock";
 const HOME_LOCK: &str = ".claude.lock";
 const WRITE_LOCK: &str = ".claude/.storage-write.lock";
+const STATE_FILE_LOCK: &str = ".claude.json.lock";
 
 #[test]
 fn refresh_takes_its_locks_in_order_and_renames_under_them() {
@@ -118,6 +119,23 @@ fn older_client_replaces_a_refresh_lock_after_ten_seconds() {
 fn write_lock_is_replaced_after_fifteen_seconds() {
     let seconds = age_when_replaced(&fixture(), WRITE_LOCK, 11);
     assert!((14.5..25.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn lock_of_the_state_file_is_replaced_after_ten_seconds() {
+    for version in [OLDER, NEWEST] {
+        let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        for (name, age, is_replaced) in [("alice", 5, false), ("bob", 11, true)] {
+            let user = fixture.create_user(name).expect("a user");
+            let held = user.make_directory(STATE_FILE_LOCK).expect("the lock");
+            set_age(&held, Duration::from_secs(age));
+            let run = user.claude().arguments(&["auth", "status"]).run(LIMIT);
+            run.unwrap_or_else(|error| panic!("{version}, {age}: {error}"));
+            // A client that does not get the lock writes without it, after at most two seconds.
+            assert!(user.home().join(".claude.json").exists(), "{version}, {age}");
+            assert_eq!(!held.exists(), is_replaced, "{version}, {age}");
+        }
+    }
 }
 
 #[test]

@@ -130,6 +130,10 @@ fn client_state_file_is_changed_under_the_client_lock() {
     let guest = fixture();
     let before = r#"{ "numStartups": {"a":1} }"#;
     guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start has not completed, and it holds the lock");
+    let holder = "while touch --no-create /home/alice/.claude.json.lock && test -d /home/alice/.claude.json.lock; do sleep 1; done";
+    guest
+        .run(&format!("systemd-run --quiet --unit=holder sh -c '{holder}'"))
+        .expect_success("a client that holds it");
     let found = diagnosis(&guest, Who::Alice);
     let command =
         finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");

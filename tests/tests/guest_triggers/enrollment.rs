@@ -43,7 +43,8 @@ fn enrolling_and_unenrolling(suite: Suite) {
     guest
         .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")
         .expect_success("an upgrade");
-    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone));
+    // systemctl(1) waits for the target only.
+    wait_until("all units run again", || [timer, watch].map(state) == [&runs; 2].map(Clone::clone));
     assert_ne!(program(), before, "the watch is a new one");
     assert!(
         guest

@@ -87,6 +87,7 @@ fn request_flood_by_five_users_delays_no_other_request() {
         flooded[REQUESTS / 2] <= bound,
         "{flooded:?} is more than {bound:?}, without the flood {quiet:?}"
     );
+    wait_until("the last sync is logged", || super::is_inactive(&guest, "alice"));
     let before = runs(&guest, "alice");
     guest.forget_request_limits();
     guest.put_login("alice", &cleared_login(&login));

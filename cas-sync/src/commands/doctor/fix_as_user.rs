@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Claude Code holds its lock for milliseconds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Claude Code holds its lock for milliseconds, and one that it left is stale within this time.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Applies a fix in a home directory, as its owner.
 ///

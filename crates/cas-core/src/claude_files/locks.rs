@@ -14,11 +14,15 @@ use cas_protocol::deadline::Deadline;
 
 /// The age at which an untouched refresh lock is stale, because the process that held it was killed.
 /// Claude Code itself takes it over then, and clients before 2.1.198 after 10 seconds
-/// (`docs/design/claude-code.md`). The lock of `~/.claude.json` counts as one.
+/// (`docs/design/claude-code.md`).
 pub const STALE_LOCK_AGE: Duration = Duration::from_secs(60);
 
 /// The same for the write lock, which a client holds for milliseconds.
 pub const STALE_WRITE_LOCK_AGE: Duration = Duration::from_secs(15);
+
+/// The same for the lock of `~/.claude.json`. Clients leave it behind at a normal exit too, for
+/// instance `claude auth status`.
+pub const STALE_STATE_FILE_LOCK_AGE: Duration = Duration::from_secs(10);
 
 /// How long the refresh locks are held while waiting for the write lock.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -138,7 +142,9 @@ impl FileLock {
         let mut lock = file.as_os_str().to_owned();
         lock.push(".lock");
         let (lock, clock) = (PathBuf::from(lock), Clock::starting_at(now));
-        retry_until(deadline, || LockDir::try_acquire(&lock, STALE_LOCK_AGE, clock.now()).map(Self))
+        retry_until(deadline, || {
+            LockDir::try_acquire(&lock, STALE_STATE_FILE_LOCK_AGE, clock.now()).map(Self)
+        })
     }
 }
 

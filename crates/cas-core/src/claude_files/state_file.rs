@@ -149,6 +149,7 @@ mod tests {
     use nix::unistd::Uid;
 
     use super::*;
+    use crate::fs::file_id::FileId;
 
     fn state(folder: &tempfile::TempDir) -> ClaudeStateFile {
         ClaudeStateFile::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
@@ -230,5 +231,21 @@ mod tests {
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
         assert!(matches!(set_account(&state, "{}"), Err(UpdateStateError::Lock(_))));
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
+    }
+
+    #[test]
+    fn lock_that_a_client_left_is_taken_over_after_ten_seconds() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        fs::write(state.path(), "{}").expect("written");
+        let lock = folder.path().join(".claude.json.lock");
+        for (age, is_taken_over) in [(8, false), (11, true)] {
+            fs::create_dir(&lock).expect("a lock");
+            let touched = fs::metadata(&lock).expect("its time");
+            let now = FileId::from_metadata(&touched).modified_at().saturating_add(Duration::from_secs(age));
+            let set = state.set_account("{}", &Deadline::after(Duration::from_millis(50)), now);
+            assert_eq!(set.is_ok(), is_taken_over, "{age}: {set:?}");
+            drop(fs::remove_dir(&lock));
+        }
     }
 }
