@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cas_core::system::identity::{IDENTITIES, STATE};
 use cas_protocol::deadline::Deadline;
 use cas_protocol::paths::ENROLLED_DIR;
@@ -27,7 +27,7 @@ use self::request_files::RequestFiles;
 use self::start_limiter::StartLimiter;
 use crate::os::deferred_signals::{SignalBlock, Wake};
 use crate::os::environment::env_var;
-use crate::systemd::{self, BATCH_SIZE};
+use crate::systemd::{self, BATCH_SIZE, StartResult};
 use crate::term::stderr::{exit_with_error, print_error};
 
 /// The time limit of systemd's replies for one batch.
@@ -169,16 +169,23 @@ impl Dispatcher {
             }
         }
         let services: Vec<_> = batch.iter().map(|(_, service)| service.as_str()).collect();
-        let started = systemd::start_inactive(&services, &Deadline::after(SYSTEMD_TIMEOUT));
-        let started = started.unwrap_or_else(|error| {
-            print_error(&error.context("cannot start syncs; trying again"));
-            vec![false; services.len()]
-        });
-        for ((uid, _), is_started) in batch.iter().zip(started) {
-            match is_started {
-                true => self.limiter.note_start(*uid, Instant::now()),
-                false => {
-                    self.limiter.postpone(*uid, Instant::now() + RETRY_INTERVAL);
+        let results = systemd::start_inactive(&services, &Deadline::after(SYSTEMD_TIMEOUT));
+        let results =
+            results.map_err(|error| print_error(&error.context("cannot start syncs; trying again")));
+        let now = Instant::now();
+        for (index, (uid, service)) in batch.iter().enumerate() {
+            match results.as_ref().ok().and_then(|results| results.get(index)) {
+                Some(StartResult::Accepted) => self.limiter.note_start(*uid, now),
+                Some(StartResult::Refused) => {
+                    // Another try would be refused too. The next request is one.
+                    self.limiter.note_start(*uid, now);
+                    print_error(&anyhow!(
+                        "systemd does not start {service}, so the request is dropped; \
+                         `systemctl start {service}` shows the reason"
+                    ));
+                }
+                Some(StartResult::AlreadyActive) | None => {
+                    self.limiter.postpone(*uid, now + RETRY_INTERVAL);
                     self.keep(*uid);
                 }
             }

@@ -12,8 +12,8 @@ mod systemctl;
 pub(crate) use self::cgroup::runs_in_sync_service;
 pub(crate) use self::names::{REQUEST_SERVICE, Units};
 pub(crate) use self::start::{
-    ServiceResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
-    run_services, start, start_inactive,
+    ServiceResult, StartResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning,
+    reset_and_start, run_services, start, start_inactive,
 };
 pub(crate) use self::status::{TargetState, target, unit_status};
 pub(crate) use self::stop::{still_running, stop};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use cas_protocol::deadline::Deadline;
 
 use super::enabled;
@@ -132,31 +132,57 @@ fn enable(users: &[Units], watch: bool) -> Result<Vec<&Units>> {
     Ok(new_users)
 }
 
-/// Starts the services that are not active, and does not wait for them. Returns for each whether it
-/// was started: false for one that is active. One that systemd refuses to start counts as started;
-/// the journal has the reason.
+/// The result of a request to systemd for the start of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartResult {
+    /// systemd starts the service.
+    Accepted,
+    /// The service is running already.
+    AlreadyActive,
+    /// systemd does not start the service, for instance because it is masked.
+    Refused,
+}
+
+/// Starts the services that are not active, and does not wait for them. Returns the result of each.
 ///
 /// # Errors
 /// If systemd does not answer in time: then the state of all services is unknown.
-pub(crate) fn start_inactive(services: &[&str], deadline: &Deadline) -> Result<Vec<bool>> {
-    let mut started = Vec::new();
+pub(crate) fn start_inactive(services: &[&str], deadline: &Deadline) -> Result<Vec<StartResult>> {
+    let mut results = Vec::new();
     for together in services.chunks(BATCH_SIZE) {
-        let are_inactive: Vec<_> =
-            states_within(deadline, "is-active", together)?.iter().map(|state| is_inactive(state)).collect();
+        let states = states_within(deadline, "is-active", together)?;
         let inactive: Vec<_> = together
             .iter()
-            .zip(&are_inactive)
-            .filter(|(_, is_inactive)| **is_inactive)
+            .zip(&states)
+            .filter(|(_, state)| is_inactive(state))
             .map(|(unit, _)| *unit)
             .collect();
-        if !inactive.is_empty()
-            && run_within(deadline, &[&["start", "--no-block"], inactive.as_slice()].concat())?.is_none()
-        {
-            bail!(NO_REPLY);
+        let are_all_accepted = inactive.is_empty() || start_without_waiting(&inactive, deadline)?;
+        for (unit, state) in together.iter().zip(&states) {
+            results.push(match is_inactive(state) {
+                false => StartResult::AlreadyActive,
+                true if are_all_accepted || start_without_waiting(&[unit], deadline)? => {
+                    StartResult::Accepted
+                }
+                true => refused(unit, deadline)?,
+            });
         }
-        started.extend(are_inactive);
     }
-    Ok(started)
+    Ok(results)
+}
+
+/// Returns whether systemd accepted all starts. A failed start of one unit does not affect the others.
+fn start_without_waiting(units: &[&str], deadline: &Deadline) -> Result<bool> {
+    let accepted = run_within(deadline, &[&["start", "--no-block"], units].concat())?;
+    accepted.ok_or_else(|| anyhow!(NO_REPLY))
+}
+
+/// Distinguishes a refused start from a systemctl(1) that cannot reach systemd: that prints no state.
+fn refused(unit: &str, deadline: &Deadline) -> Result<StartResult> {
+    match state_within(deadline, "is-active", unit)?.as_str() {
+        "" => bail!(NO_REPLY),
+        _ => Ok(StartResult::Refused),
+    }
 }
 
 /// Starts a unit, even if its start limit is reached.

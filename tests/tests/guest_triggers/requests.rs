@@ -188,3 +188,32 @@ fn request_of_another_or_unenrolled_user_starts_nothing() {
     wait_until("no request file", || !guest.run(&format!("test -e {bob}")).succeeded());
     assert_eq!(failed(&guest), "");
 }
+
+/// A unit that is masked affects only its own user, and is not tried again and again. A request for
+/// which systemd cannot be reached starts a sync later.
+#[test]
+fn refused_start_drops_one_request_and_unreachable_systemd_none() {
+    let guest = host(Suite::Bookworm, &["alice", "bob"]);
+    let refusals = || {
+        let journal =
+            guest.run(&format!("journalctl --sync; journalctl --quiet --output=cat -u {DISPATCHER}"));
+        journal.text().matches("systemd does not start claude-auth-sync@alice.service").count()
+    };
+    guest.run("systemctl mask --quiet --runtime claude-auth-sync@alice.service").expect_success("masked");
+    guest.request_sync("alice");
+    guest.request_sync("bob");
+    wait_for_runs(&guest, "bob", 2);
+    wait_until("the refusal is logged", || refusals() == 1);
+    thread::sleep(SHORT_WAIT);
+    assert_eq!((refusals(), runs(&guest, "alice")), (1, 1));
+
+    guest.run("systemctl unmask --quiet --runtime claude-auth-sync@alice.service").expect_success("unmasked");
+    guest.forget_request_limits();
+    let sockets = "/run/systemd/private /run/dbus/system_bus_socket";
+    guest.run(&format!("for socket in {sockets}; do mv $socket $socket.moved; done")).expect_success("moved");
+    guest.request_sync("alice");
+    thread::sleep(SHORT_WAIT);
+    guest.run(&format!("for socket in {sockets}; do mv $socket.moved $socket; done")).expect_success("back");
+    wait_for_runs(&guest, "alice", 2);
+    assert_eq!(refusals(), 1);
+}

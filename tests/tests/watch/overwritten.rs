@@ -45,6 +45,21 @@ fn restores_of_repeated_clears(way: WriteMethod) {
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
 
+/// The user's next shell says that a login was restored. Nothing is said while nothing was restored.
+#[test]
+fn restored_login_leaves_a_notice() {
+    let (test_user, watcher, text) = watched(0);
+    let notice =
+        || test_user.read(&format!("{STATE}/notice")).map(|line| String::from_utf8(line).expect("text"));
+    watcher.process().wait_until_idle();
+    assert_eq!(notice(), None);
+    Writer::new(&test_user).write(WriteMethod::Rename, &cleared_login(&text));
+    wait_until_restored(&test_user, 0, &text);
+    watcher.process().wait_until_idle();
+    let line = notice().expect("a notice");
+    assert!(line.contains("restored"), "{line}");
+}
+
 /// A login that is written in place and overwritten at once was never readable; a moment is enough.
 #[test]
 fn login_written_in_place_is_backed_up() {

@@ -17,6 +17,7 @@ use cas_core::outcome::{BackupLocation, Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
+use cas_core::state::notice_file;
 use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
@@ -156,7 +157,8 @@ impl RepairThread {
     }
 
     /// Logs the outcome to the journal and requests a sync if needed: once for each problem, even
-    /// if it recurs.
+    /// if it recurs. A restore leaves a notice. All other notices come from logins and syncs, which
+    /// know more.
     fn log(&mut self, outcome: &Outcome) {
         let problem = matches!(outcome.status, Status::Warn | Status::Fail).then(|| outcome.to_string());
         let is_new = match outcome.status {
@@ -165,6 +167,10 @@ impl RepairThread {
             Status::Warn | Status::Fail => self.last_problem != problem,
         };
         self.last_problem = problem;
+        if outcome.status == Status::Recovered {
+            // Not essential: the restore is in the journal.
+            drop(notice_file::update(outcome, Mode::Watch, &self.state));
+        }
         if is_new {
             syslog::log_outcome(&self.account.name, outcome);
             if outcome.wants_sync {

@@ -166,9 +166,7 @@ fn request_service(facts: &MachineFacts) -> CheckResult {
             format!(
                 "{REQUEST_SERVICE} is not active: logins cannot request a sync, and syncs start by timer only"
             ),
-            Remedy::Root(format!(
-                "systemctl reset-failed {REQUEST_SERVICE} && systemctl start {REQUEST_SERVICE}"
-            )),
+            as_root(&["systemctl", "start", REQUEST_SERVICE]),
         )]),
     }
 }
