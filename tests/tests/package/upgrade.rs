@@ -87,7 +87,7 @@ const OLD_UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package/vers
 #[track_caller]
 fn old_version_with_path_units(scratch: &Path) -> PathBuf {
     let script = format!(
-        r"dpkg-deb --raw-extract '{}' old && cd old && sed -i 's/^Version: .*/Version: 0.0.9/' DEBIAN/control && rm DEBIAN/md5sums \
+        r"dpkg-deb --raw-extract '{}' old && cd old && sed -i 's/^Version: .*/Version: 0.1.0/' DEBIAN/control && rm DEBIAN/md5sums \
           && rm usr/lib/systemd/system/claude-auth-request.* && cp '{OLD_UNITS}'/*.path '{OLD_UNITS}'/*.mount '{OLD_UNITS}'/*.service '{OLD_UNITS}'/*.target usr/lib/systemd/system \
           && cp '{OLD_UNITS}/tmpfiles.conf' usr/lib/tmpfiles.d/claude-auth-sync.conf \
           && mkdir usr/lib/systemd/system/local-fs.target.wants && ln -s '../{OLD_MOUNT}' usr/lib/systemd/system/local-fs.target.wants/ \
