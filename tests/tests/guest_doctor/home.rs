@@ -37,12 +37,6 @@ pub(crate) const ROWS: [Row; 25] = [
     row("config-mode", "chmod 755 .config/claude-auth-sync").as_root(),
     row("state-mode", "chmod 750 .local/state/claude-auth-sync"),
     row(
-        "lock-abandoned",
-        "runuser -u alice -- mkdir .claude/.oauth_refresh.lock; touch -d '-10 minutes' .claude/.oauth_refresh.lock",
-    ),
-    row("lock-abandoned", "runuser -u alice -- mkdir .claude.lock; touch -d '-10 minutes' .claude.lock")
-        .as_root(),
-    row(
         "lock-future",
         "runuser -u alice -- mkdir .claude/.storage-write.lock; touch -d '+1 day' .claude/.storage-write.lock",
     ),
@@ -86,11 +80,7 @@ fn home_problem_is_fixed_by_the_printed_remedy() {
 #[test]
 fn fix_applies_safe_remedies_and_names_them_first() {
     let guest = fixture();
-    let broken = format!(
-        "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
-         runuser -u alice -- mkdir .claude/.oauth_refresh.lock .claude.lock
-         touch -d '-10 minutes' .claude/.oauth_refresh.lock"
-    );
+    let broken = format!("cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json");
     guest.run(&broken).expect_success("breaking it");
 
     let dry = run_as(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
@@ -103,16 +93,15 @@ fn fix_applies_safe_remedies_and_names_them_first() {
         "{output}"
     );
     let after = diagnosis(&guest, Who::Alice);
-    for id in ["state-mode", "login-mode", "lock-abandoned"] {
+    for id in ["state-mode", "login-mode"] {
         assert!(finding(&after, id).is_none(), "{id}: {after}");
     }
-    assert_eq!(
-        guest.file_status("/home/alice/.claude.lock"),
-        "755 alice:alice directory",
-        "another process may hold it"
-    );
 
-    guest.run("cd /home/alice && rmdir .claude.lock; cp emptied .claude/.credentials.json; chmod 750 .local/state/claude-auth-sync").expect_success("again");
+    guest
+        .run(
+            "cd /home/alice && cp emptied .claude/.credentials.json; chmod 750 .local/state/claude-auth-sync",
+        )
+        .expect_success("again");
     let output = run_as(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
     assert!(finding(&after, "state-mode").is_none(), "{output:?} {after}");

@@ -13,7 +13,6 @@ const CLOCK: &str = "#!/bin/sh\necho yes\n";
 /// Breaks the files of alice in several ways, with her home as the working directory.
 const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     echo 'export ANTHROPIC_API_KEY=key-of-hers' >>.bashrc
-    runuser -u alice -- mkdir .claude/.oauth_refresh.lock && touch -d '-10 minutes' .claude/.oauth_refresh.lock
     chown root: .claude.json
     rm .config/claude-auth-sync/vault-token
     systemctl disable --quiet claude-auth-sync@alice.timer

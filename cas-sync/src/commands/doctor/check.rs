@@ -83,8 +83,6 @@ pub(super) enum Fix {
         /// The permission bits to set.
         mode: u32,
     },
-    /// Remove a lock of a process that ended.
-    Lock(String),
     /// Record in `~/.claude.json` that the first start is complete.
     Onboarding,
     /// Run the user's sync. The planner decides what is restored.
@@ -100,7 +98,6 @@ impl Fix {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Mode { path, mode } => format!("set the mode of {path} to {mode:04o}"),
-            Self::Lock(path) => format!("remove the lock {path}"),
             Self::Onboarding => {
                 "record in ~/.claude.json, under its lock, that the first start is complete".into()
             }

@@ -101,7 +101,7 @@ fn apply(user: Option<&str>, fix: &Fix, targets: &[Target]) -> Result<(), String
     match fix {
         Fix::Start(unit) => systemd::reset_and_start(unit).map_err(describe),
         Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(describe),
-        Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
+        Fix::Mode { .. } | Fix::Onboarding | Fix::Sync => {
             let target = targets.iter().find(|target| Some(target.name()) == user);
             target.map_or_else(
                 || Err("cannot apply the fix: the user is not inspected".into()),

@@ -55,7 +55,7 @@ impl Target {
     /// Returns why the fix was not applied.
     pub(super) fn apply(&self, fix: &Fix) -> Result<(), String> {
         match self {
-            Self::Current { account, paths } => fix_as_user::apply_as_user(account, paths, fix, now()),
+            Self::Current { account, .. } => fix_as_user::apply_as_user(account, fix, now()),
             Self::Other { name } => {
                 let fix = serde_json::to_string(fix).map_err(|error| error.to_string())?;
                 decode_reply(&run_as_user::run_as_user(
@@ -76,7 +76,6 @@ pub(crate) fn run_internal(user: &str, fix: Option<&str>, systemd_answers: bool)
         |account, paths| match fix {
             Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
                 account,
-                paths,
                 &serde_json::from_str(fix)?,
                 now(),
             )),

@@ -1,30 +1,16 @@
-//! Claude Code's locks. They are directories, which remain if their holder is killed.
+//! Claude Code's locks. They are directories, which remain if their holder is killed. The next client
+//! takes such a lock over once it is old, so it is not a finding.
 
 use cas_core::claude_files::locks::STALE_LOCK_AGE;
 
-use super::super::check::{Check, CheckResult, Finding, Fix, as_user, move_aside_as_user};
+use super::super::check::{Check, CheckResult, Finding, as_user, move_aside_as_user};
 use super::super::facts::{Lock, UserFacts};
 
-pub(super) const CHECKS: [Check<UserFacts>; 4] = [
-    Check { id: "lock-abandoned", passed: "no lock of a killed Claude Code remains", evaluate: abandoned },
+pub(super) const CHECKS: [Check<UserFacts>; 3] = [
     Check { id: "lock-future", passed: "no lock has a time in the future", evaluate: future },
     Check { id: "lock-foreign", passed: "no lock belongs to another user", evaluate: foreign },
     Check { id: "lock-obstructed", passed: "each lock is an empty directory", evaluate: obstructed },
 ];
-
-/// A lock is abandoned if no client touched it for longer than clients wait and its holder has
-/// ended.
-fn abandoned(facts: &UserFacts) -> CheckResult {
-    let own = locks(facts).filter(|lock| lock.uid == facts.uid);
-    let old = own.filter(|lock| lock.touched_at.saturating_add(STALE_LOCK_AGE) <= facts.now);
-    CheckResult::from_findings(old.map(|lock| {
-        let cause = format!(
-            "the holder of {} ended without removing it at {}; each refresh waits for it",
-            lock.path, lock.touched_at
-        );
-        Finding::warning(cause, as_user(&["rmdir", &lock.path])).with_fix(Fix::Lock(lock.path.clone()))
-    }))
-}
 
 /// Clients take a lock over when it is old, and this one does not get old for a long time.
 fn future(facts: &UserFacts) -> CheckResult {

@@ -188,7 +188,7 @@ fn wrong_clock_and_unset_clock_are_reported() {
 }
 
 #[test]
-fn lock_is_abandoned_after_a_minute_without_a_holder() {
+fn lock_is_a_finding_only_if_no_client_takes_it_over() {
     let with = |touched, holder, uid| {
         let lock = Lock {
             path: "/home/ada/.claude.lock".into(),
@@ -200,9 +200,8 @@ fn lock_is_abandoned_after_a_minute_without_a_holder() {
         };
         names(&UserFacts { locks: vec![lock], ..ada() })
     };
-    assert!(with(NOW - 59_000, None, 1000).is_empty());
-    assert_eq!(with(NOW - 60_000, None, 1000), ["lock-abandoned"]);
-    assert!(with(NOW - 600_000, Some(7), 1000).is_empty(), "a stopped process may continue");
+    assert!(with(NOW - 600_000, None, 1000).is_empty(), "the next client takes it over");
+    assert!(with(NOW + 121_000, Some(7), 1000).is_empty(), "a process holds it");
     assert!(with(NOW + 59_000, None, 1000).is_empty(), "clocks differ a little");
     assert_eq!(with(NOW + 121_000, None, 1000), ["lock-future"]);
     assert_eq!(with(NOW, None, 0), ["lock-foreign"]);
