@@ -41,7 +41,6 @@ test-deps: root cargo ## install what the suites need (idempotent; one second if
 	@tests/setup/prometheus.sh >/dev/null
 	@tests/setup/claude >/dev/null
 	@tests/setup/claude 2.1.197 >/dev/null
-	@tests/setup/claude 2.1.332 >/dev/null
 	@tests/setup/rootfs.sh bookworm >/dev/null
 	@tests/setup/rootfs.sh trixie >/dev/null
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
-use cas_tests::claude_client::{BackgroundRun, ClaudeFixture, ClaudeUser, Invocation, now_in_milliseconds};
+use cas_tests::claude_client::{
+    BackgroundRun, ClaudeFixture, ClaudeUser, Invocation, now_in_milliseconds, state_of_sign_in,
+};
 use cas_tests::claude_login::parsed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -48,8 +50,7 @@ fn sign_in_url(started: &BackgroundRun) -> String {
 }
 
 fn state_in(address: &str) -> &str {
-    let state = address.split('&').find_map(|part| part.strip_prefix("state="));
-    state.unwrap_or_else(|| panic!("no state: {address}"))
+    state_of_sign_in(address).unwrap_or_else(|| panic!("no state: {address}"))
 }
 
 /// Signs in and returns the output.

@@ -5,10 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use cas_tests::anthropic::fingerprint;
-use cas_tests::claude_client::{ClaudeFixture, OLDER, now_in_milliseconds};
+use cas_tests::claude_client::{ClaudeFixture, NEWEST, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, Values};
-
-use super::recording::NEWEST;
 
 /// Far more than any of these runs takes, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -9,10 +9,10 @@ mod client;
 mod parser;
 mod recording;
 
-use cas_tests::claude_client::{OLDER, now_in_milliseconds};
+use cas_tests::claude_client::{NEWEST, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, cases};
 
-use self::recording::{NEWEST, Recording};
+use self::recording::Recording;
 
 /// The number of files that a run tests with the newest client.
 const SAMPLE: usize = 30;

@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_tests::claude_client::OLDER;
+use cas_tests::claude_client::{NEWEST, OLDER};
 use cas_tests::credential_corpus::Case;
-
-/// The newest client in the table. Its sign-in differs from that of the other suites.
-pub(crate) const NEWEST: &str = "2.1.332";
 
 /// The columns after the name.
 const VERSIONS: [&str; 2] = [OLDER, NEWEST];

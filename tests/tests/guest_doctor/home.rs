@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 const STATE: &str = ".local/state/claude-auth-sync";
 
 /// The order matters where a remedy leaves something for the next row.
-pub(crate) const ROWS: [Row; 25] = [
+pub(crate) const ROWS: [Row; 23] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
         "login-cleared",

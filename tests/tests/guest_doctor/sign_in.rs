@@ -117,7 +117,7 @@ fn sign_in(fixture: &ClaudeGuest, command: Option<&str>) -> Result<CommandResult
     let script = format!(
         "cd \"$(mktemp -d)\" && mkfifo said code
          {{ {command} >said <code; }} & exec 3<said 4>code
-         read -r address <&3; state=${{address##*state=}}
+         read -r address <&3; state=${{address##*state=}}; state=${{state##*[?]z-}}
          echo \"{CODE}#${{state%%&*}}\" >&4; exec 4>&-; cat <&3; wait $!"
     );
     Ok(run_as(&fixture.guest, Who::Alice, &script))

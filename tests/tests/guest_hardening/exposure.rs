@@ -22,19 +22,29 @@ fn check_unit_exposure(suite: Suite) {
     let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
     guest.write("/run/systemd/system/bare.service", "root", "644", bare);
     guest.run("systemctl daemon-reload").expect_success("a unit without anything");
-    let (_, rest) = PAGE.split_once("gives the sync ").expect("the page has figures");
-    let mut figures = rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
-    let mut figure =
-        || figures.find(|text| text.contains('.') && text.len() > 2).expect("a figure").to_owned();
-    let (sync, without, by_mount) = (figure(), figure(), figure());
-    let (watch, roots, metrics) = (figure(), figure(), figure());
-    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), sync);
-    assert_eq!(exposure(&guest, "claude-auth-watch@alice.service"), watch);
-    assert_eq!(exposure(&guest, "bare.service"), without);
-    assert_eq!(exposure(&guest, "claude-auth-provision.service"), roots);
-    assert_eq!(exposure(&guest, "claude-auth-metrics.service"), metrics);
+    assert_eq!(exposure(&guest, "bare.service"), documented("| a sync without any"));
+    for (unit, row) in [
+        ("claude-auth-sync@alice.service", "| `claude-auth-sync@.service`"),
+        ("claude-auth-watch@alice.service", "| `claude-auth-watch@.service`"),
+        ("claude-auth-provision.service", "| `claude-auth-provision.service`"),
+        ("claude-auth-request.service", "| `claude-auth-request.service`"),
+        ("claude-auth-metrics.service", "| `claude-auth-metrics.service`"),
+    ] {
+        assert_eq!(exposure(&guest, unit), documented(row), "{unit}");
+    }
     drop_in(&guest, "claude-auth-sync@.service", BY_MOUNT);
-    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), by_mount);
+    assert_eq!(
+        exposure(&guest, "claude-auth-sync@alice.service"),
+        documented("| the same, with homes by mount")
+    );
+}
+
+/// Returns the figure at the end of the row that begins with this text.
+fn documented(row: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once("| unit | exposure |").expect("the page has the table");
+    let mut rows = rest.lines().filter(|line| line.starts_with(row));
+    let figure = rows.next().and_then(|line| line.strip_suffix(" |")?.rsplit(' ').next());
+    figure.unwrap_or_else(|| panic!("no row {row}"))
 }
 
 /// Returns the exposure of 10; lower is better.

@@ -10,6 +10,7 @@ use std::os::unix::fs::chown;
 use std::process::ExitStatus;
 
 use cas_tests::anthropic::{Account, fingerprint};
+use cas_tests::claude_client::state_of_sign_in;
 use cas_tests::claude_login::parsed;
 use cas_tests::pseudo_terminal::PseudoTerminal;
 use cas_tests::test_user::{LOGIN, TestUser, UID};
@@ -57,8 +58,7 @@ fn address_in(screen: &str) -> String {
 
 fn state_in(screen: &str) -> String {
     let address = address_in(screen);
-    let state = address.split('&').find_map(|part| part.strip_prefix("state="));
-    state.unwrap_or_else(|| panic!("no state: {address}")).to_owned()
+    state_of_sign_in(&address).unwrap_or_else(|| panic!("no state: {address}")).to_owned()
 }
 
 fn other_account() -> Account {

@@ -131,7 +131,7 @@ fn code_is_read_from_a_pipe_that_stays_open() {
     let script = format!(
         "mkfifo /tmp/codes && exec 3<>/tmp/codes && {{ {program} login --email alice@example.org <&3 >/tmp/said & }} \n\
          until grep -q '^https://' /tmp/said; do sleep 0.1; done\n\
-         printf '{CODE}#%s\\n' \"$(sed 's/.*state=//; s/&.*//' /tmp/said)\" >&3; wait $!"
+         printf '{CODE}#%s\\n' \"$(sed 's/.*state=//; s/.*?z-//; s/&.*//' /tmp/said)\" >&3; wait $!"
     );
     let output = test_user.output(test_user.command("/bin/sh".as_ref(), &["-c", &script]));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
