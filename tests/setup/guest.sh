@@ -114,8 +114,14 @@ exec {input}<&-
 
 leader=
 for _ in {1..750}; do
-    for child in $(cat "/proc/$nspawn"/task/*/children 2>/dev/null || true); do
-        if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = systemd ]; then leader=$child; fi
+    for list in "/proc/$nspawn"/task/*/children; do
+        children=()
+        { read -r -a children <"$list" || true; } 2>/dev/null
+        for child in "${children[@]}"; do
+            comm=
+            { read -r comm <"/proc/$child/comm" || true; } 2>/dev/null
+            if [ "$comm" = systemd ]; then leader=$child; fi
+        done
     done
     if [ -n "$leader" ] || ! kill -0 "$nspawn" 2>/dev/null; then break; fi
     sleep 0.02

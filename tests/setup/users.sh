@@ -47,3 +47,9 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     console-getty.service getty.target exim4.service exim4-base.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+
+# Of no use in a guest, and run at each boot and at each daemon-reload, also those of dpkg and of the product.
+install -d -m 755 "$root/etc/systemd/system-generators"
+for generator in "$root"/usr/lib/systemd/system-generators/*; do
+    ln -sf /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
+done

@@ -43,16 +43,18 @@ pub fn cache() -> PathBuf {
 /// A timeout far above every expected duration, so that a slow machine does not fail.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits until this condition holds.
+/// Waits until this condition holds. The interval grows with the time that has passed, because a
+/// condition is often a process that computes for 10 ms.
 ///
 /// # Panics
 /// If it does not within [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + TIMEOUT;
+    let start = Instant::now();
     while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {TIMEOUT:?}");
-        thread::sleep(Duration::from_millis(50));
+        let elapsed = start.elapsed();
+        assert!(elapsed < TIMEOUT, "{what}: not within {TIMEOUT:?}");
+        thread::sleep((elapsed / 4).clamp(Duration::from_millis(20), Duration::from_millis(200)));
     }
 }
 

@@ -25,7 +25,7 @@ impl Guest {
     /// Returns true if they do within a minute.
     pub(super) fn bus_answers(&self) -> bool {
         self.run(&format!(
-            "end=$(($(date +%s) + 60))
+            "{{ {ASK}; }} >/dev/null 2>&1 && exit; end=$(($(date +%s) + 60))
              until {{ {ASK}; }} >/dev/null 2>&1; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.02; done"
         ))
         .succeeded()

@@ -2,9 +2,16 @@
 
 use std::{
     io::Write,
+    os::unix::process::CommandExt,
     process::{Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
 };
 
 use super::COMMAND_LIMIT;
@@ -26,22 +33,24 @@ pub struct CommandResult {
 impl CommandResult {
     /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard
     /// input.
-    pub(super) fn run(command: Command, input: &[u8]) -> Self {
-        let mut bounded = Command::new("timeout");
-        bounded.arg("--kill-after=5").arg(COMMAND_LIMIT.as_secs().to_string());
-        bounded.arg(command.get_program()).args(command.get_args());
-        bounded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(super) fn run(mut command: Command, input: &[u8]) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let started = Instant::now();
-        let mut child = bounded.spawn().unwrap_or_else(|error| panic!("starting {bounded:?}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
         let mut pipe = child.stdin.take();
-        let ended = thread::scope(|scope| {
+        let (end, is_over) = mpsc::channel();
+        let (ended, code_at_limit) = thread::scope(|scope| {
             // A command need not read all of its input; the pipe ends either way.
             scope.spawn(move || pipe.as_mut().map(|pipe| pipe.write_all(input)));
-            child.wait_with_output()
+            let limit = scope.spawn(move || end_at_limit(group, &is_over));
+            let ended = child.wait_with_output();
+            drop(end);
+            (ended, limit.join().expect("the limit"))
         });
-        let output = ended.unwrap_or_else(|error| panic!("waiting for {bounded:?}: {error}"));
+        let output = ended.unwrap_or_else(|error| panic!("waiting for {command:?}: {error}"));
         Self {
-            code: output.status.code(),
+            code: code_at_limit.or(output.status.code()),
             stdout: output.stdout,
             stderr: output.stderr,
             took: started.elapsed(),
@@ -111,4 +120,20 @@ impl CommandResult {
         );
         self
     }
+}
+
+/// Ends a process group at [`COMMAND_LIMIT`], as timeout(1) does, unless it is over before. Returns
+/// the exit code of a command that was ended.
+fn end_at_limit(group: Pid, is_over: &Receiver<()>) -> Option<i32> {
+    let reached = |limit| is_over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+    if !reached(COMMAND_LIMIT) {
+        return None;
+    }
+    // Without an effect where the command has just ended.
+    let _ = killpg(group, Signal::SIGTERM);
+    if !reached(Duration::from_secs(5)) {
+        return Some(124);
+    }
+    let _ = killpg(group, Signal::SIGKILL);
+    Some(137)
 }

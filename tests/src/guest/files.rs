@@ -19,9 +19,8 @@ impl Guest {
     /// Puts a login file where Claude Code keeps it.
     #[track_caller]
     pub fn put_login(&self, user: &str, login: &str) {
-        self.run(&format!("install -d -m 700 -o {user} -g {user} ~{user}/.claude"))
-            .expect_success("making ~/.claude");
-        self.write(&login_path(user), user, "600", login.as_bytes());
+        let folders = format!("install -d -m 700 -o {user} -g {user} ~{user}/.claude");
+        self.write_after(&folders, &login_path(user), user, "600", login.as_bytes());
     }
 
     /// Returns the text of a user's login file.
@@ -49,11 +48,10 @@ impl Guest {
     }
 
     fn put_private(&self, user: &str, name: &str, text: &[u8]) {
-        self.run(&format!(
-            "install -d -m 700 -o {user} -g {user} ~{user}/.config ~{user}/.config/claude-auth-sync"
-        ))
-        .expect_success("making the configuration folder");
-        self.write(&format!("/home/{user}/.config/claude-auth-sync/{name}"), user, "600", text);
+        let folders =
+            format!("install -d -m 700 -o {user} -g {user} ~{user}/.config ~{user}/.config/claude-auth-sync");
+        let path = format!("/home/{user}/.config/claude-auth-sync/{name}");
+        self.write_after(&folders, &path, user, "600", text);
     }
 
     /// Writes a well-formed setup token to a user's env file.

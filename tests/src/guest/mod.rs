@@ -25,7 +25,7 @@ mod vault_guest;
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -33,6 +33,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 pub use claude_guest::{ClaudeGuest, is_cleared};
 pub use command_result::CommandResult;
@@ -176,8 +178,29 @@ impl Guest {
 
     /// Returns the bytes of a file in the guest, read as root, or `None` if it does not exist.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        if let Ok(bytes) = self.read_from_host(path) {
+            return Some(bytes);
+        }
         let read = self.run(&format!("cat '{path}'"));
         read.succeeded().then_some(read.stdout)
+    }
+
+    /// Reads a file without a process in the guest. /proc depends on the process that reads it.
+    fn read_from_host(&self, path: &str) -> io::Result<Vec<u8>> {
+        if path.starts_with("/proc") {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let root = fs::File::open(format!("/proc/{}/root", self.leader))?;
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        let mut file = fs::File::from(openat2(&root, path, how)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its
@@ -186,9 +209,15 @@ impl Guest {
     /// # Panics
     /// If it cannot be written.
     pub fn write(&self, path: &str, owner: &str, mode: &str, bytes: &[u8]) {
+        self.write_after("true", path, owner, mode, bytes);
+    }
+
+    /// As [`Guest::write`], after a shell command that creates the directory.
+    #[track_caller]
+    fn write_after(&self, preparation: &str, path: &str, owner: &str, mode: &str, bytes: &[u8]) {
         self.run_with_input(
             &format!(
-                "umask 077; cat >'{path}.new' && chmod {mode} '{path}.new' && chown {owner}:{owner} '{path}.new' && mv '{path}.new' '{path}'"
+                "{preparation} && install -m {mode} -o {owner} -g {owner} /dev/stdin '{path}.new' && exec mv '{path}.new' '{path}'"
             ),
             bytes,
         )
@@ -236,8 +265,14 @@ impl Guest {
     fn wait_until_running(&self) -> io::Result<()> {
         let mut state = String::new();
         let deadline = Instant::now() + Duration::from_secs(60);
+        // The socket of systemctl appears a little after PID 1.
+        let socket = format!("/proc/{}/root/run/systemd/private", self.leader);
         while Instant::now() < deadline {
-            let requests = self.run("systemctl is-system-running --wait");
+            if !Path::new(&socket).exists() {
+                thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            let requests = self.run("exec systemctl is-system-running --wait");
             state = requests.text();
             match state.trim() {
                 "running" => return Ok(()),
@@ -245,7 +280,7 @@ impl Guest {
                     let failed = self.run("systemctl --failed --no-legend").text();
                     return Err(io::Error::other(format!("units failed at boot: {failed}")));
                 }
-                _ => thread::sleep(Duration::from_millis(20)), // the bus appears a little after PID 1
+                _ => thread::sleep(Duration::from_millis(20)),
             }
         }
         Err(io::Error::other(format!("after a minute it is still {:?}", state.trim())))
@@ -258,8 +293,9 @@ impl Guest {
         command
             .arg(format!("--target={}", self.leader))
             .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
-            .args(["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
-            .args(["HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]);
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs([("HOME", "/root"), ("LANG", "C.UTF-8"), ("DEBIAN_FRONTEND", "noninteractive")]);
         command
     }
 

@@ -15,6 +15,10 @@ const TARGET: &str = "claude-auth-sync.target";
 /// The line that pam-auth-update writes for the product into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
+/// Configures the sync to verify nothing.
+const NO_CLIENT: &str = "d=/etc/claude-auth-sync/conf.d && umask 022 && mkdir -p $d \
+    && echo 'verify = false' >$d/90-no-claude.toml.new && mv $d/90-no-claude.toml.new $d/90-no-claude.toml";
+
 impl Guest {
     /// Boots a guest in which the package is installed already, in the state that
     /// [`Guest::install_product`] leaves.
@@ -53,9 +57,7 @@ impl Guest {
     }
 
     fn disable_verification_without_client(&self) {
-        if !self.run("command -v claude").succeeded() {
-            self.disable_verification();
-        }
+        self.run(&format!("command -v claude || {{ {NO_CLIENT}; }}")).expect_success("without a client");
     }
 
     /// Ends the pause of [`Guest::install_product`]: enabled units run from now on.
@@ -107,8 +109,7 @@ impl Guest {
     /// Makes the sync find no `claude` to verify with.
     #[track_caller]
     pub fn disable_verification(&self) {
-        self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
-        self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
+        self.run(NO_CLIENT).expect_success("writing the configuration");
     }
 
     /// Removes the configuration except the file of [`Self::disable_verification`].
@@ -121,8 +122,8 @@ impl Guest {
     /// Writes `/etc/claude-auth-sync/config.toml`.
     #[track_caller]
     pub fn configure(&self, toml: &str) {
-        self.run("install -d -m 755 /etc/claude-auth-sync").expect_success("making the configuration folder");
-        self.write("/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
+        let folder = "install -d -m 755 /etc/claude-auth-sync";
+        self.write_after(folder, "/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
     }
 
     /// Runs `cas-sync enroll USER` as root and returns its output.
