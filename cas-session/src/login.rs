@@ -73,7 +73,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if result.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &result.outcome);
     }
-    if result.outcome.wants_sync || requests.has_unsent() {
+    if result.outcome.wants_sync || requests.has_unrecorded() {
         requests.submit();
     }
     Ok(Reply(result.token))
