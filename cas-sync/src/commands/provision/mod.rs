@@ -26,6 +26,7 @@ use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
+use cas_core::system::privileges::harden_process;
 use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
@@ -41,7 +42,7 @@ use self::targets::OffboardSelection;
 use crate::cli::Provision;
 use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
-use crate::os::environment::{env_var, harden_process, now};
+use crate::os::environment::{env_var, now};
 use crate::roster::{self, Roster, RosterError};
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
@@ -71,10 +72,11 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         }
         Err(error) => return exit_with_error(&error, 1),
     };
-    let (roster, mut provisioner) = match harden_process().and_then(|()| load(request)) {
-        Ok(prepared) => prepared,
-        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
-    };
+    let (roster, mut provisioner) =
+        match harden_process().map_err(anyhow::Error::from).and_then(|()| load(request)) {
+            Ok(prepared) => prepared,
+            Err(error) => return exit_with_error(&error, EXIT_CONFIG),
+        };
     let signals = match SignalBlock::new().context("cannot block signals") {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
