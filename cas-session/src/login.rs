@@ -61,7 +61,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if !paths::is_enrolled(&account.name) {
         return Ok(Reply(None));
     }
-    if let Err(error) = Identities::of_this_machine().check(&account) {
+    if let Err(error) = Identities::open().check(&account) {
         syslog::log_message(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }

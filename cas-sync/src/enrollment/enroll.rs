@@ -79,7 +79,7 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
         "cannot enroll {user}: user id {} is not that of a regular account, which begin at {FIRST_USER_ID}",
         account.uid
     );
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     identities.check(account)?;
     let others = other_names(account);
     ensure!(
@@ -162,19 +162,19 @@ pub(crate) fn bind(identities: &Identities, account: &AccountEntry) -> Result<bo
     Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
 }
 
-/// Binds the names that an older version enrolled. The postinst of the package runs this.
+/// Binds the names that version 0.1.0 enrolled. The postinst of the package runs this.
 pub(crate) fn bind_identities() -> ExitCode {
     let bound = require_root("bind the name of").and_then(|()| bind_older_enrollments());
     bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// Binds each name that an older version enrolled to the uid for which it was enrolled. Prints the
+/// Binds each name that version 0.1.0 enrolled to the uid for which it was enrolled. Prints the
 /// enrolled users whose account is missing or has another uid.
 ///
 /// # Errors
 /// If a record cannot be written or the markers cannot be read.
 fn bind_older_enrollments() -> Result<()> {
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

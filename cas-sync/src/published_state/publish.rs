@@ -32,7 +32,7 @@ pub(crate) fn publish(user: &str) -> Result<()> {
     if !paths::is_enrolled(user) {
         return Ok(());
     }
-    let uid = Identities::of_this_machine().bound_uid(user)?;
+    let uid = Identities::open().bound_uid(user)?;
     let uid = uid.with_context(|| {
         format!("cannot publish the state of {user}: the name is not bound to a user id; run `cas-sync enroll {user}`")
     })?;

@@ -263,7 +263,7 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 
 fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner) -> Result<Vec<TargetUser>> {
     let account = |name: &str| AccountEntry::from_name(name).map_err(|error| error.to_string());
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     let binding = |account: &AccountEntry| identities.check(account).err().map(|error| error.to_string());
     let layout = provisioner.server.as_ref().map(VaultServer::layout);
     let names = request.offboard.clone().unwrap_or_default();
