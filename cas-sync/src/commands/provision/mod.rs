@@ -314,9 +314,9 @@ fn start_units(provisioner: &mut Provisioner, summary: &mut ProvisionSummary) {
         return;
     }
     match systemd::start(&users, true)
-        .and_then(|change| provisioner.records.mark_started(&users).map(|()| change))
+        .and_then(|started| provisioner.records.mark_started(&users).map(|()| started))
     {
-        Ok(change) => summary.remarks.extend(change.remarks),
+        Ok(started) => summary.remarks.extend(started.remarks),
         Err(error) => summary.units_failed.push(format!("cannot start all units: {error:#}; run this again")),
     }
     summary.remarks.sort();
