@@ -50,7 +50,7 @@ pub(crate) fn login_name() -> Option<String> {
 
 fn print_if_enrolled(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
-    if !paths::is_enrolled(&account.name) || Identities::of_this_machine().check(&account).is_err() {
+    if !paths::is_enrolled(&account.name) || Identities::open().check(&account).is_err() {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

@@ -37,7 +37,7 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
     let (program, arguments) = request.command.split_first().context("the command to run is missing")?;
     let mut command = Command::new(program);
     command.args(arguments);
-    let content = match Identities::of_this_machine().check(&account) {
+    let content = match Identities::open().check(&account) {
         Ok(()) => EnvFile::new(paths.env_file, account.uid.as_raw()).read(),
         // The files in this home may belong to the former user.
         Err(error) => EnvFileContent::Unreadable(error.to_string()),

@@ -61,7 +61,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if !paths::is_enrolled(&account.name) {
         return Ok(Reply(None));
     }
-    if let Err(error) = Identities::of_this_machine().check(&account) {
+    if let Err(error) = Identities::open().check(&account) {
         syslog::log_message(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
@@ -73,7 +73,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if result.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &result.outcome);
     }
-    if result.outcome.wants_sync || requests.has_unsent() {
+    if result.outcome.wants_sync || requests.has_unrecorded() {
         requests.submit();
     }
     Ok(Reply(result.token))

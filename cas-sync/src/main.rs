@@ -73,10 +73,10 @@ fn internal(command: Internal) -> ExitCode {
         }
         Internal::Sessions { user } => commands::sessions::run_internal(&user),
         Internal::PublishState { user } => published_state::publish::publish(&user),
-        Internal::ReadState { user } => published_state::state_reader::serve(&user),
+        Internal::ReadState { user } => published_state::state_reader::serve_state(&user),
         Internal::MigratePublishedStates => published_state::earlier_version::migrate(),
         Internal::EmptyPublishedDirectory { uid, gid, user } => {
-            published_state::earlier_version::serve(&user, uid, gid)
+            published_state::earlier_version::serve_emptying(&user, uid, gid)
         }
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),

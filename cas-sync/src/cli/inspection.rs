@@ -19,7 +19,7 @@ pub(crate) struct Doctor {
     /// Check only these users (root)
     #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
     pub(crate) user: Vec<String>,
-    /// Fix file modes, stale locks and missing syncs; for root also units
+    /// Fix file modes and missing syncs; for root also units
     #[arg(long)]
     pub(crate) fix: bool,
     /// With --fix, print what would be fixed

@@ -32,10 +32,10 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
-    /// Publish the states that an older version published, and remove its directories, for the
+    /// Publish the states that version 0.1.0 published, and remove its directories, for the
     /// package.
     MigratePublishedStates,
-    /// Empty the directory in which syncs of an older version published the state of USER.
+    /// Empty the directory in which syncs of version 0.1.0 published the state of USER.
     EmptyPublishedDirectory {
         /// The owner of the directory.
         #[arg(long)]
@@ -46,7 +46,7 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
-    /// Bind the names that an older version enrolled to their uids, for the package.
+    /// Bind the names that version 0.1.0 enrolled to their uids, for the package.
     BindIdentities,
     /// Read and write the Vault token file of USER, for `provision`.
     TokenAgent {

@@ -10,11 +10,12 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
 use cas_core::state::publication::Publication;
 use cas_core::system::identity::IdentityError;
+use cas_core::system::privileges::harden_process;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-use crate::os::environment::{harden_process, now};
+use crate::os::environment::now;
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
@@ -49,7 +50,8 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
         return ExitCode::SUCCESS;
     }
-    // A command by hand has just done all that a sync does: its state is published when this service ends.
+    // A command by hand has just done all that a sync does: its state is published when this
+    // service ends.
     let is_sync_service = verification == VerifyMode::Verify && systemd::runs_in_sync_service();
     if is_sync_service && Publication::new(&state, &requests).take(now) {
         return ExitCode::SUCCESS;

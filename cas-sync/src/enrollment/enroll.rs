@@ -1,13 +1,13 @@
 //! `cas-sync enroll`: enrolls a user on this machine. The PAM module checks for the marker.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use cas_core::fs::atomic_file::{create_root_directory, write_atomic_with_mode};
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
@@ -27,16 +27,25 @@ const OVERFLOW_UID: u32 = 65534;
 /// Enrolls a user and prints the result.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
-        Ok(Enrolled { name, changed: true, remarks }) => print_result(
-            &format!(
-                "{name} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher."
-            ),
-            &remarks,
-        ),
-        Ok(Enrolled { name, remarks, .. }) => {
-            print_result(&format!("{name} was enrolled already; nothing was changed."), &remarks)
-        }
+        Ok(enrolled) => print_result(&describe(&enrolled, watch), &enrolled.remarks),
         Err(error) => exit_with_error(&error, 1),
+    }
+}
+
+/// Returns the first line of the output.
+fn describe(enrolled: &Enrolled, watch: bool) -> String {
+    let name = &enrolled.name;
+    match enrolled {
+        Enrolled { changed: false, .. } => format!("{name} was enrolled already; nothing was changed."),
+        Enrolled { has_running_units: false, .. } => {
+            format!("{name} is enrolled, but no unit runs for it:")
+        }
+        _ if watch => format!(
+            "{name} is enrolled: the login is repaired at each login of the user and by the watcher, and synced every six hours."
+        ),
+        _ => format!(
+            "{name} is enrolled without the watcher: the login is repaired at each login of the user, and synced every six hours."
+        ),
     }
 }
 
@@ -44,6 +53,7 @@ struct Enrolled {
     /// The name in the user database, whatever spelling was given.
     name: String,
     changed: bool,
+    has_running_units: bool,
     /// Messages for the administrator.
     remarks: Vec<String>,
 }
@@ -54,9 +64,14 @@ fn enroll_user(user: &str, watch: bool) -> Result<Enrolled> {
     // The spelling of the user database; its lookup may ignore case.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
-    let units = systemd::start(&[user], watch)?;
-    let remarks = units.remarks.into_iter().chain(read_only_home(&account));
-    Ok(Enrolled { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
+    let started = systemd::start(&[user], watch)?;
+    let remarks = started.remarks.into_iter().chain(read_only_home(&account));
+    Ok(Enrolled {
+        name: user.to_owned(),
+        changed: started.changed || changed,
+        has_running_units: started.has_running_units,
+        remarks: remarks.collect(),
+    })
 }
 
 /// Creates the missing parts of an enrollment. The watcher stays enabled or disabled.
@@ -76,10 +91,10 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     let user = account.name.as_str();
     ensure!(
         is_regular_user(account),
-        "cannot enroll {user}: user id {} is not that of a regular account, which begin at {FIRST_USER_ID}",
+        "cannot enroll {user}: user id {} is not that of a regular account ({FIRST_USER_ID} or above, not {OVERFLOW_UID})",
         account.uid
     );
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     identities.check(account)?;
     let others = other_names(account);
     ensure!(
@@ -89,19 +104,19 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
         others.join(", ")
     );
     let changed = [
-        create_root_dir(Path::new(STATE_DIR))?,
-        create_root_dir(Path::new(ENROLLED_DIR))?,
+        create_root_directory(Path::new(STATE_DIR))?,
+        create_root_directory(Path::new(ENROLLED_DIR))?,
         bind(&identities, account)?,
-        create_root_dir(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?,
-        write_if_changed(&marker_path(user), "")?,
+        create_root_directory(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?,
+        write_root_file(&marker_path(user), "")?,
         make_latest(Path::new(ENROLLED_DIR), &identities, user, account.uid.as_raw())?,
     ];
     Ok(changed.contains(&true))
 }
 
 /// Makes the marker of `user` the newest of those whose names are bound to this uid, because a
-/// request of the uid starts the service of the newest. An account that was renamed has several, and
-/// can get an earlier name again. Returns true if the marker was changed.
+/// request of the uid starts the service of the newest. An account that was renamed has several,
+/// and can get an earlier name again. Returns true if the marker was changed.
 ///
 /// # Errors
 /// If the markers cannot be read or the time cannot be set.
@@ -158,23 +173,26 @@ fn other_names(account: &AccountEntry) -> Vec<String> {
 pub(crate) fn bind(identities: &Identities, account: &AccountEntry) -> Result<bool> {
     let path = identities.path(&account.name);
     let directory = path.parent().context("a file is in a directory")?;
-    let made = create_root_dir(directory)?;
-    Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
+    let made = create_root_directory(directory)?;
+    Ok(write_root_file(&path, &format!("{}\n", account.uid))? || made)
 }
 
-/// Binds the names that an older version enrolled. The postinst of the package runs this.
+/// Binds the names that version 0.1.0 enrolled. The postinst of the package runs this.
 pub(crate) fn bind_identities() -> ExitCode {
-    let bound = require_root("bind the name of").and_then(|()| bind_older_enrollments());
+    let bound = match Uid::effective().is_root() {
+        true => bind_version_0_1_0_enrollments(),
+        false => Err(anyhow!("only root can bind login names; run it with sudo")),
+    };
     bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// Binds each name that an older version enrolled to the uid for which it was enrolled. Prints the
+/// Binds each name that version 0.1.0 enrolled to the uid for which it was enrolled. Prints the
 /// enrolled users whose account is missing or has another uid.
 ///
 /// # Errors
 /// If a record cannot be written or the markers cannot be read.
-fn bind_older_enrollments() -> Result<()> {
-    let identities = Identities::of_this_machine();
+fn bind_version_0_1_0_enrollments() -> Result<()> {
+    let identities = Identities::open();
     let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -203,8 +221,8 @@ fn bind_older_enrollments() -> Result<()> {
         }
         // Without a directory of published state, the present account counts as the enrolled one.
         if let Some(uid) = bound.or_else(|| accounts.uid(name)) {
-            create_root_dir(path.parent().context("a file is in a directory")?)?;
-            write_if_changed(&path, &format!("{uid}\n"))?;
+            create_root_directory(path.parent().context("a file is in a directory")?)?;
+            write_root_file(&path, &format!("{uid}\n"))?;
         }
     }
     Ok(())
@@ -227,7 +245,8 @@ pub(crate) fn has_enrollment_artifacts(user: &str) -> bool {
 
 /// Creates the directory of all enrollments.
 pub(crate) fn create_state_directory() -> Result<()> {
-    create_root_dir(Path::new(STATE_DIR)).map(|_| ())
+    create_root_directory(Path::new(STATE_DIR)).map(drop)?;
+    Ok(())
 }
 
 /// Returns a message if `ProtectSystem=full` of the units makes the home read-only.
@@ -236,7 +255,7 @@ pub(crate) fn read_only_home(account: &AccountEntry) -> Option<String> {
         ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| account.home.starts_with(folder));
     is_read_only.then(|| {
         let home = &account.home;
-        format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
+        format!("the sync cannot write to {home}; run `systemctl edit claude-auth-sync@.service`, and add `ReadWritePaths={home}` below `[Service]`")
     })
 }
 
@@ -253,51 +272,14 @@ pub(crate) fn marker_path(user: &str) -> PathBuf {
     Path::new(ENROLLED_DIR).join(user)
 }
 
-/// Creates a directory with owner root and mode 0755, and repairs both if they differ. The caller's
-/// umask does not apply: other users must not change markers, and requests need access. Returns
-/// true if anything was changed.
-fn create_root_dir(path: &Path) -> Result<bool> {
-    let context = || format!("cannot set owner root and mode 0755 on {}", path.display());
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0o755 => {
-            return Ok(false);
-        }
-        Ok(found) => {
-            ensure!(found.is_dir(), "{} is not a directory; remove it, and enroll again", path.display())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o755).create(path).with_context(context)?;
-        }
-        Err(error) => return Err(error).with_context(context),
+/// Writes a file of root with mode 0644, unless it is unchanged. Other users must be able to read a
+/// marker, and it is not trusted if they can write it. Returns true if it was written.
+fn write_root_file(path: &Path, content: &str) -> Result<bool> {
+    // A symlink is replaced, like a file with another owner.
+    if path.is_symlink() {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
-    chown(path, Some(0), None).with_context(context)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)?;
-    Ok(true)
-}
-
-/// Writes a file of root with mode 0644, unless it has this content already. Returns true if it was
-/// written.
-fn write_if_changed(path: &Path, content: &str) -> Result<bool> {
-    let has_mode =
-        |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & 0o777 == 0o644;
-    if fs::symlink_metadata(path).is_ok_and(|found| has_mode(&found))
-        && fs::read_to_string(path).is_ok_and(|found| found == content)
-    {
-        return Ok(false);
-    }
-    let context = || format!("cannot write {}", path.display());
-    let directory = path.parent().context("a file is in a directory")?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".claude-auth-sync.")
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(directory)
-        .with_context(context)?;
-    io::Write::write_all(&mut file, content.as_bytes()).with_context(context)?;
-    // The caller's umask does not apply: a marker with another mode is not trusted.
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(true)
+    Ok(write_atomic_with_mode(path, content.as_bytes(), 0o644)?)
 }
 
 fn print_result(text: &str, remarks: &[String]) -> ExitCode {

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use cas_protocol::deadline::Deadline;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Limits the output, in bytes.
+/// The maximum output, in bytes: more than any systemctl or child prints.
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// The output of a command.
@@ -31,7 +31,7 @@ pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Res
         Some(from) => read_output(from, deadline),
         None => Err(io::ErrorKind::BrokenPipe.into()),
     };
-    let success = end(&mut process);
+    let success = reap(&mut process);
     Ok(Output { stdout: stdout?, success })
 }
 
@@ -57,7 +57,7 @@ fn read_output(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>
 
 /// Waits briefly for the end of a process that has closed its output, then kills it and waits
 /// briefly again: a process that is not waited for counts for the task limit of a unit.
-fn end(process: &mut Child) -> bool {
+fn reap(process: &mut Child) -> bool {
     let status = wait_briefly(process).or_else(|| {
         let _ = process.kill();
         wait_briefly(process)

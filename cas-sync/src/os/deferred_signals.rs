@@ -31,7 +31,7 @@ impl SignalBlock {
         self.wait(None, Some(Duration::ZERO)) == Wake::Signal
     }
 
-    /// Waits for input, for a signal, or for `timeout`; without one, without limit.
+    /// Waits for input, a signal or `timeout`. `None` waits without a limit.
     pub(crate) fn wait(&self, input: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> Wake {
         let Ok(signals) =
             SignalFd::with_flags(&termination_signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)

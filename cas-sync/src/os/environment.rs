@@ -1,19 +1,9 @@
-//! The environment of this process: its variables, the wall clock, and its protection against
-//! debuggers.
+//! The environment of this process: its variables and the wall clock.
 
 use std::ffi::OsString;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
 use cas_core::time::timestamp::Timestamp;
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
-
-/// Hides what this process reads from now on from debuggers of the same user and from core dumps.
-pub(crate) fn harden_process() -> Result<()> {
-    prctl::set_dumpable(false).context("cannot disable debugging of this process")?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot disable core dumps")
-}
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
 pub(crate) fn env_var(name: &str) -> Option<String> {

@@ -7,7 +7,8 @@ use std::thread;
 /// The number of threads. Each waits most of the time.
 const WORKERS: usize = 8;
 
-/// Returns the result of `work` for each item, in the order of the items.
+/// Runs `work` for each item. Returns the results in the order of the items. An item whose work
+/// panics has none.
 pub(crate) fn map<Item: Send, Out: Send>(
     items: impl IntoIterator<Item = Item, IntoIter: Send>,
     work: impl Fn(Item) -> Out + Sync,

@@ -38,7 +38,7 @@ pub(crate) fn run_with_variables(
         Ok(Output { stdout, success: true }) => Ok(stdout),
         Ok(_) => Err("the process that runs as the user failed".into()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            Err(format!("the home does not answer within {timeout:?}"))
+            Err(format!("the process that runs as the user does not answer within {timeout:?}"))
         }
         Err(error) => Err(format!("cannot read from the process that runs as the user: {error}")),
     }

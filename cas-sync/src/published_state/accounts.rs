@@ -97,9 +97,9 @@ impl Missing {
         let unenroll = format!("`cas-sync unenroll {name}`");
         match self {
             Self::Removed { uid: Some(uid), holder: Some(holder) } => format!(
-                "the account was removed or renamed, and its uid {uid} now belongs to {holder}: {unenroll}, and `cas-sync enroll {holder}` if it is the same user"
+                "the account was removed or renamed, and its uid {uid} now belongs to {holder}; run {unenroll}, and `cas-sync enroll {holder}` if it is the same user"
             ),
-            Self::Removed { .. } => format!("the account was removed: {unenroll}"),
+            Self::Removed { .. } => format!("the account was removed; run {unenroll}"),
             Self::Reused { bound, found } => format!(
                 "the name was enrolled for uid {bound} and its account has uid {found}: {unenroll}, or `cas-sync provision --adopt {name}` if it is the same user"
             ),

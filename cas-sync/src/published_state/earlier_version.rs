@@ -1,4 +1,4 @@
-//! Migrates the published states of version 0.1. That version gave each user a directory below
+//! Migrates the published states of version 0.1.0. That version gave each user a directory below
 //! `people`, in which the user's syncs published. The directory can contain anything, including a
 //! mount that never answers. So root resolves no path in it: a process that has become the owner
 //! reads the state and empties the directory, with a time limit, and root removes the empty
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use cas_core::fs::directory_owner::{self, DirectoryOwner};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::system::identity::Identities;
-use cas_protocol::paths::{self, STATE_DIR};
+use cas_protocol::paths::{self, STATE_DIR, USERS_0_1_0};
 use nix::unistd::{Gid, Uid};
 
 use super::clear_directory::clear_directory;
@@ -24,19 +24,16 @@ use super::state_reader::{FoundState, read_file};
 use crate::os::parallel;
 use crate::os::run_as_user;
 
-/// The directory of all users' directories, in [`STATE_DIR`].
-const USERS_DIR: &str = "people";
-
 /// The time limit for reading and emptying one directory. A directory with one file takes
 /// milliseconds.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Publishes the states that syncs of the earlier version published, and removes their directories.
+/// Publishes the states that syncs of version 0.1.0 published, and removes their directories.
 ///
 /// # Errors
 /// The directories that could not be removed, with the reasons; all others are removed.
 pub(crate) fn migrate() -> Result<()> {
-    let directory = Path::new(STATE_DIR).join(USERS_DIR);
+    let directory = Path::new(STATE_DIR).join(USERS_0_1_0);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -59,7 +56,7 @@ pub(crate) fn migrate() -> Result<()> {
 /// # Errors
 /// The reason why the directory still exists.
 fn remove_directory(user: &str) -> Result<bool> {
-    let path = Path::new(STATE_DIR).join(USERS_DIR).join(user);
+    let path = Path::new(STATE_DIR).join(USERS_0_1_0).join(user);
     let Some(owner) = find_owner(&path).with_context(|| format!("cannot remove {}", path.display()))? else {
         return Ok(false);
     };
@@ -69,7 +66,7 @@ fn remove_directory(user: &str) -> Result<bool> {
         return Ok(true);
     }
     let found = empty(user, &owner);
-    adopt(user, &owner, found.as_ref().ok());
+    publish_found_state(user, &owner, found.as_ref().ok());
     let removed = found.and_then(|_| fs::remove_dir(&path).map_err(|error| error.to_string()));
     removed.map(|()| true).map_err(|why| {
         let command =
@@ -100,8 +97,8 @@ fn find_owner(path: &Path) -> Result<Option<Owner>> {
 
 /// Publishes the state that was found, unless the directory belongs to another account than the
 /// enrolled one.
-fn adopt(user: &str, owner: &Owner, found: Option<&FoundState>) {
-    let bound = Identities::of_this_machine().bound_uid(user).ok().flatten();
+fn publish_found_state(user: &str, owner: &Owner, found: Option<&FoundState>) {
+    let bound = Identities::open().bound_uid(user).ok().flatten();
     let is_of_user = bound == Some(owner.uid.as_raw()) && paths::is_enrolled(user);
     if let Some(FoundState::Text(text)) = found
         && is_of_user
@@ -126,9 +123,9 @@ fn empty(user: &str, owner: &Owner) -> Result<FoundState, String> {
 ///
 /// # Errors
 /// If the caller is not root, or this process cannot become the owner.
-pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
+pub(crate) fn serve_emptying(user: &str, uid: u32, gid: u32) -> Result<()> {
     run_as_user::become_owner(Uid::from_raw(uid), Gid::from_raw(gid))?;
-    let users = Path::new(STATE_DIR).join(USERS_DIR);
+    let users = Path::new(STATE_DIR).join(USERS_0_1_0);
     let found = read_file(&users.join(user).join(FILE_NAME), uid);
     // Root checks whether the directory is empty, and removes it.
     let _incomplete = clear_directory(&users, user);

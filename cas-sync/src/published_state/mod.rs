@@ -13,7 +13,6 @@ pub(crate) mod read;
 mod record;
 pub(crate) mod report;
 pub(crate) mod rows;
-mod sanitize;
 pub(crate) mod state_reader;
 
 use std::path::{Path, PathBuf};

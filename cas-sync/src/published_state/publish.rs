@@ -1,14 +1,12 @@
 //! `cas-sync internal publish-state USER`, with which the service of a sync ends: publishes the
 //! result of the sync as root.
 
-use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::fs::atomic_file;
+use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, STATE_DIR};
 use nix::unistd::Uid;
@@ -32,7 +30,7 @@ pub(crate) fn publish(user: &str) -> Result<()> {
     if !paths::is_enrolled(user) {
         return Ok(());
     }
-    let uid = Identities::of_this_machine().bound_uid(user)?;
+    let uid = Identities::open().bound_uid(user)?;
     let uid = uid.with_context(|| {
         format!("cannot publish the state of {user}: the name is not bound to a user id; run `cas-sync enroll {user}`")
     })?;
@@ -55,7 +53,7 @@ pub(super) fn write(user: &str, record: Option<&PublishedRecord>) -> Result<()> 
     let path = published_file(user);
     match record {
         Some(record) => {
-            create_directory()?;
+            atomic_file::create_root_directory(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?;
             let content = record.to_bytes();
             atomic_file::write_atomic(&path, &content).context("cannot publish a state")?;
         }
@@ -70,20 +68,7 @@ pub(super) fn write(user: &str, record: Option<&PublishedRecord>) -> Result<()> 
 
 /// Returns the published state; `None` if it is missing or invalid.
 fn published(user: &str) -> Option<PublishedRecord> {
-    let path = published_file(user);
-    let size = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
-    (size <= MAX_SIZE as u64)
-        .then(|| fs::read(path).ok())
-        .flatten()
-        .and_then(|content| PublishedRecord::parse(&content))
-}
-
-fn create_directory() -> Result<()> {
-    let path = Path::new(STATE_DIR).join(PUBLISHED_DIR);
-    match DirBuilder::new().mode(0o755).create(&path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(error).with_context(|| format!("cannot create {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    let owner = Uid::effective().as_raw();
+    let file = owned_file::read(&published_file(user), owner, MAX_SIZE, Ownership::OwnerOnlyWritable);
+    file.ok().flatten().and_then(|file| PublishedRecord::parse(&file.content))
 }

@@ -35,7 +35,7 @@ pub(crate) fn read_all(
     look_up: impl FnOnce(&[String]) -> Accounts,
 ) -> io::Result<Vec<EnrolledUser>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(state.join("enrolled"))? {
+    for entry in fs::read_dir(state.join(paths::ENROLLED))? {
         names.push(entry?.file_name());
     }
     names.sort();

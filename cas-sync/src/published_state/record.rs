@@ -3,6 +3,7 @@
 
 use cas_core::outcome::Status;
 use cas_core::outcome::state_report::SCHEMA;
+use cas_core::text::sanitize_line_bounded;
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -63,7 +64,7 @@ impl PublishedRecord {
     /// Returns the published entry of the user.
     pub(super) fn entry(&self) -> PublishedEntry {
         match self.0.get(UNREADABLE).and_then(Value::as_str) {
-            Some(why) => PublishedEntry::Unreadable(super::sanitize::plain(why, 1000)),
+            Some(why) => PublishedEntry::Unreadable(sanitize_line_bounded(why, 1000)),
             None => match PublishedReport::from_members(&self.0) {
                 Ok(report) => PublishedEntry::Known(Box::new(report)),
                 Err(why) => PublishedEntry::Unreadable(why.to_owned()),

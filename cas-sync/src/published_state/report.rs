@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use cas_core::outcome::Status;
+use cas_core::text::sanitize_line_bounded;
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Map, Value};
-
-use super::sanitize;
 
 /// The maximum length of a text, in characters.
 const MAX_TEXT: usize = 400;
@@ -96,9 +95,9 @@ impl PublishedReport {
     pub(crate) fn from_members(members: &Map<String, Value>) -> Result<Self, &'static str> {
         let members = Members(members);
         let at = members.time("at_ms").ok_or("it has no valid time")?;
-        let status = members.0.get("status").and_then(Value::as_str).and_then(sanitize::status);
+        let status = members.0.get("status").and_then(Value::as_str).and_then(|word| word.parse().ok());
         let credential = members.0.get("credential").and_then(Value::as_object).map(Members);
-        let status = status.ok_or("it has no valid status")?;
+        let status: Status = status.ok_or("it has no valid status")?;
         let exit_code =
             members.0.get("exit_code").and_then(Value::as_u64).and_then(|code| u8::try_from(code).ok());
         Ok(Self {
@@ -150,16 +149,19 @@ struct Members<'a>(&'a Map<String, Value>);
 
 impl Members<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, MAX_TEXT))
+        self.0.get(name)?.as_str().map(|text| sanitize_line_bounded(text, MAX_TEXT))
     }
 
     fn word(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, MAX_WORD))
+        self.0.get(name)?.as_str().map(|text| sanitize_line_bounded(text, MAX_WORD))
     }
 
     fn words(&self, name: &str) -> Vec<String> {
         let all = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
-        all.take(MAX_WORDS).filter_map(Value::as_str).map(|word| sanitize::plain(word, MAX_WORD)).collect()
+        all.take(MAX_WORDS)
+            .filter_map(Value::as_str)
+            .map(|word| sanitize_line_bounded(word, MAX_WORD))
+            .collect()
     }
 
     fn time(&self, name: &str) -> Option<Timestamp> {

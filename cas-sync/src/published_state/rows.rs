@@ -19,7 +19,7 @@ pub(crate) struct UserRow {
     /// The login name.
     pub(crate) name: String,
     /// The severity.
-    pub(crate) rank: UserSeverity,
+    pub(crate) severity: UserSeverity,
     /// The reason for the severity.
     pub(crate) reason: String,
     /// The published state, if it is valid.
@@ -57,21 +57,23 @@ impl UserRow {
         let name = user.name;
         match user.found {
             PublishedEntry::Nothing => Self {
-                rank: UserSeverity::Unknown,
+                severity: UserSeverity::Unknown,
                 reason: "no sync has published anything yet".into(),
                 report: None,
                 name,
             },
             PublishedEntry::Unreadable(why) => Self {
-                rank: UserSeverity::Unreadable,
+                severity: UserSeverity::Unreadable,
                 reason: format!("unreadable: {why}"),
                 report: None,
                 name,
             },
-            PublishedEntry::Gone(why) => Self { rank: UserSeverity::Gone, reason: why, report: None, name },
+            PublishedEntry::Gone(why) => {
+                Self { severity: UserSeverity::Gone, reason: why, report: None, name }
+            }
             PublishedEntry::Known(report) => {
-                let (rank, reason) = rate(&report, now);
-                Self { rank, reason, report: Some(*report), name }
+                let (severity, reason) = rate(&report, now);
+                Self { severity, reason, report: Some(*report), name }
             }
         }
     }
@@ -79,7 +81,7 @@ impl UserRow {
     /// Returns the exit code: that of the last sync if its state is valid and recent, else 1; 75 if
     /// no sync has run yet.
     pub(crate) fn exit_code(&self) -> u8 {
-        match (self.rank, &self.report) {
+        match (self.severity, &self.report) {
             (UserSeverity::Gone | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => 1,
             (UserSeverity::Overdue, Some(report)) => report.exit_code.max(1),
             (_, Some(report)) => report.exit_code,
@@ -89,7 +91,7 @@ impl UserRow {
 
     /// Returns the status that is shown.
     pub(crate) fn status(&self) -> Status {
-        match self.rank {
+        match self.severity {
             UserSeverity::Failed | UserSeverity::Gone => Status::Fail,
             UserSeverity::Unreadable
             | UserSeverity::ClockSkew
@@ -123,7 +125,7 @@ impl UserSeverity {
 /// Returns the rows of these users, the worst first.
 pub(crate) fn worst_first(users: Vec<EnrolledUser>, now: Timestamp) -> Vec<UserRow> {
     let mut rows: Vec<_> = users.into_iter().map(|user| UserRow::new(user, now)).collect();
-    rows.sort_by(|one, other| one.rank.cmp(&other.rank).then_with(|| one.name.cmp(&other.name)));
+    rows.sort_by(|one, other| one.severity.cmp(&other.severity).then_with(|| one.name.cmp(&other.name)));
     rows
 }
 
@@ -149,7 +151,10 @@ fn rate(report: &PublishedReport, now: Timestamp) -> (UserSeverity, String) {
         let ahead = format_relative(report.at, now);
         return (
             UserSeverity::ClockSkew,
-            format!("the time of the last sync is {ahead}: check the clock; last message: {}", message()),
+            format!(
+                "the last sync has a time in the future ({ahead}); check the clock; last message: {}",
+                message()
+            ),
         );
     }
     match report.status {
@@ -198,7 +203,7 @@ mod tests {
         ];
         let rows = worst_first(users, NOW);
         let seen: Vec<_> =
-            rows.iter().map(|row| (row.name.as_str(), row.rank.code(), row.exit_code())).collect();
+            rows.iter().map(|row| (row.name.as_str(), row.severity.code(), row.exit_code())).collect();
         let expected = [
             ("ida", "failed", 79),
             ("gil", "gone", 1),

@@ -44,12 +44,12 @@ pub(super) fn read_as_user(user: &str, timeout: Duration) -> Result<FoundState, 
 ///
 /// # Errors
 /// If the caller is not root, or this process cannot become USER.
-pub(crate) fn serve(user: &str) -> Result<()> {
+pub(crate) fn serve_state(user: &str) -> Result<()> {
     run_as_user::serve_request(user, env_var, |account, paths| serde_json::to_string(&find(account, paths)))
 }
 
 fn find(account: &Account, paths: &Paths) -> FoundState {
-    if let Err(error) = Identities::of_this_machine().check(account) {
+    if let Err(error) = Identities::open().check(account) {
         return FoundState::Unreadable(error.to_string());
     }
     if account.is_home_unavailable(paths) {

@@ -8,11 +8,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use cas_core::system::identity::{IDENTITIES, Identities, STATE};
-use cas_protocol::paths::{self, ENROLLED_DIR};
+use anyhow::Context;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::{self, ENROLLED_DIR, IDENTITIES, STATE_DIR};
 
+use super::error_log::ErrorLog;
 use crate::systemd::Units;
-use crate::term::stderr::print_error;
 
 /// The maximum age of the list even if its directories seem unchanged: two changes can have the
 /// same time.
@@ -24,6 +25,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 pub(super) struct EnrolledUsers {
     services: HashMap<u32, String>,
     read: Option<(Instant, Changes)>,
+    errors: ErrorLog,
 }
 
 /// The times of the last enrollment or unenrollment, and of the last binding.
@@ -61,21 +63,20 @@ impl EnrolledUsers {
             return;
         }
         // After an error the previous list stays: without it all request files would be removed.
-        match read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()) {
-            Ok(enrollments) => self.services = services(enrollments),
-            Err(error) => print_error(&anyhow::Error::new(error).context("cannot read the enrolled users")),
-        }
+        let enrollments = read(Path::new(ENROLLED_DIR), &Identities::open());
+        let read = enrollments.map(|enrollments| self.services = services(enrollments));
+        self.errors.print_change(read.context("cannot read the enrolled users").err());
         self.read = Some((now, changes));
     }
 }
 
 fn last_changes() -> Changes {
-    let bound = Path::new(STATE).join(IDENTITIES);
+    let bound = Path::new(STATE_DIR).join(IDENTITIES);
     [Path::new(ENROLLED_DIR), bound.as_path()].map(|directory| fs::metadata(directory).ok()?.modified().ok())
 }
 
-/// Returns the enrolled names. A name without a bound user id, or whose marker was removed meanwhile,
-/// is left out.
+/// Returns the names with a marker in this directory. A name without a bound user id, or whose
+/// marker was removed meanwhile, is left out.
 ///
 /// # Errors
 /// If the directory cannot be read. A missing one is empty.
@@ -85,7 +86,8 @@ fn read(markers: &Path, identities: &Identities) -> io::Result<Vec<Enrollment>> 
         entries => entries?.collect::<io::Result<Vec<_>>>()?,
     };
     let enrollment = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok().filter(|name| paths::is_enrolled(name))?;
+        let name =
+            entry.file_name().into_string().ok().filter(|name| paths::is_enrolled_in(markers, name))?;
         let uid = identities.bound_uid(&name).ok().flatten()?;
         Some(Enrollment { name, uid, enrolled_at: entry.metadata().ok()?.modified().ok()? })
     };
@@ -102,6 +104,12 @@ fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use cas_protocol::paths::ENROLLED;
+    use nix::unistd::Uid;
+
     use super::*;
 
     fn enrollment(name: &str, uid: u32, second: u64) -> Enrollment {
@@ -128,19 +136,28 @@ mod tests {
 
     #[test]
     fn only_root_markers_with_bound_uid_count() {
-        let state = tempfile::tempdir().expect("a scratch directory");
-        for directory in ["enrolled", "identities"] {
-            fs::create_dir(state.path().join(directory)).expect("a directory");
+        if !Uid::effective().is_root() {
+            return eprintln!("SKIPPED: only root can create a marker");
         }
-        fs::write(state.path().join("enrolled/no-such-marker-of-this-machine"), "").expect("a marker");
-        fs::write(state.path().join("identities/no-such-marker-of-this-machine"), "1001\n").expect("bound");
+        let state = tempfile::tempdir().expect("a scratch directory");
+        let path = |name: &str| state.path().join(name);
+        for directory in [ENROLLED, IDENTITIES] {
+            fs::create_dir(path(directory)).expect("a directory");
+        }
+        for name in ["alice", "bob", "carol"] {
+            fs::write(path(ENROLLED).join(name), "").expect("a marker");
+            fs::set_permissions(path(ENROLLED).join(name), Permissions::from_mode(0o644)).expect("a mode");
+        }
+        chown(path(ENROLLED).join("bob"), Some(1002), None).expect("a marker of a user");
+        for (name, uid) in [("alice", "1001\n"), ("bob", "1002\n"), ("dave", "1004\n")] {
+            fs::write(path(IDENTITIES).join(name), uid).expect("bound");
+        }
         let identities = Identities::in_directory(state.path());
-        assert!(
-            read(&state.path().join("enrolled"), &identities).is_ok_and(|found| found.is_empty()),
-            "not enrolled on this machine"
-        );
-        assert!(read(&state.path().join("missing"), &identities).is_ok_and(|found| found.is_empty()));
-        fs::write(state.path().join("file"), "").expect("a file");
-        assert!(read(&state.path().join("file"), &identities).is_err(), "not an empty list");
+        let found = read(&path(ENROLLED), &identities).expect("readable");
+        let found: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.uid)).collect();
+        assert_eq!(found, [("alice", 1001)]);
+        assert!(read(&path("missing"), &identities).is_ok_and(|found| found.is_empty()));
+        fs::write(path("file"), "").expect("a file");
+        assert!(read(&path("file"), &identities).is_err(), "not an empty list");
     }
 }

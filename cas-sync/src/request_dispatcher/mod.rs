@@ -4,6 +4,7 @@
 //! Neither PID 1 nor this process accepts a connection or opens a file of a user.
 
 mod enrolled_users;
+mod error_log;
 mod request_files;
 mod start_limiter;
 
@@ -16,13 +17,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use cas_core::system::identity::{IDENTITIES, STATE};
 use cas_protocol::deadline::Deadline;
-use cas_protocol::paths::ENROLLED_DIR;
+use cas_protocol::paths::{ENROLLED_DIR, IDENTITIES, STATE_DIR};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use self::enrolled_users::EnrolledUsers;
+use self::error_log::ErrorLog;
 use self::request_files::RequestFiles;
 use self::start_limiter::StartLimiter;
 use crate::os::deferred_signals::{SignalBlock, Wake};
@@ -36,14 +37,14 @@ const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval of retries for a sync that is running, or that systemd did not start.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The delay between an event and the check of all files. It bounds the work that a user can cause by
-/// setting the time of a file again and again, and is short for the user who waits.
+/// The delay between an event and the check of all files. It bounds the work that a user can cause
+/// by setting the time of a file repeatedly, and is short for the user who waits.
 const COALESCE_DELAY: Duration = Duration::from_millis(20);
 
-/// The interval of checks without an event, in case that an event was lost.
+/// The interval of checks without an event, in case an event was lost.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The number of reads of queued events before a check. The rest is read after the check.
+/// The maximum number of reads of queued events before a check. The rest is read after the check.
 const MAX_READS: usize = 256;
 
 /// The changes of enrollment markers and of the user ids bound to names.
@@ -67,6 +68,7 @@ struct Dispatcher {
     files: RequestFiles,
     limiter: StartLimiter,
     users: EnrolledUsers,
+    update_errors: ErrorLog,
 }
 
 impl Dispatcher {
@@ -74,9 +76,10 @@ impl Dispatcher {
         Ok(Self {
             inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
                 .context("cannot watch for requests")?,
-            files: RequestFiles::of_this_machine(),
+            files: RequestFiles::open(),
             limiter: StartLimiter::default(),
             users: EnrolledUsers::default(),
+            update_errors: ErrorLog::default(),
         })
     }
 
@@ -93,7 +96,7 @@ impl Dispatcher {
             // At least a millisecond, because poll(2) rounds down.
             match signals.wait(Some(self.inotify.as_fd()), Some(timeout + Duration::from_millis(1))) {
                 Wake::Signal => {
-                    self.end();
+                    self.save_pending();
                     return Ok(());
                 }
                 Wake::Readable | Wake::Timeout => {
@@ -119,19 +122,20 @@ impl Dispatcher {
     fn check(&mut self) {
         self.watch();
         let now = Instant::now();
-        if let Err(error) = self.files.update(self.users.uids(now)) {
-            let context = format!("cannot create the request files in {}", self.files.directory().display());
-            print_error(&anyhow::Error::new(error).context(context));
-        }
+        let uids = self.users.uids(now);
+        let updated = self.files.update(uids).with_context(|| {
+            format!("cannot update the request files in {}", self.files.directory().display())
+        });
+        self.update_errors.print_change(updated.err());
         for uid in self.files.requested() {
             self.limiter.request(uid, now);
         }
     }
 
-    /// Watches the directories. For one that is watched already this changes nothing. The first
-    /// enrollment creates those of the enrollments.
+    /// Watches the directories; watching one again changes nothing. The state directory may not
+    /// exist yet: then its parent is watched. Without a watch, the files are checked every minute.
     fn watch(&self) {
-        let state = Path::new(STATE);
+        let state = Path::new(STATE_DIR);
         if self.inotify.add_watch(state, ENROLLMENT_CHANGES).is_err()
             && let Some(parent) = state.parent()
         {
@@ -170,31 +174,34 @@ impl Dispatcher {
         }
         let services: Vec<_> = batch.iter().map(|(_, service)| service.as_str()).collect();
         let results = systemd::start_inactive(&services, &Deadline::after(SYSTEMD_TIMEOUT));
-        let results =
-            results.map_err(|error| print_error(&error.context("cannot start syncs; trying again")));
+        let results = results.map_err(|error| {
+            print_error(&anyhow!(
+                "cannot start the requested syncs: {error:#}; they are retried in two seconds"
+            ));
+        });
         let now = Instant::now();
         for (index, (uid, service)) in batch.iter().enumerate() {
             match results.as_ref().ok().and_then(|results| results.get(index)) {
                 Some(StartResult::Accepted) => self.limiter.note_start(*uid, now),
                 Some(StartResult::Refused) => {
-                    // Another try would be refused too. The next request is one.
+                    // A retry would be refused too. The next request tries again.
                     self.limiter.note_start(*uid, now);
                     print_error(&anyhow!(
-                        "systemd does not start {service}, so the request is dropped; \
-                         `systemctl start {service}` shows the reason"
+                        "cannot start {service}: systemd refuses, and the request is dropped; \
+                         run `systemctl start {service}` to see the reason"
                     ));
                 }
                 Some(StartResult::AlreadyActive) | None => {
                     self.limiter.postpone(*uid, now + RETRY_INTERVAL);
-                    self.keep(*uid);
+                    self.save_request(*uid);
                 }
             }
         }
     }
 
-    /// Records the waiting request of the user in the file, where it outlasts this process. A user who
-    /// was unenrolled meanwhile has none.
-    fn keep(&self, uid: u32) {
+    /// Records the waiting request of the user in the file, where it outlasts this process. A user
+    /// who was unenrolled meanwhile has none.
+    fn save_request(&self, uid: u32) {
         match self.files.mark(uid) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 print_error(
@@ -206,15 +213,16 @@ impl Dispatcher {
     }
 
     /// Leaves the waiting requests to the next dispatcher.
-    fn end(&self) {
-        self.limiter.pending().into_iter().for_each(|uid| self.keep(uid));
+    fn save_pending(&self) {
+        self.limiter.pending().into_iter().for_each(|uid| self.save_request(uid));
     }
 }
 
 /// Tells systemd that requests are answered (sd_notify(3)); `systemctl start` waits for this.
 fn notify_ready() {
     if let Some(manager) = env_var("NOTIFY_SOCKET") {
-        // If this fails, systemd stops this process after 90 seconds and logs that.
+        // If this fails, the start times out (`TimeoutStartSec=` of the unit), and systemd logs
+        // that.
         drop(UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", manager)));
     }
 }

@@ -1,11 +1,12 @@
 //! The request files: one FIFO for each enrolled user, named after the user id, in a directory of
 //! root.
 //!
-//! The FIFO belongs to its user, who requests a sync by setting its modification time. So the kernel
-//! authenticates the request, it outlasts a restart of the dispatcher, and any number of requests is
-//! one. No process opens the FIFO: a connection could carry descriptors of the client, and closing
-//! one of those can take as long as the client likes (`SO_LINGER`, or a file on FUSE with unwritten
-//! pages). A user cannot store data in it, nor replace or rename it.
+//! The FIFO belongs to its user, who requests a sync by setting its modification time. So the
+//! kernel authenticates the request, it outlasts a restart of the dispatcher, and any number of
+//! requests is one. No process opens the FIFO: a connection could carry descriptors of the client,
+//! and closing one of those can take as long as the client likes (`SO_LINGER`, or a file on FUSE
+//! with unwritten pages). A user can store nothing in it beyond the pipe buffer while the user
+//! holds it open, and cannot replace or rename it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -30,8 +31,8 @@ pub(super) struct RequestFiles {
 }
 
 impl RequestFiles {
-    /// The files of this machine.
-    pub(super) fn of_this_machine() -> Self {
+    /// Creates the files of this machine.
+    pub(super) fn open() -> Self {
         Self::in_directory(Path::new(REQUEST_DIR))
     }
 
@@ -89,8 +90,9 @@ impl RequestFiles {
         self.set_time(uid, &TimeSpec::UTIME_NOW)
     }
 
-    /// Creates the file if it is missing. An owner with subordinate user ids can give the file to one of
-    /// them: it is taken back, not replaced, because an open descriptor would keep each replaced file.
+    /// Creates the file if it is missing. An owner with subordinate user ids can give the file to
+    /// one of them: it is taken back, not replaced, because an open descriptor would keep each
+    /// replaced file.
     fn ensure(&self, uid: u32) -> io::Result<()> {
         match self.metadata(uid) {
             Some(found) if is_request_file(&found, uid) => Ok(()),
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_is_the_time_of_a_file_and_outlasts_the_dispatcher() {
+    fn request_file_time_survives_a_new_dispatcher() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let uid = Uid::effective().as_raw();
         let users = || BTreeSet::from([uid]);

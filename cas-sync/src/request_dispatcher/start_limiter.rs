@@ -1,5 +1,5 @@
 //! Limits the starts of syncs for requests. Pure, with the time as a parameter. An early request is
-//! kept as one bit per user, and starts one sync as soon as the limit allows.
+//! kept as one pending entry per user, and starts one sync as soon as the limit allows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -8,11 +8,11 @@ use std::path::Path;
 pub(crate) fn processes_in_unit(unit: &str) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_in_it = |id: &u32| {
+    let is_in_unit = |id: &u32| {
         let membership = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("cgroup"));
         membership.is_ok_and(|membership| is_member(unit, &membership))
     };
-    ids.filter(is_in_it).collect()
+    ids.filter(is_in_unit).collect()
 }
 
 /// Returns true if this process runs in the service of a sync, however the service was started.

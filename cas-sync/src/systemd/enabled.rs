@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// systemctl creates the links here.
-const LINKS: &str = "/etc/systemd/system";
+const SYSTEM_UNIT_DIR: &str = "/etc/systemd/system";
 
 /// Returns true if exactly the units `wanted_by` start `unit`.
 pub(crate) fn is_wanted_only_by(unit: &str, wanted_by: &[&str]) -> bool {
-    is_wanted_only_by_below(Path::new(LINKS), unit, wanted_by)
+    is_wanted_only_by_below(Path::new(SYSTEM_UNIT_DIR), unit, wanted_by)
 }
 
 /// Returns true if any unit starts `unit`.
@@ -19,7 +19,7 @@ pub(crate) fn is_enabled(unit: &str) -> bool {
 
 /// Returns the links that start `unit`.
 pub(crate) fn enablement_links(unit: &str) -> Vec<PathBuf> {
-    let folders = folders(Path::new(LINKS)).into_iter().filter(|folder| has_link(folder, unit));
+    let folders = folders(Path::new(SYSTEM_UNIT_DIR)).into_iter().filter(|folder| has_link(folder, unit));
     folders.map(|folder| folder.join(unit)).collect()
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn is_masked(unit: &str) -> bool {
     let is_null_link = |folder: &str| {
         fs::read_link(Path::new(folder).join(unit)).is_ok_and(|to| to == Path::new("/dev/null"))
     };
-    is_null_link(LINKS) || is_null_link("/run/systemd/system")
+    is_null_link(SYSTEM_UNIT_DIR) || is_null_link("/run/systemd/system")
 }
 
 fn is_wanted_only_by_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {

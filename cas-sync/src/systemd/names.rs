@@ -9,7 +9,7 @@ pub(crate) const TARGET: &str = "claude-auth-sync.target";
 /// The service that answers requests of logins.
 pub(crate) const REQUEST_SERVICE: &str = "claude-auth-request.service";
 /// systemd stores here when a timer with `Persistent=` last elapsed.
-const STAMPS: &str = "/var/lib/systemd/timers";
+const TIMER_STAMP_DIR: &str = "/var/lib/systemd/timers";
 /// systemd's limit for the name of a unit, with the terminating null byte (`UNIT_NAME_MAX`).
 const MAX_UNIT_NAME: usize = 255;
 
@@ -59,7 +59,7 @@ impl Units {
 
     /// Returns the file in which systemd stores when the timer last elapsed.
     pub(crate) fn stamp(&self) -> PathBuf {
-        Path::new(STAMPS).join(format!("stamp-{}", self.timer))
+        Path::new(TIMER_STAMP_DIR).join(format!("stamp-{}", self.timer))
     }
 }
 

@@ -4,21 +4,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The directories with precedence over those of packages (systemd.unit(5)).
-const FIRST: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"];
+use super::names::TARGET;
 
-/// Each packaged unit is part of this target, and so is an edited duplicate of it.
-const PART_OF: &str = "claude-auth-sync.target";
+/// The directories with precedence over those of packages (systemd.unit(5)).
+const OVERRIDE_DIRS: [&str; 3] =
+    ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"];
 
 /// The program of the packaged service.
 const PROGRAM: &str = "cas-sync";
 
 /// Returns the files that override the packaged units of these names.
 pub(crate) fn overriding_files(units: &[&str]) -> Vec<PathBuf> {
-    below(&FIRST.map(Path::new), units)
+    find_in(&OVERRIDE_DIRS.map(Path::new), units)
 }
 
-fn below(folders: &[&Path], units: &[&str]) -> Vec<PathBuf> {
+fn find_in(folders: &[&Path], units: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for unit in units {
         for name in [template(unit), Some((*unit).to_owned())].into_iter().flatten() {
@@ -41,10 +41,10 @@ fn template(unit: &str) -> Option<String> {
     Some(format!("{prefix}@.{kind}"))
 }
 
-/// Returns true for a unit of another program. An empty file or a link to `/dev/null` only masks a
-/// unit.
+/// Returns true for a unit of another program. Each packaged unit is part of the target, and so is
+/// an edited duplicate of it. An empty file or a link to `/dev/null` only masks a unit.
 fn is_another_unit(path: &Path) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| !text.trim().is_empty() && !text.contains(PART_OF))
+    fs::read_to_string(path).is_ok_and(|text| !text.trim().is_empty() && !text.contains(TARGET))
 }
 
 /// Returns the drop-ins in this directory that start another program.
@@ -76,7 +76,7 @@ mod tests {
     fn overriding_units_and_drop_ins_are_found() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
-        let found = || below(&[scratch.path(), Path::new("/nowhere")], &UNITS);
+        let found = || find_in(&[scratch.path(), Path::new("/nowhere")], &UNITS);
         fs::write(path("claude-auth-sync@.service"), "[Unit]\nPartOf=claude-auth-sync.target\n")
             .expect("a duplicate");
         fs::write(path("claude-auth-sync@bob.service"), "[Service]\n").expect("another user's");

@@ -22,9 +22,11 @@ const MAX_FIRST_SYNCS: usize = 4;
 
 /// The result of starting units.
 #[derive(Debug, Default)]
-pub(crate) struct Change {
+pub(crate) struct StartSummary {
     /// True if anything was changed.
-    pub(crate) any: bool,
+    pub(crate) changed: bool,
+    /// True if the units run. False if systemd or the target does not run, or no user has units.
+    pub(crate) has_running_units: bool,
     /// Messages for the administrator.
     pub(crate) remarks: Vec<String>,
 }
@@ -34,20 +36,20 @@ pub(crate) struct Change {
 ///
 /// # Errors
 /// If systemctl fails, with its message.
-pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
-    let mut change = Change::default();
+pub(crate) fn start(users: &[&str], watch: bool) -> Result<StartSummary> {
+    let mut summary = StartSummary::default();
     let by_hand = "no sync starts automatically; run `cas-sync run` as the user a few times a day";
     if !is_installed() {
-        change.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", users.join(", ")));
-        return Ok(change);
+        summary.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", users.join(", ")));
+        return Ok(summary);
     }
     let mut units = Vec::new();
     for user in users {
         match (Units::for_user(user), override_warning(user)) {
             (None, _) => {
-                change.remarks.push(format!("systemd does not accept {user} in a unit name, so {by_hand}"))
+                summary.remarks.push(format!("systemd does not accept {user} in a unit name, so {by_hand}"))
             }
-            (_, Some(remark)) => change.remarks.push(remark),
+            (_, Some(remark)) => summary.remarks.push(remark),
             (Some(of_user), None) => units.push(of_user),
         }
     }
@@ -56,23 +58,26 @@ pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
     let is_first = !units.is_empty() && state("is-enabled", TARGET)? == "disabled";
     if is_first {
         systemctl(&["enable", "--quiet", TARGET])?;
-        change.any = true;
+        summary.changed = true;
     }
     let mut new_users = Vec::new();
     for together in units.chunks(BATCH_SIZE) {
         new_users.extend(enable(together, watch)?);
         if !watch {
             let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
-            change.any |= combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
+            summary.changed |=
+                combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
         }
     }
-    change.any |= !new_users.is_empty();
+    summary.changed |= !new_users.is_empty();
     if units.is_empty() {
-        return Ok(change);
+        return Ok(summary);
     }
     if !is_running() {
-        change.remarks.push("systemd is not running: the units are enabled, and start with it".into());
-        return Ok(change);
+        summary
+            .remarks
+            .push("systemd is not running; the units are enabled and start at the next boot".into());
+        return Ok(summary);
     }
     if is_first {
         systemctl(&["start", TARGET])?;
@@ -82,10 +87,10 @@ pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
             true => format!("`systemctl unmask {TARGET}` and "),
             false => String::new(),
         };
-        change.remarks.push(format!(
+        summary.remarks.push(format!(
             "{TARGET} is not active, so no unit of any user runs until {unmask}`systemctl start {TARGET}`"
         ));
-        return Ok(change);
+        return Ok(summary);
     }
     for together in units.chunks(BATCH_SIZE) {
         let wanted = together.iter().flat_map(|units| units.wanted(watch));
@@ -93,20 +98,21 @@ pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
         let inactive = units_not_in_state("is-active", "active", &wanted)?;
         if !inactive.is_empty() {
             systemctl(&[&["start"], inactive.as_slice()].concat())?;
-            change.any = true;
+            summary.changed = true;
         }
     }
     if new_users.len() > MAX_FIRST_SYNCS {
-        change
-            .remarks
-            .push("The first syncs of the new users run at their next logins, or within six hours".into());
+        summary.remarks.push(
+            "The first syncs of the new users start at their next logins, or within seven hours".into(),
+        );
     } else if !new_users.is_empty() {
         // A new timer does not elapse at once. The command does not wait for the syncs, which may
         // take minutes.
         let services: Vec<_> = new_users.iter().map(|units| units.service.as_str()).collect();
         systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
     }
-    Ok(change)
+    summary.has_running_units = true;
+    Ok(summary)
 }
 
 /// Enables the units that do not have exactly the packaged links; returns the users of these units.
@@ -171,13 +177,15 @@ pub(crate) fn start_inactive(services: &[&str], deadline: &Deadline) -> Result<V
     Ok(results)
 }
 
-/// Returns whether systemd accepted all starts. A failed start of one unit does not affect the others.
+/// Returns true if systemd accepted all starts. A failed start of one unit does not affect the
+/// others.
 fn start_without_waiting(units: &[&str], deadline: &Deadline) -> Result<bool> {
     let accepted = run_within(deadline, &[&["start", "--no-block"], units].concat())?;
     accepted.ok_or_else(|| anyhow!(NO_REPLY))
 }
 
-/// Distinguishes a refused start from a systemctl(1) that cannot reach systemd: that prints no state.
+/// Distinguishes a refused start from a systemctl(1) that cannot reach systemd: that prints no
+/// state.
 fn refused(unit: &str, deadline: &Deadline) -> Result<StartResult> {
     match state_within(deadline, "is-active", unit)?.as_str() {
         "" => bail!(NO_REPLY),

@@ -83,15 +83,13 @@ pub(crate) fn still_running(users: &[&str]) -> Result<Vec<String>> {
 
 fn remark(user: &str, service: &str, state: &str) -> Option<String> {
     if !is_inactive(state) {
-        return Some(format!(
-            "A sync of {user} is running and ends by itself; this takes up to five minutes if Claude Code refreshes the login"
-        ));
+        return Some(format!("The sync of {user} is still running; it ends within five minutes"));
     }
     let left: Vec<_> = processes_in_unit(service).iter().map(u32::to_string).collect();
     (!left.is_empty()).then(|| {
-        let left = left.join(", ");
+        let left = left.join(" ");
         format!(
-            "Claude Code still runs in {service}; end it after five minutes, when it cannot be refreshing a login: process {left}"
+            "processes that Claude Code started still run in {service}; after five minutes, when none can be refreshing a login, run `kill {left}`"
         )
     })
 }

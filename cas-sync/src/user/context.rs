@@ -20,6 +20,7 @@ use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
+use cas_core::system::privileges::harden_process;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
@@ -27,7 +28,7 @@ use nix::fcntl::Flock;
 
 use crate::claude::Claude;
 use crate::os::deferred_signals::Wake;
-use crate::os::environment::{env_var, harden_process, now};
+use crate::os::environment::{env_var, now};
 use crate::term::stderr::print_error;
 use crate::user::error::CommandError;
 use crate::user::error::block_termination;

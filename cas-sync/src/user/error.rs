@@ -8,6 +8,7 @@ use cas_core::fs::owned_file::FileError;
 use cas_core::state::directory::StateError;
 use cas_core::state::env_file::EnvFileContent;
 use cas_core::store::StoreError;
+use cas_core::system::privileges::DropPrivilegesError;
 
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::exit_with_error;
@@ -41,6 +42,12 @@ impl CommandError {
 impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
         Self { code: 1, error }
+    }
+}
+
+impl From<DropPrivilegesError> for CommandError {
+    fn from(error: DropPrivilegesError) -> Self {
+        Self { code: 1, error: error.into() }
     }
 }
 

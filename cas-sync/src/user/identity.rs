@@ -37,7 +37,7 @@ impl CallingUser {
             );
         }
         let account = Account::for_session(Uid::effective(), env_var("LOGNAME").as_deref())?;
-        Identities::of_this_machine().check(&account)?;
+        Identities::open().check(&account)?;
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `text`, `time`, `fs` | sanitized text, timestamps, files that are written atomically |
 //! | `credential` | logins, setup tokens, their generations and expiry |
-//! | `claude_files`, `store`, `config` | Claude Code's files, the store interface, the configuration |
+//! | `claude_files`, `store`, `config` | Claude Code's files, store interface, configuration |
 //! | `ledger` | the record of each generation |
 //! | `outcome` | what a run reports |
 //! | `planner` | the policy: one pure function from facts to the next step |

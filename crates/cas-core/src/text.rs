@@ -3,7 +3,12 @@
 /// Returns the text in one line, with `?` in place of each character that is not
 /// [displayable](is_displayable).
 pub fn sanitize_line(text: &str) -> String {
-    text.chars().map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
+    sanitize_line_bounded(text, usize::MAX)
+}
+
+/// Does the same as [`sanitize_line`] for the first `max` characters, and omits the others.
+pub fn sanitize_line_bounded(text: &str, max: usize) -> String {
+    text.chars().take(max).map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
 }
 
 /// Returns true if a terminal displays the character without side effects. Control characters are
@@ -53,6 +58,7 @@ mod tests {
     #[test]
     fn control_characters_are_replaced_and_letters_are_kept() {
         assert_eq!(sanitize_line("Jörg 李 \u{1b}[2J\n\u{202e}\u{301}x"), "Jörg 李 ?[2J???x");
+        assert_eq!(sanitize_line_bounded("Jörg\n李", 5), "Jörg?");
         assert_eq!(escape_c1_in_json("\"\u{9b}2J\u{7f}ä\""), "\"\\u009b2J\\u007fä\"");
     }
 }

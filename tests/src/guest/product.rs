@@ -153,7 +153,8 @@ impl Guest {
     }
 
     /// Publishes the state of the last sync of a user, as the service of a sync does at its end.
-    /// After [`Guest::sync`] the dispatcher of requests starts that, which does not run on a paused host.
+    /// After [`Guest::sync`] the dispatcher of requests starts that, which does not run on a paused
+    /// host.
     ///
     /// # Panics
     /// If it cannot be published.

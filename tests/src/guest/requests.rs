@@ -48,8 +48,8 @@ impl Guest {
     /// If no recorder runs.
     #[track_caller]
     pub fn recorded_requests(&self, user: &str) -> usize {
-        // The recorder checks the files one after the other: once two requests of root are recorded,
-        // so is every earlier one.
+        // The recorder checks the files one after the other: once two requests of root are
+        // recorded, so is every earlier one.
         for _ in 0..2 {
             let own = || self.run(&format!("grep -cx 0 {RECORD}; true")).text();
             let before = own();

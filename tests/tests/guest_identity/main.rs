@@ -1,5 +1,5 @@
 //! The credentials that an account may use: names in other spellings, cloned machines, and
-//! enrollments by an older version.
+//! enrollments by version 0.1.0.
 
 mod earlier_version;
 mod spellings;

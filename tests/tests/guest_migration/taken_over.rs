@@ -52,7 +52,7 @@ fn check_state_taken_over(suite: Suite) {
         assert_eq!(
             output,
             format!(
-                "{user} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher.\n"
+                "{user} is enrolled: the login is repaired at each login of the user and by the watcher, and synced every six hours.\n"
             )
         );
     }

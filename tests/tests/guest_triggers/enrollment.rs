@@ -151,7 +151,7 @@ fn unenroll_names_processes_that_still_run() {
         .expect_success("a run that leaves something behind");
     let process = guest.run("pgrep -u alice -x sleep").expect_success("it runs").text();
     let output = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(output.contains(&format!("process {}", process.trim())), "{output}");
+    assert!(output.contains(&format!("run `kill {}`", process.trim())), "{output}");
     let output = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
-    assert!(!output.contains("process "), "{output}");
+    assert!(!output.contains("kill "), "{output}");
 }

@@ -109,8 +109,9 @@ fn request_flood_by_five_users_delays_no_other_request() {
     wait_until("nothing is left", || guest.remaining_product_files().is_empty());
 }
 
-/// Each of many users gets a sync, also when all request one at the same time. Each costs three units
-/// and one inotify instance of the kernel, in a process of its own; PID 1 watches nothing for them.
+/// Each of many users gets a sync, also when all request one at the same time. Each costs three
+/// units and one inotify instance of the kernel, in a process of its own; PID 1 watches nothing for
+/// them.
 #[test]
 fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);

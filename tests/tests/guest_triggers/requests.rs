@@ -197,7 +197,7 @@ fn refused_start_drops_one_request_and_unreachable_systemd_none() {
     let refusals = || {
         let journal =
             guest.run(&format!("journalctl --sync; journalctl --quiet --output=cat -u {DISPATCHER}"));
-        journal.text().matches("systemd does not start claude-auth-sync@alice.service").count()
+        journal.text().matches("cannot start claude-auth-sync@alice.service: systemd refuses").count()
     };
     guest.run("systemctl mask --quiet --runtime claude-auth-sync@alice.service").expect_success("masked");
     guest.request_sync("alice");

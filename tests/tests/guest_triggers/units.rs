@@ -102,8 +102,7 @@ fn home_that_is_read_only_in_the_unit_names_the_remedy() {
         .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
         .expect_success("useradd");
     let output = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
-    let remedy =
-        "`systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths=/usr/people/dora";
+    let remedy = "run `systemctl edit claude-auth-sync@.service`, and add `ReadWritePaths=/usr/people/dora` below `[Service]`";
     assert!(output.contains(remedy), "{output}");
     let service = "claude-auth-sync@dora.service";
     assert!(!guest.run(&format!("systemctl start {service}")).succeeded(), "it cannot keep its state");

@@ -57,7 +57,10 @@ fn check_remove_and_purge(suite: Suite) {
         output.contains("alice is no longer enrolled") && output.contains("bob is no longer enrolled"),
         "{output}"
     );
-    assert!(output.contains("Homes, the store and the configuration in /etc were not changed."), "{output}");
+    assert!(
+        output.contains("Homes, the store and the configuration in /etc/claude-auth-sync were not changed."),
+        "{output}"
+    );
     assert_eq!(homes(&guest), before);
     assert_eq!(guest.remaining_product_files(), "");
     assert!(guest.read("/etc/claude-auth-sync/config.toml").is_some(), "the admin's");

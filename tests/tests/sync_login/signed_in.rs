@@ -204,7 +204,8 @@ fn logout_with_the_client_is_not_undone() {
         let signed_in = login(&test_user);
         let own = test_user.read(".claude.json").expect("the client's own file");
 
-        // Both files are lost: the client creates its own file anew, and it names no account either.
+        // Both files are lost: the client creates its own file anew, and it names no account
+        // either.
         test_user.remove(LOGIN);
         test_user.remove(".claude.json");
         start();

@@ -45,7 +45,8 @@ fn restores_of_repeated_clears(way: WriteMethod) {
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
 
-/// The user's next shell says that a login was restored. Nothing is said while nothing was restored.
+/// The user's next shell says that a login was restored. Nothing is said while nothing was
+/// restored.
 #[test]
 fn restored_login_leaves_a_notice() {
     let (test_user, watcher, text) = watched(0);

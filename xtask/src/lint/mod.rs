@@ -26,7 +26,7 @@ use anyhow::Result;
 use self::tree::{Problem, Tree};
 
 /// The checks that need only the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 24] = [
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 25] = [
     dependencies::check,
     folders::check_order,
     folders::check_cycles,
@@ -47,6 +47,7 @@ const CHECKS: [fn(&Tree) -> Vec<Problem>; 24] = [
     man_pages::check_launcher,
     pages::check_tables,
     pages::check_wrapping,
+    pages::check_comments,
     root_paths::check_table,
     root_paths::check_homes,
     root_paths::check_packaging,

@@ -1,4 +1,4 @@
-//! Finds the Markdown pages and checks their format.
+//! Finds the Markdown pages, and checks their format and that of comments.
 
 use super::tree::{Problem, Tree};
 
@@ -46,6 +46,24 @@ pub(super) fn check_wrapping(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
+/// Checks that comments of sources and units are wrapped, except lines with a single word.
+pub(super) fn check_comments(tree: &Tree) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let is_unit = |path: &str| path.starts_with("packaging/systemd/");
+    for (path, text) in tree.files().filter(|(path, _)| path.ends_with(".rs") || is_unit(path)) {
+        let mark = if is_unit(path) { "#" } else { "//" };
+        for (index, line) in text.lines().enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix(mark) else { continue };
+            let is_one_word = !comment.trim_start_matches(['/', '!', ' ', '*', '-']).contains(' ');
+            if line.chars().count() > WIDTH && !is_one_word {
+                let problem = format!("wrap this comment at {WIDTH} columns");
+                problems.push(Problem::new(path, index + 1, problem));
+            }
+        }
+    }
+    problems
+}
+
 /// Checks that no table cell is longer than two lines, except in lists of tests.
 pub(super) fn check_tables(tree: &Tree) -> Vec<Problem> {
     let pages =
@@ -85,6 +103,19 @@ mod tests {
         let page = format!("# Title\n\n{long}\n\n| {long} |\n\n```\n{long}\n```\n");
         let tree = Tree::from_files(&[("docs/a.md", &page)]);
         assert_eq!(check_wrapping(&tree), [Problem::new("docs/a.md", 3, "wrap this line at 100 columns")]);
+    }
+
+    #[test]
+    fn long_comment_is_reported() {
+        let long = "word ".repeat(30);
+        let code = format!("//! Short.\n    /// {long}\nlet text = \"{long}\";\n");
+        let unit = format!("# {long}\nExecStart={long}\n");
+        let tree = Tree::from_files(&[("cas-sync/a.rs", &code), ("packaging/systemd/a.service", &unit)]);
+        let problem = |path, line| Problem::new(path, line, "wrap this comment at 100 columns");
+        assert_eq!(
+            check_comments(&tree),
+            [problem("cas-sync/a.rs", 2), problem("packaging/systemd/a.service", 1)]
+        );
     }
 
     #[test]

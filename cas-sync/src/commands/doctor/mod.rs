@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use cas_core::system::account::Account;
+use cas_core::system::privileges::harden_process;
 use cas_core::text::escape_c1_in_json;
 use nix::unistd::Uid;
 
@@ -27,7 +28,6 @@ use self::render::DoctorReport;
 use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
-use crate::os::environment::harden_process;
 use crate::os::parallel;
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;

@@ -56,9 +56,9 @@ fn user_families(rows: &[UserRow]) -> [Family; 7] {
     );
     for row in rows {
         let user = [("user", row.name.as_str())];
-        status.add(&user, f64::from(code(row.rank)));
+        status.add(&user, f64::from(code(row.severity)));
         // A time in the future is not plausible.
-        let Some(report) = row.report.as_ref().filter(|_| row.rank != UserSeverity::ClockSkew) else {
+        let Some(report) = row.report.as_ref().filter(|_| row.severity != UserSeverity::ClockSkew) else {
             continue;
         };
         exit_code.add(&user, f64::from(report.exit_code));
@@ -83,8 +83,8 @@ fn user_families(rows: &[UserRow]) -> [Family; 7] {
 
 fn summary_families(rows: &[UserRow], now: Timestamp, took: Duration) -> [Family; 5] {
     let mut users = Family::gauge("claude_auth_people", "Enrolled users by the state of their login.");
-    for (rank, _) in CODES {
-        users.add(&[("state", rank.code())], count(rows, rank));
+    for (severity, _) in CODES {
+        users.add(&[("state", severity.code())], count(rows, severity));
     }
     let mut unreadable = Family::gauge(
         "claude_auth_collector_unreadable",
@@ -107,14 +107,14 @@ fn summary_families(rows: &[UserRow], now: Timestamp, took: Duration) -> [Family
     [users, unreadable, last_run, duration, build]
 }
 
-fn code(rank: UserSeverity) -> u8 {
-    CODES.iter().find(|(known, _)| *known == rank).map_or(u8::MAX, |(_, code)| *code)
+fn code(severity: UserSeverity) -> u8 {
+    CODES.iter().find(|(known, _)| *known == severity).map_or(u8::MAX, |(_, code)| *code)
 }
 
 /// A float is exact for the number of users of a machine.
 #[expect(clippy::cast_precision_loss, reason = "counts of users are small")]
-fn count(rows: &[UserRow], rank: UserSeverity) -> f64 {
-    rows.iter().filter(|row| row.rank == rank).count() as f64
+fn count(rows: &[UserRow], severity: UserSeverity) -> f64 {
+    rows.iter().filter(|row| row.severity == severity).count() as f64
 }
 
 /// A float is exact for times until the year 9999.
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn codes_match_the_help_text() {
-        for (rank, code) in CODES {
-            let word = if rank == UserSeverity::Unknown {
+        for (severity, code) in CODES {
+            let word = if severity == UserSeverity::Unknown {
                 "never synced".to_owned()
             } else {
-                rank.code().replace('-', " ")
+                severity.code().replace('-', " ")
             };
             assert!(metrics(&[("alice", "{}")]).contains(&format!(" {code} {word}")), "{word}");
         }

@@ -36,7 +36,7 @@ pub(super) fn adopt(name: &str, is_dry: bool, provisioner: &mut Provisioner) -> 
         }
         (Some(server), None) => clear_mark(server, name, &provisioner.context.host)?,
     };
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     let had_other_uid = identities.bound_uid(name).ok().flatten() != Some(account.uid.as_raw());
     enroll::bind(&identities, &account)
         .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;

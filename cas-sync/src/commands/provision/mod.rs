@@ -26,6 +26,7 @@ use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
+use cas_core::system::privileges::harden_process;
 use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
@@ -41,7 +42,7 @@ use self::targets::OffboardSelection;
 use crate::cli::Provision;
 use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
-use crate::os::environment::{env_var, harden_process, now};
+use crate::os::environment::{env_var, now};
 use crate::roster::{self, Roster, RosterError};
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
@@ -71,10 +72,11 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         }
         Err(error) => return exit_with_error(&error, 1),
     };
-    let (roster, mut provisioner) = match harden_process().and_then(|()| load(request)) {
-        Ok(prepared) => prepared,
-        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
-    };
+    let (roster, mut provisioner) =
+        match harden_process().map_err(anyhow::Error::from).and_then(|()| load(request)) {
+            Ok(prepared) => prepared,
+            Err(error) => return exit_with_error(&error, EXIT_CONFIG),
+        };
     let signals = match SignalBlock::new().context("cannot block signals") {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
@@ -261,7 +263,7 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 
 fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner) -> Result<Vec<TargetUser>> {
     let account = |name: &str| AccountEntry::from_name(name).map_err(|error| error.to_string());
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     let binding = |account: &AccountEntry| identities.check(account).err().map(|error| error.to_string());
     let layout = provisioner.server.as_ref().map(VaultServer::layout);
     let names = request.offboard.clone().unwrap_or_default();
@@ -312,9 +314,9 @@ fn start_units(provisioner: &mut Provisioner, summary: &mut ProvisionSummary) {
         return;
     }
     match systemd::start(&users, true)
-        .and_then(|change| provisioner.records.mark_started(&users).map(|()| change))
+        .and_then(|started| provisioner.records.mark_started(&users).map(|()| started))
     {
-        Ok(change) => summary.remarks.extend(change.remarks),
+        Ok(started) => summary.remarks.extend(started.remarks),
         Err(error) => summary.units_failed.push(format!("cannot start all units: {error:#}; run this again")),
     }
     summary.remarks.sort();

@@ -27,7 +27,7 @@ pub(super) fn list_remaining_items(
     let home = Account::from_name(user).ok().map(|account| {
         format!("the account and its home {}, with the login and the backups in it", account.home)
     });
-    let identity = Some(Identities::of_this_machine().path(user)).filter(|path| path.exists());
+    let identity = Some(Identities::open().path(user)).filter(|path| path.exists());
     let identity = identity.map(|path| format!("{}, which binds the name to its uid", path.display()));
     [stored, policy, home, identity].into_iter().flatten().collect()
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use cas_core::system::account::Account;
+use cas_core::system::privileges::harden_process;
 use nix::unistd::Uid;
 
 use crate::cli::Sessions;
 use crate::enrollment::enrolled_users;
-use crate::os::environment::harden_process;
 use crate::os::parallel;
 use crate::os::run_as_user;
 use crate::processes::{self, Session};

@@ -53,7 +53,7 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
 fn user_json(row: &UserRow) -> Value {
     json!({
         "user": row.name,
-        "rank": row.rank.code(),
+        "rank": row.severity.code(),
         "status": row.status().to_string(),
         "reason": row.reason,
         "exit_code": row.exit_code(),

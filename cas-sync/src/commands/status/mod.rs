@@ -18,6 +18,7 @@ use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
+use cas_core::system::privileges::harden_process;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::paths;
@@ -25,7 +26,7 @@ use nix::unistd::{Uid, gethostname};
 
 use self::self_report::{Schedule, SelfReport, StoreContact};
 use crate::cli::Status as Request;
-use crate::os::environment::{env_var, harden_process, now};
+use crate::os::environment::{env_var, now};
 use crate::precedence::sources::{self, Surroundings};
 use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;

@@ -22,6 +22,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::privileges::harden_process;
 use nix::sys::signal::{SigSet, Signal};
 
 use self::event_thread::EventThread;
@@ -30,7 +31,6 @@ use self::queue::Queue;
 use self::repair_thread::RepairThread;
 use self::single_instance::become_only_watcher;
 use self::sync_marker::SyncMarker;
-use crate::os::environment::harden_process;
 use crate::term::stderr::exit_with_error;
 use crate::term::stderr::print_error;
 use crate::user::identity::CallingUser;

@@ -21,8 +21,8 @@ const MAX_ATTEMPTS: u32 = 64;
 
 /// Returns once this is the only watcher of the user, for as long as the result exists. A second
 /// watcher waits here until the first one ends, whether each was started by the service or by the
-/// user. Returns `None` if other users hold all names, or after [`MAX_ATTEMPTS`]: two watchers of one
-/// user do no harm.
+/// user. Returns `None` if other users hold all names, or after [`MAX_ATTEMPTS`]: two watchers of
+/// one user do no harm.
 ///
 /// # Errors
 /// If no socket can be created.

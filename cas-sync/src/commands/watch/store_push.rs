@@ -1,5 +1,5 @@
-//! Schedules the push of a new login to the store. The push is `cas-sync internal push` in a separate
-//! process, so that the watcher needs no network code.
+//! Schedules the push of a new login to the store. The push is `cas-sync internal push` in a
+//! separate process, so that the watcher needs no network code.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -83,9 +83,9 @@ fn backoff_after(failed: u32) -> Duration {
     (MIN_BACKOFF * 2_u32.saturating_pow(failed)).min(MAX_BACKOFF)
 }
 
-/// Runs the push and waits for its end. The journal has its messages. The new process lowers its own
-/// priority: nice(1) would have the watcher's until it has done so, and users can trace nice(1),
-/// because they can read it.
+/// Runs the push and waits for its end. The journal has its messages. The new process lowers its
+/// own priority: nice(1) would have the watcher's until it has done so, and users can trace
+/// nice(1), because they can read it.
 pub(super) fn run_push(program: &Path) -> PushResult {
     let mut command = Command::new(program);
     command.args(["internal", "push"]);

@@ -29,8 +29,8 @@ pub const ACCOUNT: &str = "oauthAccount";
 pub const ONBOARDING: &str = "hasCompletedOnboarding";
 
 /// The members that identify a state file: the time at which a client created it, and 64 random
-/// hexadecimal digits, which some commands of 2.1.329 do not write yet. A logout keeps both (measured
-/// with 2.1.197, 2.1.329 and 2.1.332).
+/// hexadecimal digits, which some commands of 2.1.329 do not write yet. A logout keeps both
+/// (measured with 2.1.197, 2.1.329 and 2.1.332).
 const INSTALLATION: [&str; 2] = ["firstStartTime", "userID"];
 
 /// The member with the API key of a sign-in that uses one instead of a login.

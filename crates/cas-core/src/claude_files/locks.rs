@@ -12,8 +12,8 @@ use crate::fs::file_id::FileId;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// The age at which an untouched refresh lock is stale, because the process that held it was killed.
-/// Claude Code itself takes it over then, and clients before 2.1.198 after 10 seconds
+/// The age at which an untouched refresh lock is stale, because the process that held it was
+/// killed. Claude Code itself takes it over then, and clients before 2.1.198 after 10 seconds
 /// (`docs/design/claude-code.md`).
 pub const STALE_LOCK_AGE: Duration = Duration::from_secs(60);
 

@@ -5,8 +5,8 @@
 
 use serde_json::value::RawValue;
 
-/// How deep a list of one element may be nested to count as a number. JavaScript has no limit, but a
-/// user's file must not decide how much stack and time a login needs.
+/// How deep a list of one element may be nested to count as a number. JavaScript has no limit, but
+/// a user's file must not decide how much stack and time a login needs.
 const MAX_DEPTH: usize = 8;
 
 /// Returns true if JavaScript takes the value as true: not `null`, `false`, `0` or an empty text.

@@ -101,8 +101,8 @@ impl Owner {
 pub enum ParsedLogin {
     /// A complete login. Its access token may have expired.
     Complete(Login),
-    /// A complete login whose access token Claude Code does not use as it is. It exchanges the refresh
-    /// token if the access token has expired.
+    /// A complete login whose access token Claude Code does not use as it is. It exchanges the
+    /// refresh token if the access token has expired.
     RefreshFirst(Login, AccessProblem),
     /// Claude Code would use its access token, but does not refresh it ahead of time.
     NotRefreshable(&'static str),

@@ -93,7 +93,8 @@ impl LoginFileState {
         }
     }
 
-    /// A login without a usable access token. If the token has expired, the client refreshes it first.
+    /// A login without a usable access token. If the token has expired, the client refreshes it
+    /// first.
     fn refresh_first(login: Login, problem: AccessProblem, now: Timestamp) -> Self {
         let is_fresh = is_fresh(login.summary.expires_at, now);
         match problem {
@@ -178,8 +179,8 @@ pub fn with_login(content: &[u8], object: &str) -> String {
 
 /// Replaces the login in `content` with the login of `other`, or removes it if `other` has none.
 /// Every other byte is kept. If `other` is not a JSON object and nothing but the login has changed
-/// since it was replaced, its bytes come back as they were. Returns `None` if `other` is empty (there
-/// was no file) and `content` has nothing but the login.
+/// since it was replaced, its bytes come back as they were. Returns `None` if `other` is empty
+/// (there was no file) and `content` has nothing but the login.
 pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);

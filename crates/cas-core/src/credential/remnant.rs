@@ -1,8 +1,8 @@
 //! What can be read of a login in a credential file that no client uses.
 //!
-//! The refresh token in such a file tells which generation was written last. A backup that is older than it is not
-//! restored over it: its refresh token was exchanged for this one, and a client that presents it again logs the user
-//! out.
+//! The refresh token in such a file tells which generation was written last. A backup that is older
+//! than it is not restored over it: its refresh token was exchanged for this one, and a client that
+//! presents it again logs the user out.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -26,8 +26,8 @@ pub struct Remnant {
 }
 
 impl Remnant {
-    /// Reads what is left of a login in the content of a credential file, JSON or not. Returns nothing where no refresh
-    /// token can be read.
+    /// Reads what is left of a login in the content of a credential file, JSON or not. Returns
+    /// nothing where no refresh token can be read.
     pub fn find(content: &[u8]) -> Option<Self> {
         let text = &*String::from_utf8_lossy(content);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

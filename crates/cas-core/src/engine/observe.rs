@@ -111,8 +111,8 @@ impl Engine {
         }
     }
 
-    /// Waits a moment if the credential file was deleted just now, because a logout changes the state
-    /// file afterwards.
+    /// Waits a moment if the credential file was deleted just now, because a logout changes the
+    /// state file afterwards.
     fn wait_for_logout(&self) {
         let changed_at = self.credentials.directory_changed_at();
         let age = changed_at.and_then(|changed_at| self.now.checked_duration_since(changed_at));
@@ -124,8 +124,8 @@ impl Engine {
     }
 
     /// Waits a moment for the account of a login that was just written. A client that does not name
-    /// the account in the login writes its state file afterwards, and the store must not get the new
-    /// login under the account of the previous one.
+    /// the account in the login writes its state file afterwards, and the store must not get the
+    /// new login under the account of the previous one.
     fn wait_for_account_name(&self) {
         let snapshot = self.credentials.read(self.now);
         let Some(login) = snapshot.login.login().filter(|login| login.summary.owner.account.is_none()) else {
@@ -261,8 +261,8 @@ impl Engine {
         }
     }
 
-    /// Records the client's state file of a login. A login does not, because the file may be large, and
-    /// the sync that follows a sign-in does. A file that cannot be read changes nothing.
+    /// Records the client's state file of a login. A login does not, because the file may be large,
+    /// and the sync that follows a sign-in does. A file that cannot be read changes nothing.
     fn record_state_file(&self, ledger: &mut Ledger) {
         let is_due = self.settings.mode.is_background() && !self.snapshot_is_fixed;
         if is_due

@@ -11,8 +11,8 @@ use crate::ledger::{Ledger, SeenApiKey};
 /// state file. A credential file that is lost in another way leaves the account there, and a state
 /// file that was lost as well is created anew with another [`ClaudeJson::installation`].
 ///
-/// A sign-in with an API key deletes the credential file and adds the key to the state file. A key that
-/// was there beside the login tells nothing.
+/// A sign-in with an API key deletes the credential file and adds the key to the state file. A key
+/// that was there beside the login tells nothing.
 pub fn sign_out<L>(login: &LoginFileState<L>, state: &ClaudeJson, ledger: &Ledger) -> Option<SignOut> {
     if !login.needs_restore() {
         return None;

@@ -3,12 +3,13 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::Uid;
 use tempfile::{Builder, NamedTempFile, PersistError};
 use zeroize::Zeroizing;
 
@@ -23,16 +24,30 @@ const STALE_TEMP_FILE_AGE: Duration = Duration::from_secs(60 * 60);
 /// two rounds.
 const MAX_UNDO_EXCHANGES: usize = 32;
 
+/// The mode of a file that only its owner can read.
+const PRIVATE_MODE: u32 = 0o600;
+
+/// The mode of a directory of root that other users can read.
+const PUBLIC_DIR_MODE: u32 = 0o755;
+
 /// Writes `content` to `path` with mode 0600. After a crash the file has the old content or the new
 /// content, never a part. Returns false and writes nothing if the file has this content already.
 ///
 /// # Errors
 /// [`FileError`]; the old file is then still in place.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<bool, FileError> {
-    if holds(path, content) {
+    write_atomic_with_mode(path, content, PRIVATE_MODE)
+}
+
+/// Does the same as [`write_atomic`] with another mode, whatever the umask is.
+///
+/// # Errors
+/// As for [`write_atomic`].
+pub fn write_atomic_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<bool, FileError> {
+    if holds(path, content, mode) {
         return Ok(false);
     }
-    stage(path, content)?.commit()?;
+    stage_with_mode(path, content, mode)?.commit()?;
     sync_parent_dir(path).map(|()| true)
 }
 
@@ -51,6 +66,10 @@ pub struct Staged {
 /// [`FileError`], also if something other than a regular file exists at `path`: that is never
 /// replaced.
 pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
+    stage_with_mode(path, content, PRIVATE_MODE)
+}
+
+fn stage_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<Staged, FileError> {
     let problem = |step: &'static str| {
         move |error| FileError { path: path.to_owned(), reason: Reason::Failed(step, error) }
     };
@@ -62,10 +81,14 @@ pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
     let mut file = Builder::new()
         .prefix(&prefix)
         .rand_bytes(8)
-        .permissions(fs::Permissions::from_mode(0o600))
+        .permissions(fs::Permissions::from_mode(PRIVATE_MODE))
         .tempfile_in(directory_of(path))
         .map_err(problem("create a file beside"))?;
     file.write_all(content).map_err(problem("write a file beside"))?;
+    if mode != PRIVATE_MODE {
+        let mode = fs::Permissions::from_mode(mode);
+        file.as_file().set_permissions(mode).map_err(problem("set the mode of a file beside"))?;
+    }
     file.as_file().sync_all().map_err(problem("sync a file beside"))?;
     Ok(Staged { path: path.to_owned(), file })
 }
@@ -191,9 +214,40 @@ pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     })
 }
 
-fn holds(path: &Path, content: &[u8]) -> bool {
+/// Creates a directory with owner root and mode 0755, and repairs both if they differ. The umask
+/// does not apply. Returns true if anything was changed.
+///
+/// # Errors
+/// [`FileError`] if that fails, or something else exists at the path.
+pub fn create_root_directory(path: &Path) -> Result<bool, FileError> {
+    let problem = |step: &'static str| {
+        move |error| FileError { path: path.to_owned(), reason: Reason::Failed(step, error) }
+    };
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == PUBLIC_DIR_MODE => {
+            return Ok(false);
+        }
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            let other = io::Error::other("it is not a directory; remove it, and try again");
+            return Err(problem("create the directory")(other));
+        }
+        Err(_) => {
+            DirBuilder::new().mode(PUBLIC_DIR_MODE).create(path).map_err(problem("create the directory"))?
+        }
+    }
+    chown(path, Some(0), None).map_err(problem("set owner root on"))?;
+    let mode = fs::Permissions::from_mode(PUBLIC_DIR_MODE);
+    fs::set_permissions(path, mode).map_err(problem("set mode 0755 on"))?;
+    Ok(true)
+}
+
+fn holds(path: &Path, content: &[u8], mode: u32) -> bool {
     let Ok(Some(file)) = RegularFile::open(path, Symlinks::Reject) else { return false };
-    let is_alike = file.metadata().len() == content.len() as u64 && file.metadata().mode() & 0o777 == 0o600;
+    let found = file.metadata();
+    let is_alike = found.uid() == Uid::effective().as_raw()
+        && found.len() == content.len() as u64
+        && found.mode() & 0o777 == mode;
     let mut found = Zeroizing::new(Vec::new());
     is_alike && file.read(content.len(), &mut found).is_ok() && *found == content
 }
@@ -220,8 +274,6 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::time::SystemTime;
 
-    use nix::unistd::Uid;
-
     use super::*;
     use crate::fs::owned_file::{Ownership, read};
 
@@ -244,6 +296,16 @@ mod tests {
         assert!(write_atomic(&path, b"two").expect("written"));
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn atomic_write_sets_the_given_mode() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        assert!(write_atomic_with_mode(&path, b"one", 0o644).expect("written"));
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o644);
+        assert!(!write_atomic_with_mode(&path, b"one", 0o644).expect("nothing to write"));
+        assert!(write_atomic(&path, b"one").expect("written"), "another mode");
     }
 
     #[test]

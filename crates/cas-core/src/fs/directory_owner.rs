@@ -22,8 +22,8 @@ pub enum DirectoryOwner {
     NotDirectory,
 }
 
-/// Looks at the directory at `path`, all of whose parents belong to root. Follows no link, and asks no file system that is mounted
-/// over it. `None` if there is none.
+/// Looks at the directory at `path`, all of whose parents belong to root. Follows no link, and asks
+/// no file system that is mounted over it. `None` if there is none.
 ///
 /// # Errors
 /// Those of statx(2).

@@ -48,8 +48,8 @@ pub struct Ledger {
     #[serde(default)]
     pub last_seen_at: LoginPlace,
     /// The client's state file that named an account while a login was in the credential file:
-    /// [`ClaudeJson::installation`](crate::claude_files::json_settings::ClaudeJson::installation). A
-    /// logout removes the account from it.
+    /// [`ClaudeJson::installation`](crate::claude_files::json_settings::ClaudeJson::installation).
+    /// A logout removes the account from it.
     pub signed_in_installation: Option<Fingerprint>,
     /// The API key that was in that file while a login was in the credential file.
     pub signed_in_api_key: SeenApiKey,
@@ -67,8 +67,8 @@ pub struct Ledger {
     pub setup_tokens: SeenTokens,
 }
 
-/// The API key in the client's state file while a login was in the credential file. A sign-in with an
-/// API key writes another one.
+/// The API key in the client's state file while a login was in the credential file. A sign-in with
+/// an API key writes another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SeenApiKey {
@@ -164,10 +164,10 @@ impl GenerationRecord {
 }
 
 impl Ledger {
-    /// Records the complete login in the credential file at `place`. It supersedes each generation of
-    /// the same account, as far as known, whose access token expired earlier. Behind a symlink whose
-    /// target has changed, the account of a login is known only if the login names it: it is not a
-    /// refresh of the login before it.
+    /// Records the complete login in the credential file at `place`. It supersedes each generation
+    /// of the same account, as far as known, whose access token expired earlier. Behind a symlink
+    /// whose target has changed, the account of a login is known only if the login names it: it is
+    /// not a refresh of the login before it.
     pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
         let is_known = self.generations.contains_key(&login.generation);
         let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
@@ -199,10 +199,10 @@ impl Ledger {
         is_known && matches!(place, LoginPlace::Link(_)) && place != self.last_seen_at
     }
 
-    /// Returns true if the account of a login at `place` may be taken from the client's state file: when
-    /// it is first seen, and for a moment afterwards, because the client writes its two files one after
-    /// the other. Later the state file may name another account. It may also do so if the target of the
-    /// symlink has changed.
+    /// Returns true if the account of a login at `place` may be taken from the client's state file:
+    /// when it is first seen, and for a moment afterwards, because the client writes its two files
+    /// one after the other. Later the state file may name another account. It may also do so if the
+    /// target of the symlink has changed.
     pub fn may_learn_owner(&self, generation: RefreshTokenId, place: LoginPlace, now: Timestamp) -> bool {
         match self.generations.get(&generation) {
             None => !self.is_repointed(place),
@@ -252,7 +252,8 @@ impl Ledger {
     /// rejection is final.
     ///
     /// A login that is verified after a restore may be restored again when its access token has
-    /// expired: the Anthropic API did not count its refresh token as used. The limit per window stays.
+    /// expired: the Anthropic API did not count its refresh token as used. The limit per window
+    /// stays.
     pub fn record_verification(
         &mut self,
         generation: RefreshTokenId,
@@ -321,8 +322,8 @@ impl Ledger {
         known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().merged_with(&entry.owner))
     }
 
-    /// Returns true if a login belongs, or may belong, to another account or organization than the one
-    /// that was last in the credential file.
+    /// Returns true if a login belongs, or may belong, to another account or organization than the
+    /// one that was last in the credential file.
     pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
         let Some(generation) = self.last_seen_in_file else { return false };
         self.generations.get(&generation).is_some_and(|last| {

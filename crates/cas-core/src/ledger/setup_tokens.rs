@@ -1,5 +1,6 @@
 //! The setup tokens that this machine has seen: their first sight, their dates, the store that held
-//! them, and the last conclusive verification. Part of the ledger. Tokens are identified by their fingerprints.
+//! them, and the last conclusive verification. Part of the ledger. Tokens are identified by their
+//! fingerprints.
 
 use serde::{Deserialize, Serialize};
 

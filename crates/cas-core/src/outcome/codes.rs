@@ -23,7 +23,7 @@ pub(super) fn finding_code(finding: &Finding) -> &'static str {
     }
 }
 
-/// Returns the code of a finding for a code that an earlier version wrote.
+/// Returns the code of a finding for a code that version 0.1.0 wrote.
 pub fn current_finding_code(code: &str) -> &str {
     match code {
         "spent" => "stale-copy",

@@ -99,7 +99,8 @@ pub enum Detail {
     SetupTokenFieldInvalid(String),
     /// The Anthropic API rejected the store's new setup token, which was not activated.
     SetupTokenRejected,
-    /// The store's new setup token is not active: its verification was inconclusive, for this reason.
+    /// The store's new setup token is not active: its verification was inconclusive, for this
+    /// reason.
     SetupTokenPostponed(String),
     /// The active setup token is not in the store and was never seen there.
     SetupTokenNotInStore,

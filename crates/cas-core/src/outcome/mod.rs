@@ -9,6 +9,7 @@ pub mod notice;
 pub mod state_report;
 
 use std::fmt;
+use std::str::FromStr;
 
 pub use finding::{Detail, Finding};
 pub use message::with_login_email;
@@ -46,6 +47,29 @@ impl fmt::Display for Status {
         })
     }
 }
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
+        [Self::Ok, Self::Recovered, Self::Warn, Self::Fail, Self::Skip]
+            .into_iter()
+            .find(|status| status.to_string() == word)
+            .ok_or(UnknownStatus)
+    }
+}
+
+/// The word is not a [`Status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownStatus;
+
+impl fmt::Display for UnknownStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("unknown status")
+    }
+}
+
+impl std::error::Error for UnknownStatus {}
 
 /// Where a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

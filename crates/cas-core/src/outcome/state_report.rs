@@ -34,7 +34,7 @@ pub struct StateReport {
     pub text: String,
     /// The exit status.
     pub exit_code: u8,
-    /// The code of the finding. Codes of earlier versions are converted.
+    /// The code of the finding. Codes of version 0.1.0 are converted.
     #[serde(default, deserialize_with = "current_code")]
     pub finding: String,
     /// The codes of the details.
@@ -110,7 +110,7 @@ impl Credential {
     }
 }
 
-/// Reads the code of a finding, also in the form of an earlier version.
+/// Reads the code of a finding, also in the form of version 0.1.0.
 fn current_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|code| codes::current_finding_code(&code).to_owned())
 }
@@ -319,6 +319,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<StateReport>(&json).expect("readable"), state);
         let former = json.replace(r#""finding":"setup-token""#, r#""finding":"beyond-repair""#);
         let read = serde_json::from_str::<StateReport>(&former).expect("readable");
-        assert_eq!(read.finding, "unrecoverable", "the code of an earlier version");
+        assert_eq!(read.finding, "unrecoverable", "the code of version 0.1.0");
     }
 }

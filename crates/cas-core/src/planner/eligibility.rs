@@ -176,8 +176,8 @@ pub(super) fn is_superseded_by_expiry(facts: &Facts, login: &LoginSummary) -> bo
 
 /// Returns true if what is left of the login in an unusable file may be newer than this backup.
 ///
-/// A refresh token that the ledger does not know, and whose expiry the file does not tell, counts as
-/// the newer one: a used refresh token logs the user out.
+/// A refresh token that the ledger does not know, and whose expiry the file does not tell, counts
+/// as the newer one: a used refresh token logs the user out.
 fn is_older_than_file(facts: &Facts, login: &LoginSummary) -> bool {
     let Some(remnant) = &facts.remnant else { return false };
     if remnant.generation == login.generation || remnant.owner.contradicts(&login.owner) {

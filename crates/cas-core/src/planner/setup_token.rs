@@ -22,8 +22,8 @@ pub(super) enum Activation {
     Rejected,
 }
 
-/// Makes the env file follow the store. A new token is verified before it replaces a credential that
-/// works. A token is removed only if this store held it.
+/// Makes the env file follow the store. A new token is verified before it replaces a credential
+/// that works. A token is removed only if this store held it.
 pub(super) fn sync_env_file(facts: &Facts) -> Option<Step> {
     if facts.done.env_file.is_some() {
         return None;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -208,6 +208,15 @@ impl StateDirectory {
         let content = serde_json::to_vec(value).map(zeroize::Zeroizing::new);
         let content = content.map_err(|error| StateError::Corrupt(path.clone(), error))?;
         atomic_file::write_atomic(&path, &content).map(drop).map_err(StateError::File)
+    }
+
+    /// Writes a file whose existence, time or size is the information. Does not create the
+    /// directory. An error is ignored.
+    pub(super) fn write_flag(&self, name: &str, content: &str) {
+        let mut file = OpenOptions::new();
+        file.write(true).create(true).truncate(true).mode(0o600);
+        file.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        drop(file.open(self.path(name)).and_then(|mut file| file.write_all(content.as_bytes())));
     }
 
     fn create(&self) -> Result<(), StateError> {

@@ -33,7 +33,7 @@ const LIMIT: usize = 64 << 10;
 /// How long a busy record is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The reason of the notice. It is empty if the record was lost, or if an earlier version wrote the
+/// The reason of the notice. It is empty if the record was lost, or if version 0.1.0 wrote the
 /// notice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -50,9 +50,9 @@ struct NoticeRecord {
     shown_at_ms: Option<Timestamp>,
 }
 
-/// Updates the notice after a run, and returns the code of its reason, if the user has to act, now or
-/// soon. That a login was restored is shown only if nothing else is. Without a problem this is one
-/// `lstat`.
+/// Updates the notice after a run, and returns the code of its reason, if the user has to act, now
+/// or soon. That a login was restored is shown only if nothing else is. Without a problem this is
+/// one `lstat`.
 ///
 /// # Errors
 /// [`FileError`]; the file is then unchanged.

@@ -1,14 +1,10 @@
-//! Publishes the result of a command that the user runs. Only root can write what root reads, and the
-//! service of the sync ends with root's publication (`ExecStopPost=`). So the command requests that
-//! service and leaves a note that there is nothing else to do. It needs no further privilege: the
-//! request is that of a login.
+//! Publishes the result of a command that the user runs. Only root can write what root reads, and
+//! the service of the sync ends with root's publication (`ExecStopPost=`). So the command requests
+//! that service and leaves a note that there is nothing else to do. It needs no further privilege:
+//! the request is that of a login.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
-
-use nix::libc;
 
 use crate::state::directory::StateDirectory;
 use crate::state::sync_requests::{LAST_REQUEST, SyncRequests};
@@ -17,12 +13,13 @@ use crate::time::timestamp::Timestamp;
 /// The note: the next start of the service only publishes.
 const PUBLISH_ONLY: &str = "publish-only";
 
-/// The content of [`LAST_REQUEST`] after a sync has begun to read. A later request empties the file.
+/// The content of [`LAST_REQUEST`] after a sync has begun to read. A later request empties the
+/// file.
 const SYNC_BEGAN: &str = "sync\n";
 
-/// How long the note counts. The dispatcher starts the service within milliseconds, unless it limits
-/// the user; a later start runs a complete sync, because an administrator or the timer may have
-/// started it.
+/// How long the note counts. The dispatcher starts the service within milliseconds, unless it
+/// limits the user; a later start runs a complete sync, because an administrator or the timer may
+/// have started it.
 const NOTE_LIFETIME: Duration = Duration::from_secs(10);
 
 /// The notes of one user.
@@ -39,16 +36,17 @@ impl<'a> Publication<'a> {
 
     /// Notes that a sync begins to read now, which answers all requests before it.
     pub fn note_sync_begin(&self) {
-        self.write(LAST_REQUEST, SYNC_BEGAN);
+        self.state.write_flag(LAST_REQUEST, SYNC_BEGAN);
     }
 
-    /// Requests the publication of the state. If a login has requested a sync that has not begun, that
-    /// sync publishes.
+    /// Requests the publication of the state. If a login has requested a sync that has not begun,
+    /// that sync publishes.
     pub fn request(&self) {
         if self.has_pending_request() {
             return;
         }
-        self.write(PUBLISH_ONLY, "");
+        // If the note cannot be written, the sync that starts publishes the state.
+        self.state.write_flag(PUBLISH_ONLY, "");
         self.requests.set_time();
     }
 
@@ -65,14 +63,6 @@ impl<'a> Publication<'a> {
     fn has_pending_request(&self) -> bool {
         let last = fs::symlink_metadata(self.state.path(LAST_REQUEST));
         last.is_ok_and(|last| last.len() != SYNC_BEGAN.len() as u64)
-    }
-
-    /// If it cannot be written, the next sync publishes the state.
-    fn write(&self, name: &str, content: &str) {
-        let mut file = OpenOptions::new();
-        file.write(true).create(true).truncate(true).mode(0o600);
-        file.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        drop(file.open(self.state.path(name)).and_then(|mut file| file.write_all(content.as_bytes())));
     }
 }
 
@@ -93,7 +83,7 @@ mod tests {
         Timestamp::default().saturating_add(written_at.expect("after the epoch"))
     }
 
-    fn bed(scratch: &Path) -> (StateDirectory, SyncRequests) {
+    fn fixture(scratch: &Path) -> (StateDirectory, SyncRequests) {
         let state = StateDirectory::new(scratch.to_owned(), nix::unistd::Uid::effective().as_raw());
         (state.clone(), SyncRequests::with_file(scratch.join("request"), state))
     }
@@ -101,7 +91,7 @@ mod tests {
     #[test]
     fn note_counts_once_and_for_seconds() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let (state, requests) = bed(scratch.path());
+        let (state, requests) = fixture(scratch.path());
         let publication = Publication::new(&state, &requests);
         mkfifo(&scratch.path().join("request"), Mode::empty()).expect("a request file");
         publication.note_sync_begin();
@@ -117,7 +107,7 @@ mod tests {
     #[test]
     fn login_request_is_not_taken_for_a_note() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let (state, requests) = bed(scratch.path());
+        let (state, requests) = fixture(scratch.path());
         let publication = Publication::new(&state, &requests);
         let file = scratch.path().join("request");
         mkfifo(&file, Mode::empty()).expect("a request file");
@@ -139,7 +129,7 @@ mod tests {
     #[test]
     fn missing_request_file_is_no_error() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let (state, requests) = bed(&scratch.path().join("absent"));
+        let (state, requests) = fixture(&scratch.path().join("absent"));
         let publication = Publication::new(&state, &requests);
         publication.note_sync_begin();
         publication.request();

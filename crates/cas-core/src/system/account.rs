@@ -12,8 +12,11 @@ use nix::unistd::{Gid, Uid, User};
 use crate::system::user_path::UserPath;
 use cas_protocol::paths;
 
-/// One account of the system. In a process that acts as this user, the home is a path. In any other it is a [`UserPath`], which
-/// cannot be opened.
+/// The reason why a name that cannot be a file name is rejected.
+const INVALID_NAME: &str = "it is not a valid login name; run `getent passwd` for the names";
+
+/// One account of the system. In a process that acts as this user, the home is a path. In any other
+/// it is a [`UserPath`], which cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account<Home = PathBuf> {
     /// The login name, without a slash, a control character or a leading dash.
@@ -26,7 +29,7 @@ pub struct Account<Home = PathBuf> {
     pub home: Home,
 }
 
-/// What the user database says of a user.
+/// An account as the user database returns it, with a home that cannot be opened.
 pub type AccountEntry = Account<UserPath>;
 
 impl Account {
@@ -70,11 +73,7 @@ impl AccountEntry {
     /// [`AccountError`] if there is no such account, or its name cannot be a file name.
     pub fn from_name(name: &str) -> Result<Self, AccountError> {
         if !paths::is_valid_user_name(name.as_bytes()) {
-            return Err(AccountError {
-                asked: name.to_owned(),
-                why: "this is not a valid user name; give the name of one account, as in `getent passwd`"
-                    .into(),
-            });
+            return Err(AccountError { asked: name.to_owned(), why: INVALID_NAME.into() });
         }
         Self::from_entry(name, User::from_name(name))
     }
@@ -88,10 +87,7 @@ impl AccountEntry {
         if paths::is_valid_user_name(account.name.as_bytes()) {
             return Ok(account);
         }
-        Err(AccountError {
-            asked: account.name,
-            why: "this is not a valid user name; give the name of one account, as in `getent passwd`".into(),
-        })
+        Err(AccountError { asked: account.name, why: INVALID_NAME.into() })
     }
 
     /// Returns the same account for a process that acts as this user.
@@ -108,7 +104,7 @@ impl AccountEntry {
             Ok(None) => {
                 Err(unknown("the system has no such account; check the spelling with `getent passwd`".into()))
             }
-            Err(errno) => Err(unknown(format!("the user database cannot be read: {errno}"))),
+            Err(errno) => Err(unknown(format!("cannot read the user database: {errno}"))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The binding of login names to uids on this machine. A name can be given to another account after
-//! its owner has left, and that account must not get the login in the store. Enrolling a user writes
-//! the binding. Only an administrator changes it (`cas-sync provision --adopt NAME`).
+//! its owner has left, and that account must not get the login in the store. Enrolling a user
+//! writes the binding. Only an administrator changes it (`cas-sync provision --adopt NAME`).
 
 use std::fmt;
 use std::fs::{self, File};
@@ -10,17 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use crate::fs::directory_owner::{self, DirectoryOwner};
-use cas_protocol::paths;
+use cas_protocol::paths::{self, ENROLLED, IDENTITIES, STATE_DIR, USERS_0_1_0};
 use nix::fcntl::OFlag;
 
-/// The machine's state directory.
-pub const STATE: &str = "/var/lib/claude-auth-sync";
-
-/// The directory in [`STATE`] with one file for each name that was ever enrolled. Root owns the files.
-/// A file contains the uid in decimal and a newline.
-pub const IDENTITIES: &str = "identities";
-
-/// The maximum length of such a file in bytes.
+/// The maximum length of a file in bytes. It contains the uid in decimal and a newline. Root owns
+/// it.
 const MAX_LEN: usize = 16;
 
 /// The bindings in one state directory.
@@ -31,8 +25,8 @@ pub struct Identities {
 
 impl Identities {
     /// Returns the bindings of this machine.
-    pub fn of_this_machine() -> Self {
-        Self::in_directory(Path::new(STATE))
+    pub fn open() -> Self {
+        Self::in_directory(Path::new(STATE_DIR))
     }
 
     /// Returns the bindings in this state directory.
@@ -45,9 +39,9 @@ impl Identities {
         self.state.join(IDENTITIES).join(name)
     }
 
-    /// Returns the uid that `name` is bound to, or `None` if it is not bound. For a name that an older
-    /// version enrolled there is no file, but the directory of the published state belongs to the
-    /// account that was enrolled, so its owner is returned.
+    /// Returns the uid that `name` is bound to, or `None` if it is not bound. For a name that
+    /// version 0.1.0 enrolled there is no file, but the directory of the published state belongs to
+    /// the account that was enrolled, so its owner is returned.
     ///
     /// # Errors
     /// Returns [`IdentityError::Unreadable`] if the file cannot be read or contains no uid.
@@ -62,14 +56,16 @@ impl Identities {
         let mut file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(self.uid_of_an_older_version(name));
+                return Ok(self.legacy_uid(name));
             }
             Err(error) => return Err(unreadable(format!("cannot be read: {error}"))),
         };
         let cannot_read = |error: io::Error| unreadable(format!("cannot be read: {error}"));
         let found = file.metadata().map_err(cannot_read)?;
         if !found.is_file() || found.mode() & 0o022 != 0 || found.len() > MAX_LEN as u64 {
-            return Err(unreadable("is not a small regular file that only root can write".to_owned()));
+            return Err(unreadable(
+                "is not a regular file of at most 16 bytes, or other users can write it".to_owned(),
+            ));
         }
         let mut content = [0; MAX_LEN];
         let length = file.read(&mut content).map_err(cannot_read)?;
@@ -91,9 +87,9 @@ impl Identities {
         }
     }
 
-    fn uid_of_an_older_version(&self, name: &str) -> Option<u32> {
-        fs::symlink_metadata(self.state.join("enrolled").join(name)).ok()?;
-        match directory_owner::look_at(&self.state.join("people").join(name)).ok()?? {
+    fn legacy_uid(&self, name: &str) -> Option<u32> {
+        fs::symlink_metadata(self.state.join(ENROLLED).join(name)).ok()?;
+        match directory_owner::look_at(&self.state.join(USERS_0_1_0).join(name)).ok()?? {
             DirectoryOwner::Owned { uid, .. } => Some(uid).filter(|uid| *uid != 0),
             DirectoryOwner::Mounted | DirectoryOwner::NotDirectory => None,
         }
@@ -126,13 +122,14 @@ impl fmt::Display for IdentityError {
         match self {
             Self::Reused { name, bound, found } => write!(
                 formatter,
-                "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and its account has uid {found} now; \
+                "cannot use the credentials of {name}: the name was enrolled for uid {bound}, \
+                 and its account has uid {found} now; \
                  `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's \
                  document with `cas-sync provision --offboard {name} --delete-document`"
             ),
             Self::Unreadable { name, why } => write!(
                 formatter,
-                "cannot tell which uid {name} was enrolled for: {STATE}/{IDENTITIES}/{name} {why}; \
+                "cannot tell which uid {name} was enrolled for: {STATE_DIR}/{IDENTITIES}/{name} {why}; \
                  `cas-sync provision --adopt {name}` writes it again"
             ),
         }
@@ -180,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn name_enrolled_by_older_version_has_uid_of_its_directory() {
+    fn name_from_version_0_1_0_has_uid_of_its_directory() {
         let state = tempfile::tempdir().expect("a scratch directory");
         let identities = Identities::in_directory(state.path());
         for folder in ["enrolled", "people", "people/ada"] {

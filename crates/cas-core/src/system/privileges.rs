@@ -27,7 +27,7 @@ pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesErro
     Ok(account.clone().into_own())
 }
 
-/// Does the same as [`become_user`] for the owner of a file, and takes on no supplementary groups.
+/// Does the same as [`become_user`] for the owner of a file, without supplementary groups.
 /// Groups belong to a name, and the name of this user id may belong to another account now.
 ///
 /// # Errors
@@ -36,8 +36,21 @@ pub fn become_owner(uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
     become_ids(&format!("user id {uid}"), uid, gid, || setgroups(&[]))?;
     match getgroups() {
         Ok(groups) if groups.iter().all(|group| *group == gid) => Ok(()),
-        _ => Err(DropPrivilegesError("the supplementary groups could not be dropped".into())),
+        _ => Err(DropPrivilegesError("cannot drop the supplementary groups".into())),
     }
+}
+
+/// Hides what this process reads from now on from debuggers of the same user and from core dumps.
+///
+/// # Errors
+/// [`DropPrivilegesError`] if a step fails.
+pub fn harden_process() -> Result<(), DropPrivilegesError> {
+    disable_dumps()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("set RLIMIT_CORE"))
+}
+
+fn disable_dumps() -> Result<(), DropPrivilegesError> {
+    prctl::set_dumpable(false).map_err(cannot("disable ptrace and core dumps (PR_SET_DUMPABLE)"))
 }
 
 fn become_ids(
@@ -47,30 +60,28 @@ fn become_ids(
     set_groups: impl FnOnce() -> nix::Result<()>,
 ) -> Result<(), DropPrivilegesError> {
     if uid.is_root() {
-        return Err(DropPrivilegesError("nothing is done for root".into()));
+        return Err(DropPrivilegesError("cannot act as root".into()));
     }
     umask(Mode::from_bits_truncate(0o077));
-    // Neither a debugger of the same user nor a core dump may read what follows.
-    prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
+    harden_process()?;
     if Uid::effective().is_root() {
-        set_groups().map_err(cannot("take on the groups"))?;
-        setresgid(gid, gid, gid).map_err(cannot("take on the group"))?;
-        setresuid(uid, uid, uid).map_err(cannot("take on the user id"))?;
+        set_groups().map_err(cannot("set the supplementary groups"))?;
+        setresgid(gid, gid, gid).map_err(cannot("set the group id"))?;
+        setresuid(uid, uid, uid).map_err(cannot("set the user id"))?;
     }
     verify(user, uid, gid)?;
-    prctl::set_no_new_privs().map_err(cannot("renounce new privileges"))?;
+    prctl::set_no_new_privs().map_err(cannot("set no_new_privs"))?;
     // On some kernels a change of user ids makes the process dumpable again.
-    prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    chdir("/").map_err(cannot("leave the working directory"))
+    disable_dumps()?;
+    chdir("/").map_err(cannot("change to /"))
 }
 
-/// Raises the resource limits of a login's helper, because `su` passes on the caller's limits, and a
-/// program that reaches one in the middle of a write leaves a partial file. Without the privilege to
-/// raise a limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
+/// Raises the resource limits of a login's helper, because `su` passes on the caller's limits, and
+/// a program that reaches one in the middle of a write leaves a partial file. Without the privilege
+/// to raise a limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
 ///
-/// The children keep these limits. So a process that calls this starts no program which its user can
-/// trace or choose: neither one that the user can read nor one of the user's own.
+/// The children keep these limits. So a process that calls this starts no program which its user
+/// can trace or choose: neither one that the user can read nor one of the user's own.
 pub fn raise_resource_limits() {
     for resource in [
         Resource::RLIMIT_FSIZE,
@@ -94,8 +105,8 @@ fn raise(resource: Resource, limit: u64) {
 }
 
 fn verify(name: &str, uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
-    let user = getresuid().map_err(cannot("ask for the user id"))?;
-    let group = getresgid().map_err(cannot("ask for the group"))?;
+    let user = getresuid().map_err(cannot("read the user ids"))?;
+    let group = getresgid().map_err(cannot("read the group ids"))?;
     let is_user = [user.real, user.effective, user.saved].iter().all(|id| *id == uid);
     let is_group = [group.real, group.effective, group.saved].iter().all(|id| *id == gid);
     if !is_user || !is_group {
@@ -104,7 +115,7 @@ fn verify(name: &str, uid: Uid, gid: Gid) -> Result<(), DropPrivilegesError> {
         )));
     }
     match setuid(Uid::from_raw(0)) {
-        Ok(()) => Err(DropPrivilegesError("root could be regained".into())),
+        Ok(()) => Err(DropPrivilegesError("root privileges can be regained".into())),
         Err(_) => Ok(()),
     }
 }

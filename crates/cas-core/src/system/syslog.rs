@@ -13,9 +13,9 @@ use crate::text::sanitize_line;
 pub const SYSLOG_IDENTIFIER: &str = "claude-auth-sync";
 
 /// The longest line in bytes. Errors of other programs must not fill the disk.
-const LIMIT: usize = 900;
+const MAX_LINE: usize = 900;
 
-/// How long a busy log is waited for.
+/// The time limit of a write to a busy log.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The socket of the system log.
@@ -65,7 +65,7 @@ fn blocking_socket() -> std::io::Result<UnixDatagram> {
 /// Returns the text of the line, without control characters and truncated to its limit.
 fn line(user: &str, status: Status, text: &str) -> String {
     let line = sanitize_line(&format!("user={user} {status} {text}"));
-    match line.char_indices().find(|(index, _)| *index >= LIMIT) {
+    match line.char_indices().find(|(index, _)| *index >= MAX_LINE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
@@ -82,6 +82,6 @@ mod tests {
         let outcome = Outcome::new(Status::Warn, Finding::Skipped(why));
         let line = line("alice", outcome.status, &outcome.to_string());
         assert!(line.starts_with("user=alice WARN login file not changed: first?user=root"));
-        assert!(line.len() < LIMIT + 10 && !line.contains(char::is_control));
+        assert!(line.len() < MAX_LINE + 10 && !line.contains(char::is_control));
     }
 }

@@ -1,6 +1,7 @@
-//! A path in a directory that a user owns. What lies there can lead anywhere, and can be a file system of the user's that never
-//! answers. So this type is no path for the file system: only a process that acts as the user gets one, from
-//! [`become_user`](super::privileges::become_user) or [`Account::for_session`](super::account::Account::for_session).
+//! A path in a directory that a user owns. It can lead to any file, or to a file system of the user
+//! that does not answer. So this type cannot be opened: only a process that acts as the user gets a
+//! path, from [`become_user`](super::privileges::become_user) or
+//! [`Account::for_session`](super::account::Account::for_session).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 pub struct UserPath(PathBuf);
 
 impl UserPath {
-    /// Whether the path begins with these components. Nothing is resolved.
+    /// Returns true if the path begins with these components. Nothing is resolved.
     pub fn starts_with(&self, directory: &str) -> bool {
         self.0.starts_with(directory)
     }
 
-    /// For the process that acts as the user.
+    /// Returns the path, for a process that acts as the user.
     pub(super) fn into_path(self) -> PathBuf {
         self.0
     }

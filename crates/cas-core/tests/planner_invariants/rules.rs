@@ -225,7 +225,8 @@ impl World {
         }
     }
 
-    /// A login that broke off in the file is not replaced by an older generation of the same account.
+    /// A login that broke off in the file is not replaced by an older generation of the same
+    /// account.
     fn check_remnant(&self, login: &LoginSummary, remnant: &Remnant) {
         let position = |generation| self.ever.iter().position(|login| login.generation == generation);
         let torn = &self.ever[position(remnant.generation).expect("it existed")];
@@ -236,8 +237,9 @@ impl World {
         assert!(!is_newer || is_unusable, "I1: {login:?} was restored over the newer {torn:?}");
     }
 
-    /// A login whose expiry tells no order is not replaced by an older generation of the same account.
-    /// Two of them have only the order in which they were first seen, and an old copy can be seen last.
+    /// A login whose expiry tells no order is not replaced by an older generation of the same
+    /// account. Two of them have only the order in which they were first seen, and an old copy can
+    /// be seen last.
     fn check_undated(&self, login: &LoginSummary) {
         if self.undated.contains(&login.generation) {
             return;

@@ -1,5 +1,5 @@
-//! Claude Code's locks. They are directories, which remain if their holder is killed. The next client
-//! takes such a lock over once it is old, so it is not a finding.
+//! Claude Code's locks. They are directories, which remain if their holder is killed. The next
+//! client takes such a lock over once it is old, so it is not a finding.
 
 use cas_core::claude_files::locks::STALE_LOCK_AGE;
 

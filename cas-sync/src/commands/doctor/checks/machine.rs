@@ -1,5 +1,5 @@
-//! The parts that all users share: PAM module and session stack, target, roster, service for requests,
-//! clock.
+//! The parts that all users share: PAM module and session stack, target, roster, service for
+//! requests, clock.
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
 use super::super::facts::{Clock, MachineFacts, RosterState, SyncTarget};

@@ -53,7 +53,7 @@ fn missing_accounts() -> Vec<(String, String)> {
     let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let accounts = Accounts::look_up(&names);
-    let identities = Identities::of_this_machine();
+    let identities = Identities::open();
     let missing = |name: &String| match identities.bound_uid(name) {
         Ok(bound) => Some((name.clone(), accounts.missing(name, bound)?.describe(name))),
         Err(error) => Some((name.clone(), error.to_string())),

@@ -1,6 +1,6 @@
-//! The notice: one line that the user's shell shows while the user has to act, now or soon, and once
-//! after a login was restored. It is rendered from the same [`Outcome`] as the log line. Problems that
-//! only an administrator can fix (the store, the configuration) are not part of it.
+//! The notice: one line that the user's shell shows while the user has to act, now or soon, and
+//! once after a login was restored. It is rendered from the same [`Outcome`] as the log line.
+//! Problems that only an administrator can fix (the store, the configuration) are not part of it.
 
 mod reason;
 
