@@ -37,8 +37,8 @@ pub const NEWEST: &str = "2.1.332";
 /// An older one that is still in use: it reports fewer details of a failed request.
 pub const OLDER: &str = "2.1.197";
 
-/// Returns what the browser shows after the code, from the URL of a sign-in. The newest client prints
-/// a short URL with a parameter without a name, and accepts any text there.
+/// Returns what the browser shows after the code, from the URL of a sign-in. The newest client
+/// prints a short URL with a parameter without a name, and accepts any text there.
 pub fn state_of_sign_in(url: &str) -> Option<&str> {
     let mut parameters = url.split(['?', '&']);
     parameters.find_map(|one| one.strip_prefix("state=").or_else(|| one.strip_prefix("z-")))
