@@ -7,9 +7,18 @@ use std::thread;
 /// The number of threads. Each waits most of the time.
 const WORKERS: usize = 8;
 
-/// Runs `work` for each item. Returns the results in the order of the items. An item whose work
-/// panics has none.
+/// Runs `work` for each item in eight threads, as [`map_with`] does.
 pub(crate) fn map<Item: Send, Out: Send>(
+    items: impl IntoIterator<Item = Item, IntoIter: Send>,
+    work: impl Fn(Item) -> Out + Sync,
+) -> Vec<Out> {
+    map_with(WORKERS, items, work)
+}
+
+/// Runs `work` for each item in that many threads. Returns the results in the order of the items.
+/// An item whose work panics has none.
+pub(crate) fn map_with<Item: Send, Out: Send>(
+    workers: usize,
     items: impl IntoIterator<Item = Item, IntoIter: Send>,
     work: impl Fn(Item) -> Out + Sync,
 ) -> Vec<Out> {
@@ -17,7 +26,7 @@ pub(crate) fn map<Item: Send, Out: Send>(
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
     let run = || std::iter::from_fn(next).map(|(index, item)| (index, work(item))).collect::<Vec<_>>();
     let mut done: Vec<(usize, Out)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(run)).collect();
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
         workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
     });
     done.sort_by_key(|(index, _)| *index);

@@ -15,6 +15,16 @@ pub(crate) fn processes_in_unit(unit: &str) -> Vec<u32> {
     ids.filter(is_in_unit).collect()
 }
 
+/// Returns the command lines of the processes of this system unit, without those that have ended.
+pub(crate) fn commands_in_unit(unit: &str) -> Vec<Vec<String>> {
+    let words = |line: Vec<u8>| {
+        let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    };
+    let line = |id: u32| fs::read(Path::new("/proc").join(id.to_string()).join("cmdline")).ok().map(words);
+    processes_in_unit(unit).into_iter().filter_map(line).collect()
+}
+
 /// Returns true if this process runs in the service of a sync, however the service was started.
 pub(crate) fn runs_in_sync_service() -> bool {
     fs::read_to_string("/proc/self/cgroup").is_ok_and(|membership| is_in_sync_service(&membership))

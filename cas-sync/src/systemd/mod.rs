@@ -9,7 +9,7 @@ mod status;
 mod stop;
 mod systemctl;
 
-pub(crate) use self::cgroup::runs_in_sync_service;
+pub(crate) use self::cgroup::{commands_in_unit, runs_in_sync_service};
 pub(crate) use self::names::{REQUEST_SERVICE, Units};
 pub(crate) use self::start::{
     ServiceResult, StartResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning,

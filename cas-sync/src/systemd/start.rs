@@ -1,7 +1,7 @@
 //! Enables and starts the units of users.
 
 use std::path::PathBuf;
-use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use cas_protocol::deadline::Deadline;
@@ -14,11 +14,15 @@ use super::systemctl::{
     BATCH_SIZE, NO_REPLY, QUERY_TIMEOUT, is_installed, is_running, run_within, state, state_within, states,
     states_within, systemctl,
 };
+use crate::os::parallel;
 use crate::os::undo::combine_results;
 
-/// For more new users than this, the first syncs are left to timers and logins: each sync runs a
-/// client of 200 MB.
-const MAX_FIRST_SYNCS: usize = 4;
+/// The number of syncs that one command runs at a time: each runs a client of 200 MB. For more new
+/// users than this, the first syncs are left to timers and logins.
+const MAX_CONCURRENT_SYNCS: usize = 4;
+
+/// How long one sync is waited for, so that those that hang do not use up the time of all others.
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The result of starting units.
 #[derive(Debug, Default)]
@@ -101,7 +105,7 @@ pub(crate) fn start(users: &[&str], watch: bool) -> Result<StartSummary> {
             summary.changed = true;
         }
     }
-    if new_users.len() > MAX_FIRST_SYNCS {
+    if new_users.len() > MAX_CONCURRENT_SYNCS {
         summary.remarks.push(
             "The first syncs of the new users start at their next logins, or within seven hours".into(),
         );
@@ -217,19 +221,11 @@ pub(crate) enum ServiceResult {
     NotStarted,
 }
 
-/// Starts these services, a few at a time, and waits until the last has ended or the deadline has
-/// expired. Returns the result of each.
+/// Starts these services, a few at a time, and waits for each until it has ended, its own time
+/// limit has expired, or the deadline has. Returns the result of each.
 pub(crate) fn run_services(services: &[&str], deadline: &Deadline) -> Vec<Result<ServiceResult>> {
-    services.chunks(MAX_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
-}
-
-fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<ServiceResult>> {
-    thread::scope(|scope| {
-        let threads: Vec<_> =
-            services.iter().map(|service| scope.spawn(|| run_one(service, deadline))).collect();
-        let ended =
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")));
-        ended.collect()
+    parallel::map_with(MAX_CONCURRENT_SYNCS, services, |service| {
+        run_one(service, &deadline.capped(SERVICE_TIMEOUT))
     })
 }
 

@@ -60,11 +60,12 @@ fn stop_of_a_sync_waits_for_its_refresh() {
     let machine = workplace(Suite::Bookworm);
     machine.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&machine.guest, "alice"));
-    for stop in [SERVICE, "claude-auth-sync.target"] {
+    // A pause does not stop a running sync.
+    for (stop, state) in [(SERVICE, "deactivating"), ("claude-auth-sync.target", "activating")] {
         let spent = start_sync_during_refresh(&machine);
         machine.guest.run(&format!("systemctl stop --no-block {stop}")).expect_success("stopping");
         thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
-        assert_eq!(property(&machine.guest, SERVICE, "ActiveState"), "deactivating", "{stop}");
+        assert_eq!(property(&machine.guest, SERVICE, "ActiveState"), state, "{stop}");
         assert!(!is_new(&file(&machine, "alice"), &spent), "the server has not answered");
         machine.anthropic.hold_refreshes(false);
         wait_until("it has stopped", || is_inactive(&machine.guest, "alice"));

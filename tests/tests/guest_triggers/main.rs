@@ -3,6 +3,7 @@
 
 mod claude;
 mod enrollment;
+mod exhaustion;
 mod failed;
 mod hostile_mounts;
 mod priority;

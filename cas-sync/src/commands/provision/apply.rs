@@ -1,5 +1,6 @@
 //! Executes the planned steps for one user and records the result.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -62,6 +63,8 @@ pub(super) struct Provisioner {
     /// Users whose units must still be started.
     pub(super) enrolled: Vec<String>,
     pub(super) has_slow_home: bool,
+    /// The users whose token agent of an earlier run still waits.
+    pub(super) waiting_agents: HashSet<String>,
 }
 
 /// The state of one user during provisioning.
@@ -155,6 +158,9 @@ impl Provisioner {
     }
 
     fn read_token_state(&mut self, session: &mut UserSession) -> TokenState {
+        if self.waiting_agents.contains(&session.user) {
+            return TokenState::HomeUnusable("a process of an earlier run still waits for the home".into());
+        }
         let timeout = if self.has_slow_home { SHORT_HOME_TIMEOUT } else { HOME_TIMEOUT };
         let mut agent = match TokenAgentClient::spawn(&session.user, timeout) {
             Ok(agent) => agent,

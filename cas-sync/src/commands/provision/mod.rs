@@ -39,6 +39,7 @@ use self::records::Records;
 use self::render::{Progress, ProvisionSummary};
 use self::server::VaultServer;
 use self::targets::OffboardSelection;
+use self::token_agent_client::users_with_waiting_agent;
 use crate::cli::Provision;
 use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
@@ -193,6 +194,7 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
         is_dry: request.dry_run,
         enrolled: Vec::new(),
         has_slow_home: false,
+        waiting_agents: users_with_waiting_agent(),
     };
     Ok((roster, provisioner))
 }

@@ -1,6 +1,7 @@
 //! Root's side of [`super::token_agent`]. Each answer has a time limit, because a home can be on an
 //! unreachable file server or on a file system that its owner mounted.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -14,9 +15,27 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
 use super::token_agent::{AgentMessage, write_token};
+use crate::systemd::commands_in_unit;
 
 /// Exceeds the maximum length of a line.
 const MAX_LINE_SIZE: usize = 8192;
+
+/// The command that runs the token agent, before the user's name.
+const COMMAND: [&str; 2] = ["internal", "token-agent"];
+
+/// The unit whose runs can leave token agents behind.
+const UNIT: &str = "claude-auth-provision.service";
+
+/// Returns the users whose token agent of an earlier run still waits. It cannot be killed while a
+/// home does not answer, and each more takes room in the unit.
+pub(super) fn users_with_waiting_agent() -> HashSet<String> {
+    commands_in_unit(UNIT).iter().filter_map(|command| user_of_agent(command)).collect()
+}
+
+fn user_of_agent(command: &[String]) -> Option<String> {
+    let (user, words) = command.split_last()?;
+    words.ends_with(&COMMAND.map(str::to_owned)).then(|| user.clone())
+}
 
 /// A connection to the token agent of one user.
 pub(super) struct TokenAgentClient {
@@ -33,7 +52,8 @@ impl TokenAgentClient {
         // `/proc/self/exe` starts the running version, even if an upgrade has replaced the file.
         let mut process = Command::new("/proc/self/exe")
             .arg0("cas-sync")
-            .args(["internal", "token-agent", user])
+            .args(COMMAND)
+            .arg(user)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -132,5 +152,19 @@ impl Drop for TokenAgentClient {
         }
         let _gone = self.process.kill();
         let _reaped = self.process.try_wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_of_a_waiting_agent_is_the_last_word() {
+        let user =
+            |words: &[&str]| user_of_agent(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(user(&["cas-sync", "internal", "token-agent", "alice"]).as_deref(), Some("alice"));
+        assert_eq!(user(&["cas-sync", "provision"]), None);
+        assert_eq!(user(&[]), None);
     }
 }

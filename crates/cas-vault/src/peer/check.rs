@@ -58,8 +58,13 @@ impl CheckPeer {
         for peer in table::peers(&rows, &own, self.port) {
             match peer {
                 Peer::User(uid) => self.trusted.check(uid)?,
-                Peer::NotAccepted if state == State::Trusted => state = State::NotAccepted,
-                Peer::NotAccepted => (),
+                Peer::NotAccepted(listeners) => {
+                    // A user who listens and does not accept must not delay a login.
+                    listeners.into_iter().try_for_each(|uid| self.trusted.check(uid))?;
+                    if state == State::Trusted {
+                        state = State::NotAccepted;
+                    }
+                }
                 Peer::Unknown => state = State::Unknown,
             }
         }

@@ -13,13 +13,13 @@ pub(super) struct Row {
 }
 
 /// The user at the other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
     /// A process of this user accepted it.
     User(u32),
     /// No process has accepted it yet. The uid of such a socket is meaningless: it is 0 on many
-    /// kernels.
-    NotAccepted,
+    /// kernels. The listening sockets that may accept it belong to these users.
+    NotAccepted(Vec<u32>),
     /// The table has no such socket: the connection is closed, or belongs to another network
     /// namespace.
     Unknown,
@@ -71,9 +71,21 @@ fn peer(rows: &[Row], near: &Row) -> Peer {
     let far = rows.iter().find(|row| row.local == near.remote && row.remote == near.local);
     match far {
         Some(far) if far.inode != 0 => Peer::User(far.uid),
-        Some(_) => Peer::NotAccepted,
+        Some(far) => Peer::NotAccepted(listeners(rows, far.local)),
         None => Peer::Unknown,
     }
+}
+
+/// Returns the users of the sockets that listen on this address. A listening socket has port 0 as
+/// its other end.
+fn listeners(rows: &[Row], at: SocketAddr) -> Vec<u32> {
+    let is_there = |row: &&Row| {
+        let own = row.local;
+        row.remote.port() == 0
+            && own.port() == at.port()
+            && (own.ip() == at.ip() || own.ip().is_unspecified())
+    };
+    rows.iter().filter(is_there).map(|row| row.uid).collect()
 }
 
 #[cfg(test)]
@@ -118,7 +130,23 @@ mod tests {
             (vec![near, listener], Peer::Unknown),
             (vec![near, listener, ("127.0.0.1:8200", "127.0.0.1:40000", 0, 9)], Peer::User(0)),
             (vec![near, listener, ("127.0.0.1:8200", "127.0.0.1:40000", 1001, 9)], Peer::User(1001)),
-            (vec![near, listener, ("127.0.0.1:8200", "127.0.0.1:40000", 0, 0)], Peer::NotAccepted),
+            (vec![near, listener, ("127.0.0.1:8200", "127.0.0.1:40000", 0, 0)], Peer::NotAccepted(vec![0])),
+            (
+                vec![
+                    near,
+                    ("0.0.0.0:8200", "0.0.0.0:0", 1001, 5),
+                    ("127.0.0.1:8200", "127.0.0.1:40000", 0, 0),
+                ],
+                Peer::NotAccepted(vec![1001]),
+            ),
+            (
+                vec![
+                    near,
+                    ("127.0.0.2:8200", "0.0.0.0:0", 1001, 5),
+                    ("127.0.0.1:8200", "127.0.0.1:40000", 0, 0),
+                ],
+                Peer::NotAccepted(vec![]),
+            ),
             (vec![near, ("127.0.0.2:8200", "127.0.0.1:40000", 0, 9)], Peer::Unknown),
             (vec![near, ("127.0.0.1:8200", "127.0.0.1:40001", 0, 9)], Peer::Unknown),
             (vec![near, ("[::ffff:127.0.0.1]:8200", "[::ffff:127.0.0.1]:40000", 1001, 9)], Peer::User(1001)),
