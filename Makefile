@@ -21,7 +21,7 @@ deb: cargo ## build the Debian package; installs the build dependencies, and pri
 
 # A run needs the release build anyway, so that all suites use it (.config/nextest.toml).
 test test-all: export CAS_PROFILE := release
-test test-all: export NEXTEST_TEST_THREADS = $(shell expr 4 \* "$$(nproc)")
+test test-all: export NEXTEST_TEST_THREADS = $(shell expr 8 \* "$$(nproc)")
 
 test: test-deps suites ## run before a merge: checks, release build, and all suites with real components
 	cargo nextest run --locked --workspace --profile merge

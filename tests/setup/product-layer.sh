@@ -1,6 +1,6 @@
 #!/bin/bash
 # product-layer.sh SUITE PACKAGE - provides the root filesystem of a guest with the package installed: a read-only
-# overlay layer over that of rootfs.sh. Prints its folder, and makes it when it is missing. Needs root.
+# overlay layer over that of rootfs.sh. Makes it when it is missing. Prints its folder, and that of rootfs.sh. Needs root.
 #
 # dpkg installs the package in a booted guest, so that the maintainer scripts have run with systemd, and the guest is then
 # halted cleanly. claude-auth-sync.target is masked before, as an administrator pauses a host, and stays masked.
@@ -17,7 +17,7 @@ rootfs=$("$here/rootfs.sh" --where "$suite") ||
 hash=$({ echo "$rootfs"; cat "$package" "$here/product-layer.sh"; } | sha256sum | cut -c1-16)
 layer=$cache/product-$suite-$hash
 
-if [ -e "$layer/complete" ]; then echo "$layer"; exit 0; fi
+if [ -e "$layer/complete" ]; then printf '%s\n' "$layer" "$rootfs"; exit 0; fi
 
 inside() {
     nsenter "--target=$leader" --mount --uts --ipc --net --pid --cgroup -- \
@@ -72,4 +72,4 @@ if [ ! -e "$layer/complete" ]; then
     rm -rf --one-file-system "$layer"
     mv "$work" "$layer"
 fi
-echo "$layer"
+printf '%s\n' "$layer" "$rootfs"

@@ -19,8 +19,7 @@ const HANGING: [(&str, &str); 4] = [
 /// homes of the former began to hang.
 #[track_caller]
 fn fixture() -> Guest {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
     guest.run("useradd --create-home dee && useradd --create-home eve").expect_success("accounts");
     for user in HANGING.map(|(user, _)| user).iter().chain(&["bob"]) {

@@ -72,7 +72,7 @@ fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
 fn documented_notify_example_mails_once_per_change() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
-        .run("rm /etc/systemd/system/exim4.service; systemctl daemon-reload; systemctl start exim4")
+        .run("cd /etc && rm systemd/system/exim4.service systemd/system-generators/systemd-sysv-generator && systemctl daemon-reload && systemctl start exim4")
         .expect_success("a mailer");
     guest.configure(&format!("verify = false\n[notify]\n{}\n", example()));
     guest.stop_watch("alice");

@@ -24,6 +24,7 @@ mod terminal_setting;
 mod vault_guest;
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
@@ -107,16 +108,14 @@ impl Guest {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
-        let prepared = prepared_folder(suite)?;
-        let mut root = prepared.join("root").into_os_string();
-        if let Some(package) = package {
-            let mut layers = product_layer(suite, package)?.join("root").into_os_string();
-            layers.push(":");
-            layers.push(root);
-            root = layers;
-        }
+        let layers = match package {
+            Some(package) => product_layers(suite, package)?,
+            None => vec![prepared_folder(suite)?],
+        };
+        let prepared = layers.last().ok_or_else(|| io::Error::other("no root filesystem"))?;
+        let roots: Vec<_> = layers.iter().map(|layer| layer.join("root").into_os_string()).collect();
         let mut supervisor = Command::new(setup_script("guest.sh"))
-            .arg(root)
+            .arg(roots.join(OsStr::new(":")))
             .arg(unused_name())
             .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
             .stdin(Stdio::piped())
@@ -331,8 +330,9 @@ fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
 }
 
-/// Makes the layer when it is missing, which takes some seconds.
-fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
+/// Returns the layer with the package and the root filesystem below it. Makes the layer when it is
+/// missing, which takes some seconds.
+fn product_layers(suite: Suite, package: &Path) -> io::Result<Vec<PathBuf>> {
     let requests = Command::new(setup_script("product-layer.sh"))
         .arg(suite.name())
         .arg(package)
@@ -341,7 +341,7 @@ fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
     if !requests.status.success() {
         return Err(io::Error::other("the package could not be installed in it; the reason is above"));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&requests.stdout).trim_end()))
+    Ok(String::from_utf8_lossy(&requests.stdout).lines().map(PathBuf::from).collect())
 }
 
 fn unused_name() -> String {

@@ -9,8 +9,7 @@ use super::printed;
 const TOKEN: &str = "sk-ant-oat01-of-alice";
 
 fn guest() -> Guest {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.accept_other_spellings();
     guest
 }

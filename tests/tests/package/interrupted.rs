@@ -86,8 +86,8 @@ fn interrupted_upgrade_is_completed_on_trixie() {
 
 fn check_interrupted_upgrade(suite: Suite) {
     let next = NextVersion::new();
-    let guest = Guest::boot(suite);
-    guest.install_package(&package());
+    let guest = Guest::boot_with_product(suite);
+    guest.resume();
     guest.disable_verification();
     guest.enroll("alice");
     guest.put_package(&next.file());

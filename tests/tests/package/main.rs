@@ -36,7 +36,7 @@ impl NextVersion {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let script = format!(
             "dpkg-deb --raw-extract '{}' next && sed -i 's/^Version: .*/&+next/' next/DEBIAN/control \
-             && sed -i 's/^Description=.*/& {}/' next/usr/lib/systemd/system/*@* && dpkg-deb -Zgzip --root-owner-group --build next next.deb",
+             && sed -i 's/^Description=.*/& {}/' next/usr/lib/systemd/system/*@* && dpkg-deb -Znone --root-owner-group --build next next.deb",
             package().display(),
             Self::MARK
         );

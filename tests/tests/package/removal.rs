@@ -17,8 +17,7 @@ fn homes(guest: &Guest) -> String {
 /// Creates an enrolled user whose sync is idle.
 #[track_caller]
 fn managed_users(suite: Suite) -> Guest {
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     guest.resume();
     guest.put_login("alice", &new_login("first"));
     for user in ["alice", "bob"] {
@@ -119,8 +118,7 @@ fn purge_removes_a_pause_and_files_of_deleted_users() {
 /// Other tools may also use a roster, so it is kept and named.
 #[test]
 fn roster_is_kept_by_a_purge_and_named() {
-    let guest = Guest::boot(Suite::Trixie);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Trixie);
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
     let output = guest.purge_package().expect_success("purging").text();
     let named = "except for the following; remove it by hand:\n  /etc/claude-auth-sync/roster.yaml, which does not belong to the package";

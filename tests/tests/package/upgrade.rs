@@ -89,7 +89,7 @@ fn old_version_with_path_units(scratch: &Path) -> PathBuf {
           && rm usr/lib/systemd/system/claude-auth-request.* && cp '{OLD_UNITS}'/*.path '{OLD_UNITS}'/*.mount '{OLD_UNITS}'/*.service '{OLD_UNITS}'/*.target usr/lib/systemd/system \
           && cp '{OLD_UNITS}/tmpfiles.conf' usr/lib/tmpfiles.d/claude-auth-sync.conf \
           && mkdir usr/lib/systemd/system/local-fs.target.wants && ln -s '../{OLD_MOUNT}' usr/lib/systemd/system/local-fs.target.wants/ \
-          && cd .. && dpkg-deb -Zgzip --root-owner-group --build old old.deb",
+          && cd .. && dpkg-deb -Znone --root-owner-group --build old old.deb",
         package().display(),
     );
     let repacked = Command::new("sh").args(["-c", &script]).current_dir(scratch).output().expect("a shell");
