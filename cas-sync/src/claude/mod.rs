@@ -32,7 +32,7 @@ use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-use self::child::RunClientError;
+use self::child::{ChildOutput, RunClientError};
 use self::classify::FileAfterRun;
 use self::invocation::Invocation;
 use self::program::NotFound;
@@ -60,7 +60,7 @@ impl Claude {
         search_path: Option<&OsStr>,
         now: Timestamp,
     ) -> Self {
-        let program = program::find(settings.program.as_deref(), search_path, &account.home);
+        let program = program::find(settings.program.as_deref(), search_path, &account.home, account.uid);
         let path = paths.credentials_file.clone();
         Self {
             invocation: program.map(|program| Invocation::new(program, settings.environment.clone())),
@@ -105,11 +105,25 @@ impl Claude {
         Ok(refresh::LoginPlace::new(&self.path, &self.home)?.own_settings())
     }
 
+    /// Probes, and confirms a refusal by a second probe.
     fn try_probe(
         &self,
         is_given_up: &dyn Fn() -> bool,
         token: &Secret<String>,
     ) -> Result<Verification, RunClientError> {
+        let (first, ended) = self.probe_once(is_given_up, token)?;
+        if !classify::needs_confirmation(&first, &ended) {
+            return Ok(first);
+        }
+        let (second, _) = self.probe_once(is_given_up, token)?;
+        Ok(classify::confirm(&first, second))
+    }
+
+    fn probe_once(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Result<(Verification, ChildOutput), RunClientError> {
         let invocation = self.usable()?;
         let probed = probe::run(invocation, token, probe::TIMEOUT, is_given_up)?;
         // If the probe did not fetch them, use those that the client of the user fetched last.
@@ -117,7 +131,8 @@ impl Claude {
         if served == Some(RemoteSettings::Override) {
             return Err(RunClientError::Unusable(OVERRIDE_VAR));
         }
-        Ok(classify::classify_probe(&probed.ended, || version::ask(invocation)))
+        let verdict = classify::classify_probe(&probed.ended, || version::ask(invocation));
+        Ok((verdict, probed.ended))
     }
 
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
@@ -174,7 +189,8 @@ pub(crate) fn find(
     account: &Account,
     search_path: Option<&OsStr>,
 ) -> Result<PathBuf, &'static str> {
-    program::find(settings.program.as_deref(), search_path, &account.home).map_err(NotFound::text)
+    program::find(settings.program.as_deref(), search_path, &account.home, account.uid)
+        .map_err(NotFound::text)
 }
 
 /// Returns the client that a sync runs, with its version.

@@ -34,6 +34,8 @@ use crate::tls_authority::TlsAuthority;
 
 /// The version the suites run; `tests/setup/claude` installs it.
 pub const NEWEST: &str = "2.1.329";
+/// The newest release with which [`NEWEST`] is compared.
+pub const LATEST: &str = "2.1.332";
 /// An older one that is still in use: it reports fewer details of a failed request.
 pub const OLDER: &str = "2.1.197";
 

@@ -4,6 +4,7 @@
 mod expiry_warning;
 mod full_disk;
 mod inconclusive;
+mod installations;
 mod interrupted;
 mod leaks;
 mod notice;

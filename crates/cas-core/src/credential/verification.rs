@@ -16,6 +16,11 @@ pub trait Verifier {
     fn refresh_in_place(&mut self) -> Verification;
 }
 
+/// The reason of an inconclusive result: the Anthropic API says that the organization is disabled, with
+/// a status that it also uses for malformed requests. If it says so in several runs, the account is
+/// refused ([`crate::ledger::DisabledOrganization`]).
+pub const ORGANIZATION_DISABLED: &str = "the API says that the organization has been disabled (400)";
+
 /// The result of a verification (`docs/design/claude-code.md` describes how it is recognized).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
@@ -40,6 +45,11 @@ impl Verification {
     /// Returns true if the credential is valid.
     pub fn is_alive(&self) -> bool {
         matches!(self, Self::Ok | Self::RateLimited)
+    }
+
+    /// Returns true if the Anthropic API says that the organization is disabled.
+    pub fn is_organization_disabled(&self) -> bool {
+        matches!(self, Self::Inconclusive(why) if why == ORGANIZATION_DISABLED)
     }
 
     /// Returns true if the credential itself is rejected. A refusal of the account says nothing
