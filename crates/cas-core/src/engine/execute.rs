@@ -9,8 +9,9 @@ use crate::credential::login::Login;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
 use crate::planner::{EnvFileChange, Facts, Restored};
-use crate::state::directory::{StateError, StateLock};
+use crate::state::directory::StateError;
 use crate::state::env_file::EnvFileContent;
+use crate::state::restore_lock::{RestoreLockError, write_under_restore_lock};
 use crate::store::user_document::{self, SetupTokenField};
 use crate::store::{Fields, Store, StoreError};
 
@@ -80,7 +81,17 @@ impl Engine {
     }
 
     fn restore_login(&self, login: &Login) -> Result<(), RestoreError> {
-        let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
+        self.under_restore_lock(|| self.restore_login_locked(login))
+    }
+
+    fn under_restore_lock(
+        &self,
+        write: impl FnMut() -> Result<(), RestoreError>,
+    ) -> Result<(), RestoreError> {
+        write_under_restore_lock(&self.state, &self.credentials, &self.deadline, self.now, write)
+    }
+
+    fn restore_login_locked(&self, login: &Login) -> Result<(), RestoreError> {
         // The previous holder of the lock may have restored a login. Its restore must not be
         // resolved with an old snapshot.
         if !self.credentials.is_unchanged_since(&self.snapshot) {
@@ -129,7 +140,10 @@ impl Engine {
 
     /// Replaces the login only, because other members may have been written since.
     fn roll_back_login(&self) -> Result<(), RestoreError> {
-        let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
+        self.under_restore_lock(|| self.roll_back_login_locked())
+    }
+
+    fn roll_back_login_locked(&self) -> Result<(), RestoreError> {
         let replaced = self.state.load_replaced_file()?.ok_or(RestoreError::Conflict)?;
         let content = self.snapshot.with_login_from(&replaced.content);
         let bytes = content.as_ref().map(|content| content.as_slice());
@@ -201,6 +215,12 @@ impl From<WriteError> for RestoreError {
             WriteError::Conflict => Self::Conflict,
             error => Self::Write(error),
         }
+    }
+}
+
+impl RestoreLockError for RestoreError {
+    fn is_lock_busy(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_lock_busy())
     }
 }
 
