@@ -28,6 +28,7 @@ use cas_core::config::ClaudeSettings;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::is_fresh;
 use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::fs::obstacle::Obstacle;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
@@ -47,6 +48,8 @@ pub(crate) struct Claude {
     /// The credential file that a refresh run uses.
     path: PathBuf,
     credentials: CredentialsFile,
+    /// The error of the test for free space, after which no client is started.
+    space_test: Result<(), RunClientError>,
     now: Timestamp,
 }
 
@@ -67,6 +70,7 @@ impl Claude {
             home: account.home.clone(),
             credentials: CredentialsFile::new(path.clone(), account.uid.as_raw()),
             path,
+            space_test: Ok(()),
             now,
         }
     }
@@ -138,7 +142,7 @@ impl Claude {
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
         let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
-        disk_space::ensure_free_space(&self.path, &place.own_settings())?;
+        self.space_test?;
         let (before, had_other_credential) = (self.login(), place.overrides_login());
         let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;
         let left = match self.login() {
@@ -180,6 +184,17 @@ impl Found {
     }
 }
 
+/// Returns what keeps the login of this user from being replaced or refreshed.
+pub(crate) fn write_obstacle(account: &Account, paths: &Paths) -> Option<Obstacle> {
+    let path = &paths.credentials_file;
+    let file = CredentialsFile::new(path.clone(), account.uid.as_raw());
+    let check_space = || {
+        let place = refresh::LoginPlace::new(path, &account.home).ok()?;
+        disk_space::obstacle(path, &place.own_settings()).ok().flatten()
+    };
+    file.read_obstacle().or_else(|| file.replace_obstacle()).or_else(check_space)
+}
+
 /// Returns the path of the client that a sync runs.
 ///
 /// # Errors
@@ -210,6 +225,17 @@ pub(crate) fn look(
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verification {
         self.probe_cancellable(&|| false, token)
+    }
+
+    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
+        let place = refresh::LoginPlace::new(&self.path, &self.home).ok()?;
+        match disk_space::obstacle(&self.path, &place.own_settings()) {
+            Ok(obstacle) => obstacle,
+            Err(error) => {
+                self.space_test = Err(error);
+                None
+            }
+        }
     }
 
     fn refresh_in_place(&mut self) -> Verification {

@@ -14,6 +14,7 @@ use crate::credential::login::Login;
 use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
 use crate::fs::file_id::FileId;
+use crate::fs::obstacle::Obstacle;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -83,6 +84,16 @@ impl CredentialsFile {
             Ok(target) => LoginPlace::Link(Fingerprint::from_bytes(&target.to_string_lossy())),
             Err(_) => LoginPlace::File,
         }
+    }
+
+    /// Returns what keeps the file from being read.
+    pub fn read_obstacle(&self) -> Option<Obstacle> {
+        self.found().err()?.obstacle()
+    }
+
+    /// Returns what keeps the file from being replaced, as far as that is known without writing.
+    pub fn replace_obstacle(&self) -> Option<Obstacle> {
+        Obstacle::find(&self.target())
     }
 
     /// Returns true if the file is still the version of the snapshot.
@@ -197,6 +208,15 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Returns the obstacle that the error shows, if it does not pass by itself.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::File(error) => error.obstacle(),
+            Self::Lock(LockError::Failed(path, error)) => Obstacle::from_error(path, error),
+            Self::Lock(LockError::Busy(_) | LockError::DeadlineExpired) | Self::Conflict => None,
+        }
+    }
+
     /// Returns true if another process holds one of Claude Code's locks.
     pub fn is_lock_busy(&self) -> bool {
         matches!(self, Self::Lock(LockError::Busy(_)))

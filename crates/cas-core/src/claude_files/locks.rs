@@ -59,8 +59,7 @@ impl RefreshLocks {
     /// As [`RefreshLocks::acquire`], without a wait.
     ///
     /// # Errors
-    /// [`LockError`] if another process holds a lock, the deadline has expired, or a lock cannot be
-    /// created.
+    /// As [`RefreshLocks::acquire`].
     pub fn try_acquire(
         config_directory: &Path,
         deadline: &Deadline,
@@ -76,12 +75,8 @@ impl RefreshLocks {
         let (refresh, beside) = refresh_lock_paths(config_directory);
         let refresh = LockDir::try_acquire(&refresh, STALE_LOCK_AGE, clock.now())?;
         let beside = LockDir::try_acquire(&beside, STALE_LOCK_AGE, clock.now())?;
-        Ok(Self {
-            write_lock: refresh.path.with_file_name(WRITE_LOCK),
-            clock,
-            _beside: beside,
-            _refresh: refresh,
-        })
+        let write_lock = refresh.path.with_file_name(WRITE_LOCK);
+        Ok(Self { write_lock, clock, _beside: beside, _refresh: refresh })
     }
 
     /// Acquires the write lock too. Hold it for milliseconds only: a refresh that waits 20 seconds
@@ -96,7 +91,7 @@ impl RefreshLocks {
     /// As [`RefreshLocks::write_lock`], without a wait.
     ///
     /// # Errors
-    /// [`LockError`] if another process holds it, or it cannot be created.
+    /// As [`RefreshLocks::acquire`].
     pub fn try_write_lock(&self) -> Result<WriteLock, LockError> {
         LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock)
     }

@@ -1,6 +1,7 @@
 //! The result of verifying a credential. `Ok` and `RateLimited` mean valid; only `Rejected` means
 //! rejected.
 
+use crate::fs::obstacle::Obstacle;
 use cas_protocol::secret::Secret;
 
 /// Verifies credentials with the real client. The programs that can do this pass one to a
@@ -9,6 +10,12 @@ pub trait Verifier {
     /// Verifies an access token or a setup token by value, without changing the user's files.
     /// Bounded.
     fn probe(&mut self, token: &Secret<String>) -> Verification;
+
+    /// Returns what keeps Claude Code from writing a refreshed login, such as a full disk. It is called
+    /// before [`Verifier::refresh_in_place`].
+    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
+        None
+    }
 
     /// Runs Claude Code with the login in the user's home, which refreshes it if that is due.
     /// Nothing interrupts it, because an interrupted refresh loses the login. It ends within a few

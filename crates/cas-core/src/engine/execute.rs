@@ -6,6 +6,7 @@ use super::Engine;
 use crate::claude_files::credentials_file::WriteError;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::Login;
+use crate::fs::obstacle::Obstacle;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
 use crate::planner::{EnvFileChange, Facts, Restored};
@@ -69,7 +70,12 @@ impl Engine {
                 self.conflicts += 1;
                 return self.refresh_facts(facts);
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                // The preflight names the credential file, the error may name a lock.
+                let find = |found| self.credentials.replace_obstacle().unwrap_or(found);
+                facts.done.obstacle = error.obstacle().map(find);
+                Err(error.to_string())
+            }
             Ok(()) => {
                 // The given snapshot is no longer in the file.
                 self.snapshot_is_fixed = false;
@@ -214,6 +220,16 @@ impl From<WriteError> for RestoreError {
         match error {
             WriteError::Conflict => Self::Conflict,
             error => Self::Write(error),
+        }
+    }
+}
+
+impl RestoreError {
+    fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Conflict => None,
+            Self::State(error) => error.obstacle(),
+            Self::Write(error) => error.obstacle(),
         }
     }
 }

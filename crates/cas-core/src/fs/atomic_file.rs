@@ -65,7 +65,8 @@ pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(directory_of(path))
         .map_err(problem("create a file beside"))?;
-    file.write_all(content).map_err(problem("write a file beside"))?;
+    // The error of the crate would have no error number.
+    file.as_file_mut().write_all(content).map_err(problem("write a file beside"))?;
     file.as_file().sync_all().map_err(problem("sync a file beside"))?;
     Ok(Staged { path: path.to_owned(), file })
 }
@@ -118,7 +119,7 @@ fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, FileErr
 /// another one is newer and goes back in turn.
 fn undo_exchange(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
     let mut placed = file.as_file().metadata().ok().map(|ours| FileId::from_metadata(&ours));
-    let mut error = io::Error::from(Errno::EBUSY);
+    let mut error = io::Error::from(Errno::EAGAIN);
     for _ in 0..MAX_UNDO_EXCHANGES {
         let placing = identity_at(file.path());
         match exchange(file.path(), path) {
