@@ -48,10 +48,10 @@ fn main() -> ExitCode {
         Command::Restore(wanted) => commands::by_hand::restore(&wanted),
         Command::Watch => commands::watch::run(),
         Command::Enroll(Enroll { user, no_watch }) => enrollment::enroll::enroll(&user, !no_watch),
-        Command::Unenroll(who) => who
-            .user
-            .as_deref()
-            .map_or_else(enrollment::unenroll::unenroll_all, enrollment::unenroll::unenroll),
+        Command::Unenroll(who) => who.user.as_deref().map_or_else(
+            || enrollment::unenroll::unenroll_all(who.stop),
+            |user| enrollment::unenroll::unenroll(user, who.stop),
+        ),
         Command::Provision(request) if request.print_policy => {
             commands::provision::print_policy(&request.user)
         }

@@ -121,6 +121,39 @@ fn enroll_requires_root_and_a_regular_user() {
     assert_eq!(traces(&guest), before);
 }
 
+/// The watcher and a sync are processes of the user, with which usermod(8) and userdel(8) refuse to work.
+#[test]
+fn unenrolled_user_can_be_moved_and_deleted() {
+    let guest = product();
+    guest.resume();
+    let before = traces(&guest);
+    guest.enroll("alice");
+    guest.put_login("alice", &new_login("alices"));
+    let (usermod, userdel) = ("usermod -m -d /srv/moved alice", "userdel -r alice");
+    let watched = "timeout 20 sh -c 'until pgrep -u alice -fx \".*cas-sync watch\"; do sleep 0.05; done'";
+    guest.run(watched).expect_success("a watcher");
+    for command in [usermod, userdel] {
+        let refused = guest.run(command);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.code != Some(0) && why.contains("currently used by process"), "{command}: {why}");
+    }
+    // A sync that waits for another program of this package.
+    guest.run("systemctl start claude-auth-sync@alice").expect_success("the first sync");
+    guest.hold_lock("/home/alice/.local/state/claude-auth-sync/repair.lock", 120);
+    guest
+        .run("systemctl start --no-block claude-auth-sync@alice && timeout 20 sh -c 'until pgrep -u alice -fx \".*cas-sync run\"; do sleep 0.05; done'")
+        .expect_success("a running sync");
+    guest.run("cas-sync unenroll --stop alice && ! pgrep -u alice").expect_success("nothing of alice runs");
+    guest.release_lock();
+    guest.run(usermod).expect_success("moving the home");
+    guest.enroll("alice");
+    guest.run(&format!("test -d /srv/moved/.claude && {watched}")).expect_success("a watcher");
+    guest
+        .run(&format!("cas-sync unenroll --stop alice && {userdel} && ! test -e /srv/moved"))
+        .expect_success("deleting the user");
+    assert_eq!(traces(&guest), before);
+}
+
 #[test]
 fn requests_work_after_a_reboot_for_any_user_name() {
     let guest = product();

@@ -84,6 +84,91 @@ fn replace_every_file(obstacles: &[&str]) {
     assert_eq!(parsed(&guest.read_login("alice")), parsed(&login));
 }
 
+/// A restore that cannot be written is a failure with a remedy, in the sync, in doctor and in the
+/// notice; the remedy works.
+#[test]
+fn obstacle_to_a_restore_is_reported_with_its_remedy() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = new_login("alices");
+    guest.back_up_and_clear("alice", &login);
+    let (directory, file) = ("/home/alice/.claude", login_path("alice"));
+    let rows = [
+        (format!("chattr +i {file}"), format!("chattr -ia {directory} {file}"), "`chattr -ia "),
+        (format!("chattr +i {directory}"), format!("chattr -ia {directory} {file}"), "`chattr -ia "),
+        (
+            format!("cp -a {file} /home/over && mount --bind /home/over {file}"),
+            format!("umount {file}"),
+            "`umount /home/alice/.claude/.credentials.json`",
+        ),
+        (
+            format!("mount --bind {directory} {directory} && mount -o remount,bind,ro {directory}"),
+            format!("mount -o remount,bind,rw {directory} && umount {directory}"),
+            "`findmnt --target /home/alice/.claude`",
+        ),
+        (
+            format!(
+                "cp -a {directory}/. /home/small && mount -t tmpfs -o size=32k,mode=700,uid=1000,gid=1000 small {directory} && cp -a /home/small/. {directory} && {{ head -c 64k /dev/zero >{directory}/zeros 2>/dev/null || true; }}"
+            ),
+            format!("rm {directory}/zeros"),
+            "`df /home/alice/.claude`",
+        ),
+        (
+            format!("chmod 500 {directory}"),
+            format!("chmod 700 {directory}"),
+            "owned by the user and writable",
+        ),
+    ];
+    guest.run("install -d -o alice -g alice -m 700 /home/small").expect_success("a directory");
+    for (obstruct, remedy, words) in rows {
+        guest.run(&obstruct).expect_success(&obstruct);
+
+        let failed = guest.sync("alice");
+        let output = String::from_utf8_lossy(&failed.stdout).into_owned();
+        assert_eq!(failed.code, Some(1), "{obstruct}: {output}");
+        assert!(output.starts_with("FAIL the login was cleared"), "{obstruct}: {output}");
+        assert!(output.contains(words) && !output.contains("later"), "{obstruct}: {output}");
+        let doctor = guest.run("su alice -c 'cas-sync doctor'");
+        let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        let check = if obstruct.starts_with("chmod") { "claude-folder-mode" } else { "login-obstructed" };
+        assert!(doctor.contains(check), "{obstruct}: {doctor}");
+        let status = guest.run("su alice -c 'cas-sync status'");
+        assert_ne!(status.code, Some(0), "{obstruct}");
+        let notice = guest.run(&format!("cat /home/alice/{STATE}/notice")).text();
+        assert!(
+            notice.contains("cannot be restored") && notice.contains("cas-sync doctor"),
+            "{obstruct}: {notice}"
+        );
+
+        guest.run(&remedy).expect_success(&remedy);
+        let restored = guest.sync("alice");
+        let output = String::from_utf8_lossy(&restored.stdout).into_owned();
+        assert!(output.starts_with("RECOVERED "), "{remedy}: {output}");
+        assert_eq!(parsed(&guest.read_login("alice")), parsed(&login), "{remedy}");
+        guest.run(&format!("umount {directory} 2>/dev/null; true")).expect_success("the small disk");
+        guest.put_login("alice", &cleared_login(&login));
+    }
+}
+
+/// A user whose whole home cannot be written is told as well.
+#[test]
+fn full_home_or_read_only_home_is_a_failure_with_a_remedy() {
+    for (obstruct, words) in [
+        ("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice", "findmnt --target"),
+        (
+            "cp -a /home/alice /home/kept && mount -t tmpfs -o size=256k,mode=700,uid=1000,gid=1000 small /home/alice && cp -a /home/kept/. /home/alice && { head -c 1M /dev/zero >/home/alice/zeros 2>/dev/null || true; }",
+            "free space",
+        ),
+    ] {
+        let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+        guest.back_up_and_clear("alice", &new_login("alices"));
+        guest.run(obstruct).expect_success(obstruct);
+        let failed = guest.sync("alice");
+        let output = String::from_utf8_lossy(&failed.stdout).into_owned();
+        assert_eq!((failed.code, output.starts_with("FAIL ")), (Some(1), true), "{obstruct}: {output}");
+        assert!(output.contains(words) && !output.contains("later"), "{obstruct}: {output}");
+    }
+}
+
 #[test]
 fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

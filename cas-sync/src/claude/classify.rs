@@ -4,7 +4,7 @@
 //!
 //! The reasons are constants, because they are logged: no text of a server goes into them.
 
-use cas_core::credential::verification::Verification;
+use cas_core::credential::verification::{ORGANIZATION_DISABLED, Verification};
 
 use super::child::{ChildOutput, End};
 use super::stream::{RunResult, Stream};
@@ -21,6 +21,7 @@ const NO_SOURCE: &str = "claude does not report which credential it used; update
 const NO_ORGANIZATION: &str = "the organization that the managed settings require could not be confirmed";
 const NOT_CLAUDE: &str = "the program that runs as claude neither answers nor prints its version as Claude Code does; set claude.program to Claude Code";
 const NO_ANSWER: &str = "claude ended without an answer";
+const NOT_CONFIRMED: &str = "the API refused the credential, and a second request did not confirm it";
 const PROXY: &str = "a proxy or another server answered instead of the API";
 
 /// Classifies a probe. `ask_version` is called if the result depends on the version and the client
@@ -40,6 +41,31 @@ pub(super) fn classify_probe(
         Classified::NoOutput => classify_no_output(ask_version),
         // A probed token has no session.
         Classified::SessionExpired => unknown("claude did not use the token it was given"),
+    }
+}
+
+/// Returns true if a second probe has to confirm this result of a probe. One refusal may come from a
+/// server of the API that is being changed; a rejected access token (401) is refreshed, and that is
+/// certain.
+pub(super) fn needs_confirmation(verdict: &Verification, ended: &ChildOutput) -> bool {
+    match verdict {
+        Verification::Rejected { account_level: true } => true,
+        Verification::Rejected { account_level: false } => {
+            Stream::read(&ended.stdout).result.is_some_and(|result| result.status == Some(403))
+        }
+        _ => false,
+    }
+}
+
+/// Returns the result of two probes of one credential, the first of which was a refusal.
+pub(super) fn confirm(first: &Verification, second: Verification) -> Verification {
+    match (first, second) {
+        (
+            Verification::Rejected { account_level: first },
+            Verification::Rejected { account_level: second },
+        ) => Verification::Rejected { account_level: *first || second },
+        (_, second) if second.is_alive() => second,
+        _ => unknown(NOT_CONFIRMED),
     }
 }
 
@@ -142,11 +168,17 @@ fn classify_no_output(ask_version: impl FnOnce() -> Option<Version>) -> Verifica
 
 fn classify_error(stream: &Stream, result: &RunResult) -> Classified {
     let Some(status) = result.status else { return classify_error_without_status(stream, result) };
+    // The client's own reason comes before the status: a login of a refused organization is not
+    // rejected, and a refresh would consume its refresh token for nothing.
+    if matches!(status, 401 | 403) && stream.error.as_deref() == Some("oauth_org_not_allowed") {
+        return Classified::Refused { account_level: true };
+    }
     match (status, stream.error_type.as_deref()) {
-        (401, Some("authentication_error")) => Classified::Refused { account_level: false },
-        (403, Some("permission_error")) => {
-            Classified::Refused { account_level: is_account_level(stream, result) }
+        (400, kind) if says_disabled(result) && is_of_api(stream, kind) => {
+            certain(unknown(ORGANIZATION_DISABLED))
         }
+        (401, Some("authentication_error")) => Classified::Refused { account_level: false },
+        (403, Some("permission_error")) => Classified::Refused { account_level: is_account_level(result) },
         (401 | 403, None) => Classified::UnidentifiedRefusal(stream.version),
         (429, _)
             if stream.limit_is_used_up || stream.error_detail.as_deref() == Some("usage_limit_reached") =>
@@ -159,9 +191,17 @@ fn classify_error(stream: &Stream, result: &RunResult) -> Classified {
 
 /// Returns true if another token of the account would be refused too. A revoked token and one
 /// without a required scope are refused themselves.
-fn is_account_level(stream: &Stream, result: &RunResult) -> bool {
-    let is_token_level = ["revoked", "scope"].iter().any(|word| result.text.contains(word));
-    stream.error.as_deref() == Some("oauth_org_not_allowed") || !is_token_level
+fn is_account_level(result: &RunResult) -> bool {
+    !["revoked", "scope"].iter().any(|word| result.text.contains(word))
+}
+
+fn says_disabled(result: &RunResult) -> bool {
+    result.text.to_lowercase().contains("organization has been disabled")
+}
+
+/// Returns true if an error came from the API, as far as the client can tell.
+fn is_of_api(stream: &Stream, error_type: Option<&str>) -> bool {
+    error_type.is_some() || stream.version.is_some_and(|version| version < MIN_VERSION_FOR_REFUSALS)
 }
 
 fn classify_error_without_status(stream: &Stream, result: &RunResult) -> Classified {

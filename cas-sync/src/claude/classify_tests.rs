@@ -1,10 +1,10 @@
 //! Every answer in the table of `docs/design/claude-code.md`, recorded from the newest client and
 //! from an older one that reports less.
 
-use cas_core::credential::verification::Verification;
+use cas_core::credential::verification::{ORGANIZATION_DISABLED, Verification};
 
 use super::child::{ChildOutput, End};
-use super::classify::{FileAfterRun, classify_probe, classify_refresh};
+use super::classify::{FileAfterRun, classify_probe, classify_refresh, confirm, needs_confirmation};
 use super::version::{MIN_VERSION_FOR_REFUSALS, Version};
 
 const NEWEST: &str = include_str!("recorded/2.1.329.txt");
@@ -70,13 +70,15 @@ impl Expected {
 }
 
 /// The name of a recording, the result with the newest client, and with the older one.
-const PROBES: [(&str, Expected, Expected); 30] = [
+const PROBES: [(&str, Expected, Expected); 32] = [
     ("answered", Expected::Ok, Expected::Ok),
     ("401 expired", REJECTED, TOO_OLD),
     ("401 invalid", REJECTED, TOO_OLD),
     ("403 revoked", REJECTED, TOO_OLD),
     ("403 scope", REJECTED, TOO_OLD),
-    ("403 organisation", ACCOUNT, TOO_OLD),
+    ("403 organisation", ACCOUNT, ACCOUNT),
+    ("401 organisation", ACCOUNT, ACCOUNT),
+    ("400 disabled", Expected::Unknown(ORGANIZATION_DISABLED), Expected::Unknown(ORGANIZATION_DISABLED)),
     ("page 401", PROXY, TOO_OLD),
     ("page 403", PROXY, TOO_OLD),
     ("foreign 401", PROXY, TOO_OLD),
@@ -172,6 +174,7 @@ fn recorded_refresh_is_classified_as_documented() {
         ("refresh in trouble", FileAfterRun::Unchanged, refused, refused),
         ("401 expired", FileAfterRun::Refreshed, refused, refused),
         ("403 organisation", FileAfterRun::Refreshed, refused, refused),
+        ("401 organisation", FileAfterRun::Refreshed, refused, refused),
         ("page 403", FileAfterRun::Refreshed, refused, refused),
         // The older client takes over such a lock after ten seconds.
         ("locked", FileAfterRun::Refreshed, Expected::Unknown("another Claude Code"), Expected::Ok),
@@ -194,6 +197,49 @@ fn recorded_refresh_is_classified_as_documented() {
             assert!(expected.matches(&verdict), "{name}, {left:?}: {verdict:?} instead of {expected:?}");
         }
     }
+}
+
+#[test]
+fn refusal_other_than_401_is_probed_again() {
+    for (name, newest, _) in PROBES {
+        let ended = recorded(NEWEST, name);
+        let verdict = classify_probe(&ended, || Some(MIN_VERSION_FOR_REFUSALS));
+        let is_refusal = matches!(newest, Expected::Rejected { .. });
+        let expected = is_refusal && !matches!(name, "401 expired" | "401 invalid");
+        assert_eq!(needs_confirmation(&verdict, &ended), expected, "{name}");
+    }
+}
+
+#[test]
+fn refusal_is_reported_if_the_second_probe_confirms_it() {
+    let rejected = |account_level| Verification::Rejected { account_level };
+    let outage = || Verification::Inconclusive("529".into());
+    let rows = [
+        (false, rejected(false), REJECTED),
+        (true, rejected(true), ACCOUNT),
+        // A refusal of the account is the one that changes nothing.
+        (false, rejected(true), ACCOUNT),
+        (true, rejected(false), ACCOUNT),
+        (false, Verification::Ok, Expected::Ok),
+        (true, Verification::RateLimited, Expected::Limited),
+        (true, outage(), Expected::Unknown("did not confirm it")),
+        (false, Verification::ClientUnusable("gone".into()), Expected::Unknown("did not confirm it")),
+    ];
+    for (first, second, expected) in rows {
+        let verdict = confirm(&rejected(first), second.clone());
+        assert!(expected.matches(&verdict), "{first} then {second:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn page_that_names_a_disabled_organization_is_inconclusive() {
+    let page = |recording: &str| {
+        let whole = recorded(recording, "400 disabled");
+        let text = String::from_utf8(whole.stdout.clone()).expect("text");
+        let text = text.replace(r#""api_error_type":"invalid_request_error""#, r#""x":0"#);
+        classify_probe(&ChildOutput { stdout: text.into(), ..whole }, unasked)
+    };
+    assert!(Expected::Unknown("refused the request (400)").matches(&page(NEWEST)));
 }
 
 #[test]

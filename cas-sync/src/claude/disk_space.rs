@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use cas_core::claude_files::json_settings;
+use cas_core::fs::obstacle::{Obstacle, ObstacleKind};
 
 use super::child::RunClientError;
 
@@ -26,24 +27,26 @@ const UNFIT_LOGIN: &str =
 /// The client blocks on a FIFO there (measured with 2.1.329).
 const UNFIT_STATE: &str = "the user's .claude.json is not a regular file of at most 64 MiB; remove old projects from it, or move it away";
 
-const FULL: &str = "the home has no space for a refreshed login; free space on its disk or in its quota";
-const LIMITED: &str = "the file size limit leaves no space for a refreshed login; raise it (ulimit -f)";
-const CLOSED: &str =
-    "Claude Code cannot write a refreshed login; make its directory owned by the user and writable";
+const NO_SPACE_TEST: &str = "cannot test whether Claude Code can write a refreshed login";
 
-/// Checks that the directory of this credential file has space for a refreshed login. A disk that
-/// another process fills afterwards is not covered.
+/// Returns what keeps Claude Code from writing a refreshed login into the directory of this credential
+/// file. A disk that another process fills afterwards is not covered.
 ///
 /// # Errors
-/// [`RunClientError::Unknown`] with the remedy. The caller must not start a client then.
-pub(super) fn ensure_free_space(credentials_file: &Path, own_state: &Path) -> Result<(), RunClientError> {
-    let folder = credentials_file.parent().unwrap_or(Path::new("/"));
+/// [`RunClientError::Unknown`]: the caller must not start a client.
+pub(super) fn obstacle(
+    credentials_file: &Path,
+    own_state: &Path,
+) -> Result<Option<Obstacle>, RunClientError> {
+    let directory = credentials_file.parent().unwrap_or(Path::new("/"));
     let wanted =
         RESERVE + COPIES * (length(credentials_file, UNFIT_LOGIN)? + length(own_state, UNFIT_STATE)?);
     // The file has no name: nothing remains if this process is killed, and the watcher sees
     // nothing.
-    let file = tempfile::tempfile_in(folder).map_err(|error| problem(&error))?;
-    fill(&file, wanted).map_err(|error| problem(&error))
+    match tempfile::tempfile_in(directory).and_then(|file| fill(&file, wanted)) {
+        Ok(()) => Ok(None),
+        Err(error) => classify(credentials_file, &error).map(Some),
+    }
 }
 
 /// Returns the size, at most [`LIMIT`]. Symlinks are followed, as the client does; a missing file
@@ -66,13 +69,11 @@ fn fill(mut file: &File, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-fn problem(error: &io::Error) -> RunClientError {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
-    match error.kind() {
-        FileTooLarge => RunClientError::Unknown(LIMITED),
-        QuotaExceeded | StorageFull | WriteZero => RunClientError::Unknown(FULL),
-        _ => RunClientError::Unknown(CLOSED),
+fn classify(path: &Path, error: &io::Error) -> Result<Obstacle, RunClientError> {
+    if error.kind() == io::ErrorKind::WriteZero {
+        return Ok(Obstacle { kind: ObstacleKind::NoSpace, path: path.to_owned() });
     }
+    Obstacle::from_error(path, error).ok_or(RunClientError::Unknown(NO_SPACE_TEST))
 }
 
 #[cfg(test)]
@@ -86,7 +87,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let file = folder.path().join(".credentials.json");
         fs::write(&file, "{}").expect("written");
-        assert_eq!(ensure_free_space(&file, Path::new("/nonexistent")), Ok(()));
+        assert_eq!(obstacle(&file, Path::new("/nonexistent")), Ok(None));
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 
@@ -103,7 +104,7 @@ mod tests {
             for length in [LIMIT + 1, 1 << 40] {
                 make_small();
                 File::create(unfit).and_then(|file| file.set_len(length)).expect("a sparse file");
-                let result = ensure_free_space(&login, &state);
+                let result = obstacle(&login, &state);
                 assert!(
                     matches!(result, Err(RunClientError::Unknown(text)) if text.contains(named)),
                     "{result:?}"
@@ -112,7 +113,7 @@ mod tests {
             make_small();
             fs::remove_file(unfit).expect("removed");
             nix::unistd::mkfifo(unfit, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-            let result = ensure_free_space(&login, &state);
+            let result = obstacle(&login, &state);
             assert!(
                 matches!(result, Err(RunClientError::Unknown(text)) if text.contains(named)),
                 "{result:?}"
@@ -121,7 +122,7 @@ mod tests {
         }
         make_small();
         File::create(&state).and_then(|file| file.set_len(LIMIT)).expect("a sparse file");
-        assert_eq!(ensure_free_space(&login, &state), Ok(()));
+        assert_eq!(obstacle(&login, &state), Ok(None));
     }
 
     #[test]
@@ -135,10 +136,12 @@ mod tests {
     #[test]
     fn free_space_error_names_the_cause() {
         let nowhere = Path::new("/nonexistent/.credentials.json");
-        assert_eq!(ensure_free_space(nowhere, nowhere), Err(RunClientError::Unknown(CLOSED)));
-        let full = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EDQUOT as i32));
-        assert_eq!(full, RunClientError::Unknown(FULL));
-        let limited = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EFBIG as i32));
-        assert_eq!(limited, RunClientError::Unknown(LIMITED));
+        assert_eq!(obstacle(nowhere, nowhere), Err(RunClientError::Unknown(NO_SPACE_TEST)));
+        let kind = |errno: nix::errno::Errno| {
+            classify(nowhere, &io::Error::from_raw_os_error(errno as i32)).map(|found| found.kind)
+        };
+        assert_eq!(kind(nix::errno::Errno::EDQUOT), Ok(ObstacleKind::QuotaExceeded));
+        assert_eq!(kind(nix::errno::Errno::EFBIG), Ok(ObstacleKind::FileSizeLimit));
+        assert_eq!(kind(nix::errno::Errno::EIO), Err(RunClientError::Unknown(NO_SPACE_TEST)));
     }
 }

@@ -28,11 +28,12 @@ use cas_core::config::ClaudeSettings;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::is_fresh;
 use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::fs::obstacle::Obstacle;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-use self::child::RunClientError;
+use self::child::{ChildOutput, RunClientError};
 use self::classify::FileAfterRun;
 use self::invocation::Invocation;
 use self::program::NotFound;
@@ -47,6 +48,8 @@ pub(crate) struct Claude {
     /// The credential file that a refresh run uses.
     path: PathBuf,
     credentials: CredentialsFile,
+    /// The error of the test for free space, after which no client is started.
+    space_test: Result<(), RunClientError>,
     now: Timestamp,
 }
 
@@ -60,13 +63,14 @@ impl Claude {
         search_path: Option<&OsStr>,
         now: Timestamp,
     ) -> Self {
-        let program = program::find(settings.program.as_deref(), search_path, &account.home);
+        let program = program::find(settings.program.as_deref(), search_path, &account.home, account.uid);
         let path = paths.credentials_file.clone();
         Self {
             invocation: program.map(|program| Invocation::new(program, settings.environment.clone())),
             home: account.home.clone(),
             credentials: CredentialsFile::new(path.clone(), account.uid.as_raw()),
             path,
+            space_test: Ok(()),
             now,
         }
     }
@@ -105,11 +109,25 @@ impl Claude {
         Ok(refresh::LoginPlace::new(&self.path, &self.home)?.own_settings())
     }
 
+    /// Probes, and confirms a refusal by a second probe.
     fn try_probe(
         &self,
         is_given_up: &dyn Fn() -> bool,
         token: &Secret<String>,
     ) -> Result<Verification, RunClientError> {
+        let (first, ended) = self.probe_once(is_given_up, token)?;
+        if !classify::needs_confirmation(&first, &ended) {
+            return Ok(first);
+        }
+        let (second, _) = self.probe_once(is_given_up, token)?;
+        Ok(classify::confirm(&first, second))
+    }
+
+    fn probe_once(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Result<(Verification, ChildOutput), RunClientError> {
         let invocation = self.usable()?;
         let probed = probe::run(invocation, token, probe::TIMEOUT, is_given_up)?;
         // If the probe did not fetch them, use those that the client of the user fetched last.
@@ -117,13 +135,14 @@ impl Claude {
         if served == Some(RemoteSettings::Override) {
             return Err(RunClientError::Unusable(OVERRIDE_VAR));
         }
-        Ok(classify::classify_probe(&probed.ended, || version::ask(invocation)))
+        let verdict = classify::classify_probe(&probed.ended, || version::ask(invocation));
+        Ok((verdict, probed.ended))
     }
 
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
         let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
-        disk_space::ensure_free_space(&self.path, &place.own_settings())?;
+        self.space_test?;
         let (before, had_other_credential) = (self.login(), place.overrides_login());
         let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;
         let left = match self.login() {
@@ -165,6 +184,17 @@ impl Found {
     }
 }
 
+/// Returns what keeps the login of this user from being replaced or refreshed.
+pub(crate) fn write_obstacle(account: &Account, paths: &Paths) -> Option<Obstacle> {
+    let path = &paths.credentials_file;
+    let file = CredentialsFile::new(path.clone(), account.uid.as_raw());
+    let check_space = || {
+        let place = refresh::LoginPlace::new(path, &account.home).ok()?;
+        disk_space::obstacle(path, &place.own_settings()).ok().flatten()
+    };
+    file.read_obstacle().or_else(|| file.replace_obstacle()).or_else(check_space)
+}
+
 /// Returns the path of the client that a sync runs.
 ///
 /// # Errors
@@ -174,7 +204,8 @@ pub(crate) fn find(
     account: &Account,
     search_path: Option<&OsStr>,
 ) -> Result<PathBuf, &'static str> {
-    program::find(settings.program.as_deref(), search_path, &account.home).map_err(NotFound::text)
+    program::find(settings.program.as_deref(), search_path, &account.home, account.uid)
+        .map_err(NotFound::text)
 }
 
 /// Returns the client that a sync runs, with its version.
@@ -194,6 +225,17 @@ pub(crate) fn look(
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verification {
         self.probe_cancellable(&|| false, token)
+    }
+
+    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
+        let place = refresh::LoginPlace::new(&self.path, &self.home).ok()?;
+        match disk_space::obstacle(&self.path, &place.own_settings()) {
+            Ok(obstacle) => obstacle,
+            Err(error) => {
+                self.space_test = Err(error);
+                None
+            }
+        }
     }
 
     fn refresh_in_place(&mut self) -> Verification {

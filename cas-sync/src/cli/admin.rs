@@ -24,6 +24,10 @@ pub(crate) struct Unenroll {
     /// Unenroll all users, as the removal of the package does
     #[arg(long, conflicts_with = "user")]
     pub(crate) all: bool,
+    /// Wait until the user's units have ended, for userdel(8) or
+    /// usermod(8); up to 90 seconds if Claude Code refreshes the login
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) stop: bool,
 }
 
 /// Arguments of `provision`.

@@ -185,11 +185,12 @@ pub(crate) enum Command {
     /// Unenroll users; keep their files and backups (root)
     ///
     /// Continues after an error: run it again once the cause is removed. --all is
-    /// much faster than one call for each user.
+    /// much faster than one call for each user. The watcher has ended afterwards; a
+    /// running sync ends by itself, and --stop waits for it.
     ///
     /// Exit status:
     ///   0   unenrolled
-    ///   1   not completely
+    ///   1   not completely, or with --stop something still runs
     ///   2   usage error
     #[command(alias = "disenroll", verbatim_doc_comment)]
     Unenroll(Unenroll),

@@ -91,6 +91,11 @@ fn run_sync(
             }
             Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => match error.obstacle() {
+            Some(obstacle) => {
+                Ok((Outcome::obstructed("no sync is possible".into(), obstacle), user.notify()))
+            }
+            None => Err(error.into()),
+        },
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use cas_core::config;
 use cas_core::system::account::Account;
 use cas_protocol::paths::{self, ENROLLED_DIR};
@@ -17,10 +17,10 @@ use crate::roster;
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 
-/// Unenrolls one user.
-pub(crate) fn unenroll(user: &str) -> ExitCode {
+/// Unenrolls one user. With `waits`, waits until the units have ended.
+pub(crate) fn unenroll(user: &str, waits: bool) -> ExitCode {
     match require_root("unenroll") {
-        Ok(()) => report(&[&enrolled_spelling(user)]),
+        Ok(()) => report(&[&enrolled_spelling(user)], waits),
         Err(error) => exit_with_error(&error, 1),
     }
 }
@@ -33,21 +33,21 @@ fn enrolled_spelling(user: &str) -> String {
     is_other.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
 }
 
-/// Unenrolls all users.
-pub(crate) fn unenroll_all() -> ExitCode {
+/// Unenrolls all users. With `waits`, waits until the units have ended.
+pub(crate) fn unenroll_all(waits: bool) -> ExitCode {
     let users = require_root("unenroll").and_then(|()| enrolled());
     match users {
         Ok(users) if users.is_empty() => {
             println!("no user is enrolled; nothing was changed.");
             ExitCode::SUCCESS
         }
-        Ok(users) => report(&users.iter().map(String::as_str).collect::<Vec<_>>()),
+        Ok(users) => report(&users.iter().map(String::as_str).collect::<Vec<_>>(), waits),
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
 /// Unenrolls these users and prints the result of each.
-fn report(users: &[&str]) -> ExitCode {
+fn report(users: &[&str], waits: bool) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for (user, result) in users.iter().zip(unenroll_all_of(users)) {
         match result {
@@ -58,7 +58,13 @@ fn report(users: &[&str]) -> ExitCode {
             Err(error) => code = exit_with_error(&error, 1),
         }
     }
+    if waits && let Err(error) = systemd::wait_until_stopped(users) {
+        code = exit_with_error(&error, 1);
+    }
     match systemd::still_running(users) {
+        Ok(remarks) if waits && !remarks.is_empty() => {
+            code = exit_with_error(&anyhow!("{}", remarks.join("; ")), 1);
+        }
         Ok(remarks) => remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}.")),
         Err(error) => code = exit_with_error(&error, 1),
     }

@@ -16,5 +16,5 @@ pub(crate) use self::start::{
     reset_and_start, run_services, start, start_inactive,
 };
 pub(crate) use self::status::{TargetState, target, unit_status};
-pub(crate) use self::stop::{still_running, stop};
+pub(crate) use self::stop::{still_running, stop, wait_until_stopped};
 pub(crate) use self::systemctl::{BATCH_SIZE, NO_REPLY, QUERY_TIMEOUT, is_active, is_running, next_start};

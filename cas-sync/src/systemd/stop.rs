@@ -59,6 +59,20 @@ fn stop_batch(users: &[&Units]) -> Vec<Result<bool>> {
     users.iter().map(undone).collect()
 }
 
+/// Stops the services of these users, and waits until they have ended: up to five minutes each
+/// (`TimeoutStopSec=`), all at once.
+///
+/// # Errors
+/// The error of systemctl.
+pub(crate) fn wait_until_stopped(users: &[&str]) -> Result<()> {
+    let services: Vec<_> = users.iter().filter_map(|user| Some(Units::for_user(user)?.service)).collect();
+    if services.is_empty() || !is_installed() || !is_running() {
+        return Ok(());
+    }
+    let services: Vec<_> = services.iter().map(String::as_str).collect();
+    services.chunks(BATCH_SIZE).try_for_each(|together| systemctl(&[&["stop"], together].concat()))
+}
+
 /// Returns messages about what still runs after [`stop`]. Only `cas-sync` itself is signaled, so
 /// that no refresh is interrupted.
 ///

@@ -21,6 +21,10 @@ pub enum MessageAnswer {
     Revoked,
     /// 403 `permission_error`: the organization does not allow such logins.
     OrganizationForbidden,
+    /// 401 `authentication_error` with the same message.
+    OrganizationUnauthorized,
+    /// 400 `invalid_request_error`: the organization has been disabled.
+    OrganizationDisabled,
     /// 403 `permission_error`: the token lacks a scope.
     ScopeForbidden,
     /// 429 `rate_limit_error` with `retry-after` in seconds. It is no information about the token.
@@ -102,6 +106,9 @@ impl SettingsAnswer {
     }
 }
 
+/// The message by which the client recognizes the refusal of an organization, whatever the status is.
+const ORGANIZATION_NOT_ALLOWED: &str = "OAuth authentication is currently not allowed for this organization.";
+
 /// What the server does on a connection.
 pub(super) enum Reaction {
     Answer(Response),
@@ -133,11 +140,11 @@ impl MessageAnswer {
             ),
             Self::Invalid => error(401, "authentication_error", "Invalid bearer token"),
             Self::Revoked => error(403, "permission_error", "OAuth token has been revoked."),
-            Self::OrganizationForbidden => error(
-                403,
-                "permission_error",
-                "OAuth authentication is currently not allowed for this organization.",
-            ),
+            Self::OrganizationForbidden => error(403, "permission_error", ORGANIZATION_NOT_ALLOWED),
+            Self::OrganizationUnauthorized => error(401, "authentication_error", ORGANIZATION_NOT_ALLOWED),
+            Self::OrganizationDisabled => {
+                error(400, "invalid_request_error", "This organization has been disabled.")
+            }
             Self::ScopeForbidden => {
                 error(403, "permission_error", "OAuth token does not meet scope requirement user:inference")
             }

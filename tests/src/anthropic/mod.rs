@@ -107,6 +107,11 @@ impl FakeAnthropic {
         });
     }
 
+    /// Sets the answer to the next `count` requests for inference with `token`, and to no others.
+    pub fn answer_next_messages(&self, token: &str, answer: MessageAnswer, count: usize) {
+        self.state.change(|state| state.next_answers.insert(token.to_owned(), (answer, count)));
+    }
+
     /// Sets the answer of the token endpoint.
     pub fn answer_refreshes(&self, answer: RefreshAnswer) {
         self.state.change(|state| state.refresh_answer = answer);

@@ -23,6 +23,8 @@ pub(super) struct State {
 pub(super) struct Inner {
     pub(super) tokens: Tokens,
     pub(super) answers: BTreeMap<String, MessageAnswer>,
+    /// The answers to the next requests with a token, and their number; they come before the others.
+    pub(super) next_answers: BTreeMap<String, (MessageAnswer, usize)>,
     pub(super) refresh_answer: RefreshAnswer,
     pub(super) refreshes_held: bool,
     pub(super) settings: SettingsAnswer,
@@ -63,7 +65,7 @@ impl State {
         self.change(|inner| inner.requests.push(logged(request)));
         let route = (request.host(), request.method.as_str(), request.path.as_str());
         match route {
-            (API_HOST, "POST", MESSAGES) => self.lock().message(request, now),
+            (API_HOST, "POST", MESSAGES) => self.change(|inner| inner.message(request, now)),
             (PLATFORM_HOST, "POST", TOKEN) => {
                 let reaction = self.change(|inner| inner.exchange(&request.json(), now));
                 self.wait_until(&Deadline::after(MAX_HOLD), |inner| !inner.refreshes_held || inner.stopping);
@@ -84,10 +86,14 @@ impl State {
 const MAX_HOLD: Duration = Duration::from_secs(120);
 
 impl Inner {
-    fn message(&self, request: &Request, now: Instant) -> Reaction {
+    fn message(&mut self, request: &Request, now: Instant) -> Reaction {
         let Some(token) = request.bearer() else {
             return Reaction::Answer(error(401, "authentication_error", "x-api-key header is required"));
         };
+        if let Some((answer, left)) = self.next_answers.get_mut(token).filter(|(_, left)| *left > 0) {
+            *left -= 1;
+            return answer.reaction(&request.json());
+        }
         let own = || MessageAnswer::for_standing(self.tokens.standing(token, now));
         self.answers.get(token).cloned().unwrap_or_else(own).reaction(&request.json())
     }

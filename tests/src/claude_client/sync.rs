@@ -39,13 +39,21 @@ impl ClaudeFixture {
     /// # Errors
     /// Errors of writing it.
     pub fn configure(&self, program: &Path, trusts_the_stand_in: bool) -> io::Result<()> {
-        let authority = self.path("ca.pem");
-        let environment = match trusts_the_stand_in {
-            true => format!("environment = {{ NODE_EXTRA_CA_CERTS = {:?} }}\n", authority.display()),
-            false => String::new(),
-        };
+        let environment = if trusts_the_stand_in { self.trust() } else { String::new() };
         let text = format!("[claude]\nprogram = {:?}\n{environment}", program.display());
         fs::write(self.path(CONFIGURATION).join("config.toml"), text)
+    }
+
+    /// Writes `/etc/claude-auth-sync/config.toml` without a program, so that the sync has to find it.
+    ///
+    /// # Errors
+    /// Errors of writing it.
+    pub fn configure_without_program(&self) -> io::Result<()> {
+        fs::write(self.path(CONFIGURATION).join("config.toml"), format!("[claude]\n{}", self.trust()))
+    }
+
+    fn trust(&self) -> String {
+        format!("environment = {{ NODE_EXTRA_CA_CERTS = {:?} }}\n", self.path("ca.pem").display())
     }
 
     /// Writes `/etc/claude-auth-sync/conf.d/also.toml`.

@@ -1,10 +1,14 @@
 //! The report of the client for each answer of the API. The result of a probe depends on these
 //! members.
 
+use std::time::Duration;
+
 use cas_tests::anthropic::MessageAnswer::{self, *};
 use serde_json::{Value, json};
 
-use super::{LIMIT, fixture};
+use cas_tests::claude_client::{ClaudeFixture, NEWEST, OLDER};
+
+use super::{LIMIT, document, fixture, refreshes};
 
 const TOKEN: &str = "sk-ant-oat01-under-examination";
 
@@ -20,6 +24,8 @@ fn rows() -> Vec<Row> {
         row(Invalid, json!(401), "authentication_failed", json!("authentication_error")),
         row(Revoked, json!(403), "authentication_failed", json!("permission_error")),
         row(OrganizationForbidden, json!(403), "oauth_org_not_allowed", json!("permission_error")),
+        row(OrganizationUnauthorized, json!(401), "oauth_org_not_allowed", json!("authentication_error")),
+        row(OrganizationDisabled, json!(400), "unknown", json!("invalid_request_error")),
         row(ScopeForbidden, json!(403), "authentication_failed", json!("permission_error")),
         row(RateLimited { retry_after: 120 }, json!(429), "rate_limit", json!("rate_limit_error")),
         row(UsageLimited, json!(429), "rate_limit", json!("rate_limit_error")),
@@ -53,6 +59,65 @@ fn client_distinguishes_a_refused_token_from_other_errors() {
         assert_eq!(output.exit_code, Some(exit_code), "{answer:?}");
         let used_up = output.failure("api_error") == "usage_limit_reached";
         assert_eq!(used_up, answer == UsageLimited, "{answer:?}: {output:?}");
+    }
+}
+
+/// All versions name the refusal of an organization by `error`, with either status. The older one
+/// reports no `api_error_type`.
+#[test]
+fn client_names_the_refusal_of_an_organization() {
+    for version in [OLDER, NEWEST] {
+        let fixture = ClaudeFixture::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = fixture.create_user("alice").expect("alice");
+        let kind = |kind: &str| if version == OLDER { Value::Null } else { json!(kind) };
+        for (answer, status, error, kind, text) in [
+            (OrganizationForbidden, 403, "oauth_org_not_allowed", kind("permission_error"), "organization"),
+            (
+                OrganizationUnauthorized,
+                401,
+                "oauth_org_not_allowed",
+                kind("authentication_error"),
+                "organization",
+            ),
+            (
+                OrganizationDisabled,
+                400,
+                "unknown",
+                kind("invalid_request_error"),
+                "organization has been disabled",
+            ),
+        ] {
+            fixture.anthropic().answer_messages(TOKEN, Some(answer.clone()));
+            let output =
+                alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", TOKEN).run(LIMIT).expect("an end");
+            println!("# {version} {answer:?} exit {:?}\n{}", output.exit_code, output.stdout);
+            let reported = (
+                output.result("api_error_status"),
+                output.failure("error"),
+                output.failure("api_error_type"),
+            );
+            assert_eq!(reported, (&json!(status), &json!(error), &kind), "{version} {answer:?}: {output:?}");
+            assert!(output.text().contains(text), "{version} {answer:?}: {output:?}");
+        }
+    }
+}
+
+/// A 401 makes the client refresh the login, whatever its message is. So a sync that lets a client use
+/// such a login consumes its refresh token.
+#[test]
+fn organization_refused_by_401_makes_the_client_refresh() {
+    for (answer, expected) in [(OrganizationForbidden, 0), (OrganizationUnauthorized, 1)] {
+        let fixture = fixture();
+        let alice = fixture.create_user("alice").expect("alice");
+        let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+        for number in 1..=4 {
+            let token = format!("sk-ant-oat01-{}-{number}", login.family);
+            fixture.anthropic().answer_messages(&token, Some(answer.clone()));
+        }
+        alice.write_credentials(&document(&login, 8)).expect("a login");
+        let output = alice.claude().run(LIMIT).expect("an end");
+        assert!(!output.answered(), "{answer:?}: {output:?}");
+        assert_eq!(refreshes(&fixture), expected, "{answer:?}: {output:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 const STATE: &str = ".local/state/claude-auth-sync";
 
 /// The order matters where a remedy leaves something for the next row.
-pub(crate) const ROWS: [Row; 23] = [
+pub(crate) const ROWS: [Row; 24] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
         "login-cleared",
@@ -22,6 +22,11 @@ pub(crate) const ROWS: [Row; 23] = [
         "login-unreadable",
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
+    row(
+        "login-obstructed",
+        "cp good .claude/.credentials.json; chown alice: .claude/.credentials.json; chattr +i .claude/.credentials.json",
+    )
+    .as_root(),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
     // No command is printed, because any directory on the path may be a symlink that root has
     // created for a reason.

@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use cas_tests::anthropic::RefreshAnswer;
 use cas_tests::claude_client::{NEWEST, OLDER};
@@ -55,7 +56,7 @@ fn full_disk_prevents_the_refresh() {
         let (names, trace) =
             (alice.list_directory(".claude").expect("a directory"), Trace::trace_clients(&fixture));
 
-        let output = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
+        let output = assert_obstructed(&alice, FREE_SPACE);
 
         assert_eq!(
             (trace.starts(), fixture.anthropic().requests().len()),
@@ -82,8 +83,8 @@ fn rejected_login_is_not_refreshed_on_a_full_disk() {
     assert!(fixture.anthropic().expire(&login.family));
     alice.fill_disk_except(0).expect("full");
     let output = sync(&alice);
-    assert_eq!((output.exit_code, refreshes(&fixture)), (TRY_LATER, 0), "{}", output.stdout);
-    assert!(output.stdout.contains(FREE_SPACE), "{}", output.stdout);
+    assert_eq!((output.exit_code, refreshes(&fixture)), (FAILED, 0), "{}", output.stdout);
+    assert!(output.stdout.starts_with("FAIL ") && output.stdout.contains(FREE_SPACE), "{}", output.stdout);
     alice.empty_disk().expect("room again");
     let output = sync(&alice);
     assert_eq!((output.exit_code, refreshes(&fixture)), (OK_MESSAGE, 1), "{}", output.stdout);
@@ -124,8 +125,39 @@ fn unwritable_directory_is_named() {
     let trace = Trace::trace_clients(&fixture);
     let folder = alice.home().join(".claude");
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
-    let output = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
+    let output = assert_obstructed(&alice, "owned by the user and writable");
     assert_eq!((trace.starts(), refreshes(&fixture)), (0, 0), "{}", output.stdout);
+}
+
+/// A refresh whose result cannot replace the file would log the user out.
+#[test]
+fn immutable_login_file_prevents_the_refresh() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    let login = sign_in_with_known_expired_login(&fixture, &alice);
+    let trace = Trace::trace_clients(&fixture);
+    let file = alice.credentials_file();
+    for path in [file.clone(), alice.home().join(".claude")] {
+        let change = |attribute: &str| {
+            let changed = Command::new("chattr").arg(attribute).arg(&path).status().expect("chattr");
+            assert!(changed.success(), "chattr {attribute}");
+        };
+        change("+i");
+        let before = file_states(&alice);
+        let output = sync(&alice);
+        let after = file_states(&alice);
+        change("-i");
+        assert_eq!((output.exit_code, before == after), (FAILED, true), "{}", output.stdout);
+        assert!(
+            output.stdout.starts_with("FAIL ") && output.stdout.contains("chattr -ia"),
+            "{}",
+            output.stdout
+        );
+        assert_eq!((trace.starts(), refreshes(&fixture)), (0, 0), "{}", output.stdout);
+    }
+    let output = sync(&alice);
+    assert_eq!((output.exit_code, refreshes(&fixture)), (OK_MESSAGE, 1), "{}", output.stdout);
+    assert_ne!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod expiry_warning;
 mod full_disk;
 mod inconclusive;
+mod installations;
 mod interrupted;
 mod leaks;
 mod notice;
@@ -31,6 +32,7 @@ const SIBLING: &str = "mcp-secret-of-somebody-else";
 
 /// Exit codes of `cas-sync run`.
 const OK_MESSAGE: Option<i32> = Some(0);
+const FAILED: Option<i32> = Some(1);
 const CLAUDE_UNUSABLE: Option<i32> = Some(69);
 const TRY_LATER: Option<i32> = Some(75);
 const SIGN_IN: Option<i32> = Some(79);
@@ -79,15 +81,24 @@ fn sync(user: &ClaudeUser<'_>) -> ClientOutput {
 /// Asserts that an inconclusive run writes nothing, and reports the reason.
 #[track_caller]
 fn assert_nothing_written(user: &ClaudeUser<'_>, exit_code: Option<i32>, says: &str) -> ClientOutput {
+    assert_unchanged(user, "WARN ", exit_code, says)
+}
+
+/// Asserts that an obstacle is a failure with a remedy, and that nothing is written.
+#[track_caller]
+fn assert_obstructed(user: &ClaudeUser<'_>, remedy: &str) -> ClientOutput {
+    let output = assert_unchanged(user, "FAIL ", FAILED, remedy);
+    assert!(!output.stdout.contains("later"), "{}", output.stdout);
+    output
+}
+
+#[track_caller]
+fn assert_unchanged(user: &ClaudeUser<'_>, status: &str, exit_code: Option<i32>, says: &str) -> ClientOutput {
     let before = file_states(user);
     let output = sync(user);
     let after = file_states(user);
     assert_eq!(output.exit_code, exit_code, "{}{}", output.stdout, output.stderr);
-    assert!(
-        output.stdout.starts_with("WARN ") && output.stdout.contains(says),
-        "{says:?}: {}",
-        output.stdout
-    );
+    assert!(output.stdout.starts_with(status) && output.stdout.contains(says), "{says:?}: {}", output.stdout);
     assert_eq!(output.stdout.lines().count(), 1, "{}", output.stdout);
     assert_eq!(before, after, "{}", output.stdout);
     output

@@ -1,6 +1,7 @@
 //! Credentials that the API refuses.
 
 use cas_tests::anthropic::MessageAnswer::{self, *};
+use cas_tests::claude_client::{NEWEST, OLDER};
 
 use super::valid::keep_setup_token;
 use super::*;
@@ -111,21 +112,76 @@ fn login_with_a_rejected_refresh_is_reported_as_rejected() {
     assert_eq!(refreshes(&fixture), 0, "a dead login is not tried again and again");
 }
 
+/// The client names the refusal, whatever its status is. A 401 is not a rejected login: a refresh would
+/// consume a refresh token at every run.
 #[test]
 fn refused_organization_changes_nothing() {
-    let fixture = fixture();
-    let (alice, login) = signed_in(&fixture, "alice");
-    refuse_all(&fixture, &login, &OrganizationForbidden);
-    let before = file_states(&alice);
-    let output = sync(&alice);
-    assert_eq!(output.exit_code, Some(1), "{}", output.stdout);
-    assert!(
-        output.stdout.starts_with("FAIL ") && output.stdout.contains("administrator"),
-        "{}",
-        output.stdout
-    );
-    assert_eq!(file_states(&alice), before);
-    assert_eq!(refreshes(&fixture), 0);
+    for version in [OLDER, NEWEST] {
+        for answer in [OrganizationForbidden, OrganizationUnauthorized] {
+            let fixture = fixture_with(version);
+            let (alice, login) = signed_in(&fixture, "alice");
+            refuse_all(&fixture, &login, &answer);
+            let before = file_states(&alice);
+            for _ in 0..2 {
+                let output = sync(&alice);
+                let what = format!("{version} {answer:?}: {}", output.stdout);
+                assert_eq!(output.exit_code, Some(1), "{what}");
+                assert!(
+                    output.stdout.starts_with("FAIL ") && output.stdout.contains("administrator"),
+                    "{what}"
+                );
+                assert_eq!(file_states(&alice), before, "{what}");
+                assert_eq!(refreshes(&fixture), 0, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refusal_that_a_second_probe_does_not_confirm_is_not_reported() {
+    for answer in [OrganizationForbidden, Revoked] {
+        let fixture = fixture();
+        let (alice, login) = signed_in(&fixture, "alice");
+        let before = file_states(&alice);
+        // The client itself repeats a request after a revocation.
+        let requests = if answer == Revoked { 2 } else { 1 };
+        fixture.anthropic().answer_next_messages(&login.access_token, answer.clone(), requests);
+
+        let output = sync(&alice);
+
+        assert_eq!(output.exit_code, OK_MESSAGE, "{answer:?}: {}", output.stdout);
+        assert!(output.stdout.contains("verified by inference"), "{answer:?}: {}", output.stdout);
+        assert_eq!(asked_with(&fixture, &login.access_token), requests + 1, "{answer:?}");
+        assert_eq!((file_states(&alice), refreshes(&fixture)), (before, 0), "{answer:?}");
+    }
+}
+
+#[test]
+fn disabled_organization_is_reported_from_the_third_run_on() {
+    for version in [OLDER, NEWEST] {
+        let fixture = fixture_with(version);
+        let (alice, login) = signed_in(&fixture, "alice");
+        let history = backed_up(&alice);
+        refuse_all(&fixture, &login, &OrganizationDisabled);
+        for run in 1..=4 {
+            let output = sync(&alice);
+            let what = format!("{version}, run {run}: {}", output.stdout);
+            let (code, status) = if run < 3 { (TRY_LATER, "WARN ") } else { (Some(1), "FAIL ") };
+            assert_eq!(output.exit_code, code, "{what}");
+            assert!(output.stdout.starts_with(status), "{what}");
+            assert_eq!(output.stdout.contains("ask its administrator"), run >= 3, "{what}");
+        }
+        assert_nothing_lost(&alice, &login, &history);
+        assert_eq!(
+            (generation_state(&alice, &login).as_str(), refreshes(&fixture)),
+            ("current", 0),
+            "{version}"
+        );
+        refuse_all(&fixture, &login, &MessageAnswer::Ok);
+        assert_eq!(sync(&alice).exit_code, OK_MESSAGE, "{version}");
+        refuse_all(&fixture, &login, &OrganizationDisabled);
+        assert_eq!(sync(&alice).exit_code, TRY_LATER, "{version}: the count starts again");
+    }
 }
 
 #[test]

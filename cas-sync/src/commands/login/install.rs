@@ -6,7 +6,8 @@ use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
 use cas_core::credential::json_edit::is_json_object;
 use cas_core::credential::login::Login;
 use cas_core::credential::login_file::LoginFileState;
-use cas_core::state::directory::{StateDirectory, StateLock};
+use cas_core::state::directory::{StateDirectory, StateError};
+use cas_core::state::restore_lock::{RestoreLockError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
@@ -28,31 +29,70 @@ pub(super) fn replace_login(
     login: &Login,
 ) -> Result<(), CommandError> {
     let deadline = Deadline::after(LOCK_TIMEOUT);
-    let _locked = state.lock(StateLock::Restore, &deadline)?;
+    let result =
+        write_under_restore_lock(state, file, &deadline, now(), || write(state, file, login, &deadline));
+    // If the new login is in the file despite the error, it is active and must not be signed out.
+    match result {
+        Err(InstallError::Write(WriteError::File(_))) if holds(file, login) => Ok(()),
+        Err(InstallError::Write(error)) => {
+            let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
+            let why = format!("cannot write the new login: {error}; your login was not changed");
+            Err(CommandError::new(code, why))
+        }
+        Err(InstallError::Unreadable(why)) => Err(CommandError::new(1, why)),
+        Err(InstallError::State(error)) => Err(error.into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn write(
+    state: &StateDirectory,
+    file: &CredentialsFile,
+    login: &Login,
+    deadline: &Deadline,
+) -> Result<(), InstallError> {
     let mut result = Err(WriteError::Conflict);
     for _ in 0..MAX_WRITES {
         let found = file.read(now());
         if let LoginFileState::Unreadable(why) = &found.login {
-            return Err(CommandError::new(1, why));
+            return Err(InstallError::Unreadable(why.clone()));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // Other keys of a file that is not a JSON object cannot be kept.
             state.save_replaced_file(found.bytes())?;
         }
         let content = found.with_login(login);
-        result = file.replace(&found, Some(content.as_bytes()), &deadline, now());
+        result = file.replace(&found, Some(content.as_bytes()), deadline, now());
         if !matches!(result, Err(WriteError::Conflict)) {
             break;
         }
     }
-    // If the new login is in the file despite the error, it is active and must not be signed out.
-    if matches!(&result, Err(WriteError::File(_))) && holds(file, login) {
-        return Ok(());
+    Ok(result?)
+}
+
+/// Why the login was not written.
+enum InstallError {
+    Unreadable(String),
+    State(StateError),
+    Write(WriteError),
+}
+
+impl From<StateError> for InstallError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
     }
-    result.map_err(|error| {
-        let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
-        CommandError::new(code, format!("cannot write the new login: {error}; your login was not changed"))
-    })
+}
+
+impl From<WriteError> for InstallError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl RestoreLockError for InstallError {
+    fn is_lock_busy(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_lock_busy())
+    }
 }
 
 fn holds(file: &CredentialsFile, login: &Login) -> bool {

@@ -180,7 +180,7 @@ impl SelfReport {
 
 /// Returns true if the sync reported that there is no login.
 fn reports_lost_login(report: &PublishedReport) -> bool {
-    matches!(report.finding.as_str(), "unrecoverable" | "restore-failed" | "no-login")
+    matches!(report.finding.as_str(), "unrecoverable" | "restore-failed" | "obstructed" | "no-login")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::credential::login::Login;
 use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
 use crate::fs::file_id::FileId;
+use crate::fs::obstacle::Obstacle;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -85,6 +86,16 @@ impl CredentialsFile {
         }
     }
 
+    /// Returns what keeps the file from being read.
+    pub fn read_obstacle(&self) -> Option<Obstacle> {
+        self.found().err()?.obstacle()
+    }
+
+    /// Returns what keeps the file from being replaced, as far as that is known without writing.
+    pub fn replace_obstacle(&self) -> Option<Obstacle> {
+        Obstacle::find(&self.target())
+    }
+
     /// Returns true if the file is still the version of the snapshot.
     pub fn is_unchanged_since(&self, snapshot: &Snapshot) -> bool {
         self.found().is_ok_and(|found| found.map(|found| found.identity) == snapshot.identity)
@@ -95,13 +106,25 @@ impl CredentialsFile {
         locks::is_refresh_locked(self.config_directory(), now)
     }
 
+    /// Waits until Claude Code's locks are free, and removes those that are stale. The locks are not
+    /// held afterwards.
+    ///
+    /// # Errors
+    /// [`WriteError`] if another process holds a lock until the deadline, or it cannot be created.
+    pub fn wait_for_locks(&self, deadline: &Deadline, now: Timestamp) -> Result<(), WriteError> {
+        atomic_file::create_private_directory(self.config_directory())?;
+        RefreshLocks::acquire(self.config_directory(), deadline, now)?.write_lock(deadline)?;
+        Ok(())
+    }
+
     /// Writes `content` (`None`: removes the file) if the file is still the version of
     /// `decided_on`. Claude Code's locks are held for the check and the rename only; the slow steps
-    /// come before and after.
+    /// come before and after. Waits for no lock, because the caller holds one of ours: call
+    /// [`CredentialsFile::wait_for_locks`] before.
     ///
     /// # Errors
     /// [`WriteError`]; the old file is then still in place. After [`WriteError::Conflict`], read
-    /// the file and decide again.
+    /// the file and decide again. After a [busy lock](WriteError::is_lock_busy), wait and try again.
     pub fn replace(
         &self,
         decided_on: &Snapshot,
@@ -110,12 +133,11 @@ impl CredentialsFile {
         now: Timestamp,
     ) -> Result<(), WriteError> {
         let config_directory = self.config_directory();
-        atomic_file::create_private_directory(config_directory)?;
         let target = self.target();
         let staged = content.map(|content| atomic_file::stage(&target, content)).transpose()?;
         {
-            let locks = RefreshLocks::acquire(config_directory, deadline, now)?;
-            let _write = locks.write_lock(deadline)?;
+            let locks = RefreshLocks::try_acquire(config_directory, deadline, now)?;
+            let _write = locks.try_write_lock()?;
             if !self.is_unchanged_since(decided_on) {
                 return Err(WriteError::Conflict);
             }
@@ -185,6 +207,22 @@ pub enum WriteError {
     File(FileError),
 }
 
+impl WriteError {
+    /// Returns the obstacle that the error shows, if it does not pass by itself.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::File(error) => error.obstacle(),
+            Self::Lock(LockError::Failed(path, error)) => Obstacle::from_error(path, error),
+            Self::Lock(LockError::Busy(_) | LockError::DeadlineExpired) | Self::Conflict => None,
+        }
+    }
+
+    /// Returns true if another process holds one of Claude Code's locks.
+    pub fn is_lock_busy(&self) -> bool {
+        matches!(self, Self::Lock(LockError::Busy(_)))
+    }
+}
+
 impl fmt::Display for WriteError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -241,6 +279,7 @@ mod tests {
     fn restore(path: &Path) -> Result<(), WriteError> {
         let now = Timestamp::from_millis(0);
         let snapshot = file(path).read(now);
+        file(path).wait_for_locks(&soon(), now)?;
         file(path).replace(&snapshot, Some(snapshot.with_login(&good()).as_bytes()), &soon(), now)
     }
 

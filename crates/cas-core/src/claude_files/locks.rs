@@ -52,18 +52,31 @@ impl RefreshLocks {
     /// # Errors
     /// [`LockError`] if another process holds a lock until the deadline, or it cannot be created.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
-        let (refresh, beside) = refresh_lock_paths(config_directory);
         let clock = Clock::starting_at(now);
-        retry_until(deadline, || {
-            let refresh = LockDir::try_acquire(&refresh, STALE_LOCK_AGE, clock.now())?;
-            let beside = LockDir::try_acquire(&beside, STALE_LOCK_AGE, clock.now())?;
-            Ok(Self {
-                write_lock: refresh.path.with_file_name(WRITE_LOCK),
-                clock,
-                _beside: beside,
-                _refresh: refresh,
-            })
-        })
+        retry_until(deadline, || Self::acquire_at(config_directory, clock))
+    }
+
+    /// As [`RefreshLocks::acquire`], without a wait.
+    ///
+    /// # Errors
+    /// As [`RefreshLocks::acquire`].
+    pub fn try_acquire(
+        config_directory: &Path,
+        deadline: &Deadline,
+        now: Timestamp,
+    ) -> Result<Self, LockError> {
+        if deadline.is_expired() {
+            return Err(LockError::DeadlineExpired);
+        }
+        Self::acquire_at(config_directory, Clock::starting_at(now))
+    }
+
+    fn acquire_at(config_directory: &Path, clock: Clock) -> Result<Self, LockError> {
+        let (refresh, beside) = refresh_lock_paths(config_directory);
+        let refresh = LockDir::try_acquire(&refresh, STALE_LOCK_AGE, clock.now())?;
+        let beside = LockDir::try_acquire(&beside, STALE_LOCK_AGE, clock.now())?;
+        let write_lock = refresh.path.with_file_name(WRITE_LOCK);
+        Ok(Self { write_lock, clock, _beside: beside, _refresh: refresh })
     }
 
     /// Acquires the write lock too. Hold it for milliseconds only: a refresh that waits 20 seconds
@@ -72,9 +85,15 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
-        let take =
-            || LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock);
-        retry_until(&deadline.capped(WRITE_LOCK_TIMEOUT), take)
+        retry_until(&deadline.capped(WRITE_LOCK_TIMEOUT), || self.try_write_lock())
+    }
+
+    /// As [`RefreshLocks::write_lock`], without a wait.
+    ///
+    /// # Errors
+    /// As [`RefreshLocks::acquire`].
+    pub fn try_write_lock(&self) -> Result<WriteLock, LockError> {
+        LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The result of verifying a credential. `Ok` and `RateLimited` mean valid; only `Rejected` means
 //! rejected.
 
+use crate::fs::obstacle::Obstacle;
 use cas_protocol::secret::Secret;
 
 /// Verifies credentials with the real client. The programs that can do this pass one to a
@@ -10,11 +11,22 @@ pub trait Verifier {
     /// Bounded.
     fn probe(&mut self, token: &Secret<String>) -> Verification;
 
+    /// Returns what keeps Claude Code from writing a refreshed login, such as a full disk. It is called
+    /// before [`Verifier::refresh_in_place`].
+    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
+        None
+    }
+
     /// Runs Claude Code with the login in the user's home, which refreshes it if that is due.
     /// Nothing interrupts it, because an interrupted refresh loses the login. It ends within a few
     /// minutes.
     fn refresh_in_place(&mut self) -> Verification;
 }
+
+/// The reason of an inconclusive result: the Anthropic API says that the organization is disabled, with
+/// a status that it also uses for malformed requests. If it says so in several runs, the account is
+/// refused ([`crate::ledger::DisabledOrganization`]).
+pub const ORGANIZATION_DISABLED: &str = "the API says that the organization has been disabled (400)";
 
 /// The result of a verification (`docs/design/claude-code.md` describes how it is recognized).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +52,11 @@ impl Verification {
     /// Returns true if the credential is valid.
     pub fn is_alive(&self) -> bool {
         matches!(self, Self::Ok | Self::RateLimited)
+    }
+
+    /// Returns true if the Anthropic API says that the organization is disabled.
+    pub fn is_organization_disabled(&self) -> bool {
+        matches!(self, Self::Inconclusive(why) if why == ORGANIZATION_DISABLED)
     }
 
     /// Returns true if the credential itself is rejected. A refusal of the account says nothing

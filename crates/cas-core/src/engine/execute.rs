@@ -6,11 +6,13 @@ use super::Engine;
 use crate::claude_files::credentials_file::WriteError;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::Login;
+use crate::fs::obstacle::Obstacle;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
 use crate::planner::{EnvFileChange, Facts, Restored};
-use crate::state::directory::{StateError, StateLock};
+use crate::state::directory::StateError;
 use crate::state::env_file::EnvFileContent;
+use crate::state::restore_lock::{RestoreLockError, write_under_restore_lock};
 use crate::store::user_document::{self, SetupTokenField};
 use crate::store::{Fields, Store, StoreError};
 
@@ -68,7 +70,12 @@ impl Engine {
                 self.conflicts += 1;
                 return self.refresh_facts(facts);
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                // The preflight names the credential file, the error may name a lock.
+                let find = |found| self.credentials.replace_obstacle().unwrap_or(found);
+                facts.done.obstacle = error.obstacle().map(find);
+                Err(error.to_string())
+            }
             Ok(()) => {
                 // The given snapshot is no longer in the file.
                 self.snapshot_is_fixed = false;
@@ -80,7 +87,17 @@ impl Engine {
     }
 
     fn restore_login(&self, login: &Login) -> Result<(), RestoreError> {
-        let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
+        self.under_restore_lock(|| self.restore_login_locked(login))
+    }
+
+    fn under_restore_lock(
+        &self,
+        write: impl FnMut() -> Result<(), RestoreError>,
+    ) -> Result<(), RestoreError> {
+        write_under_restore_lock(&self.state, &self.credentials, &self.deadline, self.now, write)
+    }
+
+    fn restore_login_locked(&self, login: &Login) -> Result<(), RestoreError> {
         // The previous holder of the lock may have restored a login. Its restore must not be
         // resolved with an old snapshot.
         if !self.credentials.is_unchanged_since(&self.snapshot) {
@@ -129,7 +146,10 @@ impl Engine {
 
     /// Replaces the login only, because other members may have been written since.
     fn roll_back_login(&self) -> Result<(), RestoreError> {
-        let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
+        self.under_restore_lock(|| self.roll_back_login_locked())
+    }
+
+    fn roll_back_login_locked(&self) -> Result<(), RestoreError> {
         let replaced = self.state.load_replaced_file()?.ok_or(RestoreError::Conflict)?;
         let content = self.snapshot.with_login_from(&replaced.content);
         let bytes = content.as_ref().map(|content| content.as_slice());
@@ -201,6 +221,22 @@ impl From<WriteError> for RestoreError {
             WriteError::Conflict => Self::Conflict,
             error => Self::Write(error),
         }
+    }
+}
+
+impl RestoreError {
+    fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Conflict => None,
+            Self::State(error) => error.obstacle(),
+            Self::Write(error) => error.obstacle(),
+        }
+    }
+}
+
+impl RestoreLockError for RestoreError {
+    fn is_lock_busy(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_lock_busy())
     }
 }
 

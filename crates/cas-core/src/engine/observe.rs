@@ -166,6 +166,9 @@ impl Engine {
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
         match self.read_local_state() {
             Ok((login, ledger)) => {
+                if matches!(login, LoginFileState::Unreadable(_)) {
+                    facts.done.obstacle = self.credentials.read_obstacle();
+                }
                 facts.sign_out = self.sign_out(&login, &ledger);
                 facts.login = login;
                 facts.remnant = self.remnant();
@@ -175,7 +178,10 @@ impl Engine {
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
                 self.record_setup_tokens(facts);
             }
-            Err(error) => facts.login = LoginFileState::Unreadable(error.to_string()),
+            Err(error) => {
+                facts.done.obstacle = error.obstacle();
+                facts.login = LoginFileState::Unreadable(error.to_string());
+            }
         }
     }
 

@@ -16,10 +16,12 @@ impl Engine {
             (Some(token), Some(verifier)) => verifier.probe(token),
             _ => Verification::Inconclusive("it changed before it was verified".into()),
         };
+        let is_login = matches!(subject, VerificationTarget::Login(_));
+        if is_login && verdict.is_rejected() && self.was_replaced(subject, token.as_ref()) {
+            verdict = Verification::Inconclusive("it was replaced during the verification".into());
+        }
+        let verdict = self.record_disabled_organization(verdict);
         if let VerificationTarget::Login(generation) = subject {
-            if verdict.is_rejected() && self.was_replaced(subject, token.as_ref()) {
-                verdict = Verification::Inconclusive("it was replaced during the verification".into());
-            }
             self.record_verification(generation, &verdict);
         }
         if let VerificationTarget::SetupToken(token) = subject {
@@ -43,6 +45,12 @@ impl Engine {
     }
 
     pub(super) fn refresh_run(&mut self, facts: &mut Facts) {
+        // The server consumes the refresh token before the client writes its successor.
+        let check_space = || self.verifier.as_mut().and_then(|verifier| verifier.refresh_obstacle());
+        if let Some(obstacle) = self.credentials.replace_obstacle().or_else(check_space) {
+            facts.done.obstacle = Some(obstacle);
+            return;
+        }
         let before = self.snapshot.login.login().map(|login| login.summary.clone());
         let result = self.verifier.as_mut().map(|verifier| verifier.refresh_in_place());
         let verdict = result.unwrap_or_else(|| Verification::ClientUnusable("this run cannot verify".into()));
@@ -54,6 +62,16 @@ impl Engine {
             self.refresh_facts(facts);
         }
         facts.done.refresh_run = Some(verdict);
+    }
+
+    /// Returns the result as it is reported. If the count cannot be saved, the result of this run is
+    /// the one of a first run.
+    fn record_disabled_organization(&self, verdict: Verification) -> Verification {
+        let mut reported = verdict.clone();
+        drop(self.state.update_ledger(&self.deadline, |ledger| {
+            reported = ledger.disabled_organization.record(verdict, self.now);
+        }));
+        reported
     }
 
     /// Records the result. If that fails, the next run verifies again.

@@ -84,7 +84,8 @@ fn stage_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<Staged, Fil
         .permissions(fs::Permissions::from_mode(PRIVATE_MODE))
         .tempfile_in(directory_of(path))
         .map_err(problem("create a file beside"))?;
-    file.write_all(content).map_err(problem("write a file beside"))?;
+    // The error of the crate would have no error number.
+    file.as_file_mut().write_all(content).map_err(problem("write a file beside"))?;
     if mode != PRIVATE_MODE {
         let mode = fs::Permissions::from_mode(mode);
         file.as_file().set_permissions(mode).map_err(problem("set the mode of a file beside"))?;
@@ -141,7 +142,7 @@ fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, FileErr
 /// another one is newer and goes back in turn.
 fn undo_exchange(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
     let mut placed = file.as_file().metadata().ok().map(|ours| FileId::from_metadata(&ours));
-    let mut error = io::Error::from(Errno::EBUSY);
+    let mut error = io::Error::from(Errno::EAGAIN);
     for _ in 0..MAX_UNDO_EXCHANGES {
         let placing = identity_at(file.path());
         match exchange(file.path(), path) {

@@ -3,5 +3,6 @@
 pub mod atomic_file;
 pub mod directory_owner;
 pub mod file_id;
+pub mod obstacle;
 pub mod owned_file;
 pub mod regular_file;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::fs::file_id::FileId;
+use crate::fs::obstacle::Obstacle;
 use crate::fs::regular_file::{OpenError, RegularFile, Symlinks};
 
 /// The content of a file, and the version that was read.
@@ -108,6 +109,16 @@ impl Reason {
             OpenError::NotRegular | OpenError::Link => Self::NotRegular,
             OpenError::TooLarge => Self::TooLarge { limit },
             OpenError::Failed(error) => Self::Failed("read", error),
+        }
+    }
+}
+
+impl FileError {
+    /// Returns the obstacle that the error shows, if it does not pass by itself.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match &self.reason {
+            Reason::Failed(_, error) => Obstacle::from_error(&self.path, error),
+            Reason::NotRegular | Reason::Foreign { .. } | Reason::Shared | Reason::TooLarge { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The record of each generation that this machine has seen. Pure: the state directory loads and
 //! saves it.
 
+mod disabled_organization;
 pub mod setup_tokens;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::credential::verification::Verification;
 use crate::fs::file_id::FileId;
 use crate::ledger::setup_tokens::SeenTokens;
 use crate::time::timestamp::Timestamp;
+pub use disabled_organization::DisabledOrganization;
 
 /// How often a generation with a valid access token may be restored within [`RESTORE_WINDOW`].
 pub const RESTORES_PER_WINDOW: usize = 8;
@@ -65,6 +67,8 @@ pub struct Ledger {
     pub withdrawn_tokens: Vec<Fingerprint>,
     /// The setup tokens that were seen, with the time of their first sight.
     pub setup_tokens: SeenTokens,
+    /// The runs in which the Anthropic API said that the organization is disabled.
+    pub disabled_organization: DisabledOrganization,
 }
 
 /// The API key in the client's state file while a login was in the credential file. A sign-in with

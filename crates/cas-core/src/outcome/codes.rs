@@ -13,6 +13,7 @@ pub(super) fn finding_code(finding: &Finding) -> &'static str {
         Finding::Restored { .. } => "restored",
         Finding::Unrecoverable { .. } => "unrecoverable",
         Finding::RestoreFailed { .. } => "restore-failed",
+        Finding::Obstructed { .. } => "obstructed",
         Finding::LoginUnusable { .. } => "login-unusable",
         Finding::RequestRefused(_) => "request-refused",
         Finding::NoLogin => "no-login",

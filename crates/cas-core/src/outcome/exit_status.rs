@@ -43,6 +43,7 @@ impl Outcome {
             _ if self.notes.iter().any(is_temporary) => 75,
             _ if self.notes.iter().any(|note| matches!(note, Detail::SetupTokenPostponed(_))) => 75,
             _ if self.notes.iter().any(|note| matches!(note, Detail::Configuration(_))) => 78,
+            (Status::Fail, _) if matches!(self.finding, Finding::RestoreFailed { .. }) => 1,
             _ if matches!(self.finding, Finding::RestoreFailed { .. } | Finding::StaleCopy { .. }) => 75,
             _ => 1,
         }

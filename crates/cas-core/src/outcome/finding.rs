@@ -5,6 +5,7 @@ use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
 use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
+use crate::fs::obstacle::Obstacle;
 use crate::store::StoreError;
 
 /// The main result of a run.
@@ -64,6 +65,13 @@ pub enum Finding {
         state: String,
         /// The cause.
         why: String,
+    },
+    /// A file cannot be written or read, for a cause that does not pass by itself.
+    Obstructed {
+        /// The state of the login file.
+        state: String,
+        /// The cause, and its remedy.
+        obstacle: Obstacle,
     },
     /// Claude Code finds no login in the file, and this run was not asked to restore one.
     LoginUnusable {

@@ -117,6 +117,7 @@ impl fmt::Display for Finding {
             Self::RestoreFailed { state, why } => {
                 write!(formatter, "{state}, and no backup could be restored: {why}")
             }
+            Self::Obstructed { state, obstacle } => write!(formatter, "{state}: {obstacle}"),
             Self::LoginUnusable { state } => {
                 write!(
                     formatter,

@@ -19,6 +19,7 @@ use crate::credential::expiry::Expiry;
 use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
+use crate::fs::obstacle::Obstacle;
 use crate::store::StoreError;
 
 /// The status words of the log and the journal. Alerts match them.
@@ -130,6 +131,13 @@ impl Outcome {
             expiry_warning: None,
             sign_in_as: None,
         }
+    }
+
+    /// Creates the outcome of a sync that an obstacle prevents. If the obstacle is absent in each session
+    /// of the user, a sync without one has nothing to report.
+    pub fn obstructed(state: String, obstacle: Obstacle) -> Self {
+        let status = if obstacle.kind.ends_with_a_session() { Status::Skip } else { Status::Fail };
+        Self::new(status, Finding::Obstructed { state, obstacle })
     }
 
     /// Adds a detail that needs attention, and raises the status to at least `status`.

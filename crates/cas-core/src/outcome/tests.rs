@@ -1,6 +1,7 @@
 use super::*;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::Owner;
+use crate::fs::obstacle::{Obstacle, ObstacleKind};
 use crate::time::timestamp::Timestamp;
 
 fn outcome(status: Status, finding: Finding, notes: Vec<Detail>) -> Outcome {
@@ -21,6 +22,10 @@ fn outcome_maps_to_its_exit_status() {
     let unset = || Detail::Store(StoreError::Misconfigured { reason: "x".into(), remedy: "y".into() });
     let away = || Detail::Store(StoreError::Unreachable { reason: "refused".into() });
     let rejected = || Verification::Rejected { account_level: false };
+    let obstructed = || Finding::Obstructed {
+        state: String::new(),
+        obstacle: Obstacle { kind: ObstacleKind::NoSpace, path: "/x".into() },
+    };
     let (ok, warn, fail) = (Status::Ok, Status::Warn, Status::Fail);
     let rows = [
         (ok, login_with(Verification::RateLimited), vec![], 0),
@@ -40,6 +45,10 @@ fn outcome_maps_to_its_exit_status() {
         (fail, Finding::Unrecoverable { state: String::new() }, vec![], 79),
         (fail, Finding::LoginUnusable { state: String::new() }, vec![refused()], 79),
         (fail, Finding::RequestRefused(String::new()), vec![], 1),
+        (warn, Finding::RestoreFailed { state: String::new(), why: String::new() }, vec![], 75),
+        (fail, Finding::RestoreFailed { state: String::new(), why: String::new() }, vec![], 1),
+        (fail, obstructed(), vec![], 1),
+        (Status::Skip, obstructed(), vec![], 0),
         (fail, Finding::Misconfigured(String::new()), vec![], 78),
     ];
     for (status, finding, notes, code) in rows {

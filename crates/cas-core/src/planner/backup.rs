@@ -111,7 +111,7 @@ pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
 fn is_trusted(facts: &Facts, login: &LoginSummary) -> bool {
     match facts.verdict(VerificationTarget::Login(login.generation)) {
         Some(verdict) => verdict.is_alive(),
-        None if facts.done.refresh_run.is_some() => false,
+        None if facts.done.refresh_run.is_some() || facts.done.obstacle.is_some() => false,
         None => {
             let entry = facts.ledger.generations.get(&login.generation);
             entry.is_some_and(|entry| entry.state == GenerationState::Current && entry.origin == Origin::File)

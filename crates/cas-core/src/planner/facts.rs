@@ -10,6 +10,7 @@ use crate::credential::login_file::{LoginFileState, LoginPlace};
 use crate::credential::remnant::Remnant;
 use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
+use crate::fs::obstacle::Obstacle;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
 use crate::store::StoreError;
@@ -259,6 +260,8 @@ pub struct Progress {
     pub env_file: Option<Result<EnvFileChange, String>>,
     /// The restore.
     pub restore: Option<Restored>,
+    /// What kept a file from being written or read. It does not pass by itself.
+    pub obstacle: Option<Obstacle>,
     /// The roll back of the restore.
     pub roll_back: Option<Result<(), String>>,
     /// The backup to the history.

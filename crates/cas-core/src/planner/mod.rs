@@ -175,6 +175,7 @@ fn probe(facts: &Facts, subject: VerificationTarget) -> Option<Step> {
 /// all its sessions.
 fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     let is_first = facts.done.refresh_run.is_none() && facts.done.roll_back.is_none();
+    let is_first = is_first && facts.done.obstacle.is_none();
     let may_be_superseded = candidate::may_be_superseded(facts, login);
     (verifies(facts) && is_first && !may_be_superseded && !facts.refreshing).then_some(Step::RefreshRun)
 }

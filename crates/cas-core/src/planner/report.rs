@@ -10,6 +10,7 @@ use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
+use crate::fs::obstacle::Obstacle;
 use crate::outcome::{BackupLocation, Detail, Finding, Outcome, Status};
 use crate::store::StoreError;
 
@@ -71,6 +72,9 @@ fn login_finding(facts: &Facts) -> (Status, Finding) {
     if let Some(sign_out) = facts.sign_out.filter(|_| !is_command) {
         return (Status::Ok, Finding::SignedOut(sign_out));
     }
+    if let Some(obstacle) = &facts.done.obstacle {
+        return obstructed(facts, obstacle);
+    }
     match &facts.login {
         LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)
             if is_restored(facts, login) =>
@@ -113,6 +117,19 @@ fn login_finding(facts: &Facts) -> (Status, Finding) {
     }
 }
 
+/// Returns the finding for an obstacle.
+fn obstructed(facts: &Facts, obstacle: &Obstacle) -> (Status, Finding) {
+    let state = match &facts.login {
+        LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_) => {
+            "the login must be refreshed or replaced"
+        }
+        LoginFileState::Unreadable(_) | LoginFileState::NotRefreshable(_) => "the login file is not changed",
+        login => commands::unusable_state(login).unwrap_or_default(),
+    };
+    let Outcome { status, finding, .. } = Outcome::obstructed(state.to_owned(), obstacle.clone());
+    (if facts.settings.mode == Mode::Sync { status } else { Status::Fail }, finding)
+}
+
 fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
     let is_fresh = matches!(facts.login, LoginFileState::Valid(_));
     let from_server = facts.settings.store == StoreKind::Vault;
@@ -145,7 +162,9 @@ fn unusable(facts: &Facts, state: &str) -> (Status, Finding) {
         return (Status::Fail, Finding::Unrecoverable { state });
     }
     if let Some(Err(why)) = restored.map(|restored| &restored.result) {
-        return restore_failed(why.clone());
+        // A sync follows a login and the watcher at once.
+        let status = if facts.settings.mode.is_background() { Status::Fail } else { Status::Warn };
+        return (status, Finding::RestoreFailed { state, why: why.clone() });
     }
     if written.is_some() && verdict.is_none() {
         return restore_failed("it was restored, then overwritten by another process".into());

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::claude_files::credentials_file;
 use crate::credential::json_edit;
 use crate::fs::atomic_file;
+use crate::fs::obstacle::Obstacle;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::ledger::Ledger;
 use crate::planner::StoreContact;
@@ -238,6 +239,17 @@ pub enum StateError {
     File(FileError),
     /// A file is invalid.
     Corrupt(PathBuf, serde_json::Error),
+}
+
+impl StateError {
+    /// Returns the obstacle that the error shows, if it does not pass by itself.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::File(error) => error.obstacle(),
+            Self::Lock(path, error) => Obstacle::from_error(path, error),
+            Self::Busy(_) | Self::Corrupt(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for StateError {

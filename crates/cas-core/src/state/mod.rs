@@ -5,4 +5,5 @@ pub mod env_file;
 pub mod local_store;
 pub mod notice_file;
 pub mod publication;
+pub mod restore_lock;
 pub mod sync_requests;

@@ -4,6 +4,7 @@ mod accounts;
 mod expiry;
 mod home;
 mod no_backups;
+mod obstructed;
 mod verified;
 
 use std::fs;

@@ -1,16 +1,19 @@
 //! The login file and its login.
 
+use std::path::Path;
+
 use cas_core::credential::expiry::{CredentialKind, Expiry};
 use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 use cas_core::credential::login::AccessProblem;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
+use cas_core::fs::obstacle::ObstacleKind;
 use cas_core::ledger::GenerationState;
 
-use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, move_aside_as_user};
 use super::super::facts::{EnvFile, UserFacts};
 
-pub(super) const CHECKS: [Check<UserFacts>; 10] = [
+pub(super) const CHECKS: [Check<UserFacts>; 11] = [
     Check { id: "login-absent", passed: "there is a login", evaluate: absent },
     Check { id: "login-cleared", passed: "the login has not been cleared", evaluate: cleared },
     Check { id: "login-damaged", passed: "Claude Code can read the login", evaluate: damaged },
@@ -21,6 +24,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 10] = [
         passed: "the login file is a regular file of the user",
         evaluate: unreadable,
     },
+    Check { id: "login-obstructed", passed: "the login file can be replaced", evaluate: obstructed },
     Check { id: "login-rejected", passed: "the login is not rejected or superseded", evaluate: rejected },
     Check { id: "login-expires", passed: "the login does not expire within 7 days", evaluate: expires },
     Check {
@@ -55,7 +59,7 @@ fn if_active(facts: &UserFacts, evaluate: impl Fn() -> CheckResult) -> CheckResu
 
 /// Returns a problem. The remedy is a sync if a backup can be restored, else a sign-in.
 fn unusable(facts: &UserFacts, cause: String) -> CheckResult {
-    CheckResult::from_findings([match facts.login.has_backup {
+    CheckResult::from_findings([match facts.login.has_backup && facts.login.obstacle.is_none() {
         true => Finding::problem(cause, Remedy::User("cas-sync run".into())).with_fix(Fix::Sync),
         false => Finding::problem(cause, sign_in(facts)),
     }])
@@ -124,12 +128,29 @@ fn partial(facts: &UserFacts) -> CheckResult {
 fn unreadable(facts: &UserFacts) -> CheckResult {
     match &facts.login.state {
         // Owner and mode have separate checks.
-        LoginFileState::Unreadable(why) if !facts.has_foreign_entries() => {
+        LoginFileState::Unreadable(why) if !facts.has_foreign_entries() && facts.login.obstacle.is_none() => {
             let cause = format!("the login file is not managed: {why}");
             CheckResult::from_findings([Finding::problem(cause, move_aside_as_user(&facts.login.path))])
         }
         _ => CheckResult::Ok,
     }
+}
+
+fn obstructed(facts: &UserFacts) -> CheckResult {
+    // Owner and mode have separate checks.
+    let obstacle = facts.login.obstacle.as_ref().filter(|found| found.kind != ObstacleKind::NoPermission);
+    CheckResult::from_findings(obstacle.map(|obstacle| {
+        let cause = format!("{} cannot be replaced, because {}", facts.login.path, obstacle.kind.cause());
+        let directory = Path::new(&facts.login.path).parent().unwrap_or(Path::new("/"));
+        let remedy = match obstacle.kind {
+            ObstacleKind::Immutable => {
+                as_root(&["chattr", "-ia", &directory.to_string_lossy(), &facts.login.path])
+            }
+            ObstacleKind::MountPoint => as_root(&["umount", &facts.login.path]),
+            _ => Remedy::Text(obstacle.remedy()),
+        };
+        Finding::problem(cause, remedy)
+    }))
 }
 
 fn rejected(facts: &UserFacts) -> CheckResult {

@@ -67,6 +67,7 @@ fn ada() -> UserFacts {
             has_backup: true,
             email: None,
             expected_organization: Some("own".into()),
+            obstacle: None,
             unreadable_state: None,
         },
         env_file: EnvFile::Absent,

@@ -8,6 +8,7 @@ use cas_core::credential::expiry::Expiry;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::sign_out::SignOut;
+use cas_core::fs::obstacle::Obstacle;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
@@ -41,6 +42,8 @@ pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) state: LoginFileState<LoginSummary>,
     /// Why the user intends that there is no login.
     pub(in crate::commands::doctor) sign_out: Option<SignOut>,
+    /// What keeps the login file from being replaced.
+    pub(in crate::commands::doctor) obstacle: Option<Obstacle>,
     /// The state of its generation in the ledger.
     pub(in crate::commands::doctor) generation_state: Option<GenerationState>,
     /// True if the local history has a backup that the rules allow to restore.

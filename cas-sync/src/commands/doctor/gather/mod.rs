@@ -26,6 +26,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::facts::{Login, UserFacts};
+use crate::claude;
 use crate::processes;
 
 pub(super) use self::machine::machine;
@@ -109,6 +110,7 @@ fn login(
     Login {
         email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
         path: path_text(&paths.credentials_file),
+        obstacle: claude::write_obstacle(account, paths),
         sign_out: claude_json.and_then(|state| engine::sign_out(&login, state, &ledger)),
         generation_state,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),

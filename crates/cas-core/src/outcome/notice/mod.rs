@@ -100,6 +100,17 @@ impl Outcome {
                 NoticeReason::LoginLost,
                 format!("your login is lost and there is no backup to restore; {SIGN_IN}"),
             )),
+            (Finding::Obstructed { obstacle, .. }, _) => Some((
+                NoticeReason::LoginObstructed,
+                format!(
+                    "your login cannot be restored or refreshed, because {}; run `cas-sync doctor`",
+                    obstacle.kind.cause()
+                ),
+            )),
+            (Finding::RestoreFailed { .. }, _) => Some((
+                NoticeReason::RestoreFailed,
+                "your login is lost and its backup could not be restored; run `cas-sync doctor`".into(),
+            )),
             (Finding::StaleCopy { is_certain: true, .. }, _) => Some((
                 NoticeReason::LoginSuperseded,
                 format!("your login file contains an outdated login; {OUTDATED}"),

@@ -16,6 +16,10 @@ pub enum NoticeReason {
     LoginRejected,
     /// The login is unusable, and there is no backup.
     LoginLost,
+    /// The login file cannot be written.
+    LoginObstructed,
+    /// The login is unusable, and its backup could not be restored.
+    RestoreFailed,
     /// An outdated login is in the file.
     LoginSuperseded,
     /// A lost login was restored. The user does not have to act.
@@ -32,6 +36,8 @@ impl NoticeReason {
             Self::SetupTokenRejected => "setup-token-rejected",
             Self::LoginRejected => "login-rejected",
             Self::LoginLost => "login-lost",
+            Self::LoginObstructed => "login-obstructed",
+            Self::RestoreFailed => "restore-failed",
             Self::LoginSuperseded => "login-spent",
             Self::LoginRestored => "login-restored",
             Self::Expiring(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {

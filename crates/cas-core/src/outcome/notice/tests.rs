@@ -6,6 +6,7 @@ use crate::credential::expiry::CredentialKind;
 use crate::credential::expiry_warning::WarningStage;
 use crate::credential::fingerprint::RefreshTokenId;
 use crate::credential::login::{LoginSummary, Owner};
+use crate::fs::obstacle::{Obstacle, ObstacleKind};
 use crate::store::StoreError;
 use crate::time::timestamp::Timestamp;
 
@@ -38,6 +39,10 @@ fn notice_is_shown_if_the_user_must_act_and_names_a_remedy() {
         source: BackupLocation::Store,
         verdict: Some(verdict),
     });
+    let obstructed = |kind| Finding::Obstructed {
+        state: "s".into(),
+        obstacle: Obstacle { kind, path: format!("/{}", "x".repeat(300)).into() },
+    };
     let lost = || Finding::Unrecoverable { state: "\u{1b}[31mä".repeat(300) };
     let rows = [
         (Finding::SetupToken { token: token(), verdict: Some(REJECTED) }, "claude setup-token"),
@@ -48,6 +53,9 @@ fn notice_is_shown_if_the_user_must_act_and_names_a_remedy() {
         (restored(REJECTED), "cas-sync login"),
         (lost(), "cas-sync login"),
         (Finding::StaleCopy { login: login(), is_certain: true }, "cas-sync login"),
+        (Finding::RestoreFailed { state: "s".into(), why: "w".into() }, "cas-sync doctor"),
+        (obstructed(ObstacleKind::NoTicket), "cas-sync doctor"),
+        (obstructed(ObstacleKind::Immutable), "cas-sync doctor"),
     ];
     for (finding, remedy) in rows {
         let UserAction::Required(NoticeLine { text, .. }) = after(fail, finding.clone()) else {
