@@ -15,6 +15,7 @@ mod invocation;
 mod probe;
 mod program;
 mod refresh;
+mod revoke;
 mod scratch;
 mod sign_in;
 mod stream;
@@ -95,6 +96,17 @@ impl Claude {
     pub(crate) fn sign_in(&self, address: Option<&str>) -> Result<SignIn, SignInError> {
         let invocation = self.invocation.as_ref().map_err(|missing| SignInError::Unusable(missing.text()))?;
         SignIn::start(invocation.clone(), address)
+    }
+
+    /// Asks the Anthropic API to revoke `login`, the JSON text of a login.
+    ///
+    /// # Errors
+    /// The reason why the revocation is not confirmed.
+    pub(crate) fn revoke(&self, login: &str) -> Result<(), &'static str> {
+        let invocation = self.invocation.as_ref().map_err(|missing| missing.text())?;
+        revoke::revoke(invocation, login).map_err(|error| match error {
+            RunClientError::Unusable(why) | RunClientError::Unknown(why) => why,
+        })
     }
 
     /// Returns the path of the client's state file for this login.

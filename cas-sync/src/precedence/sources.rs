@@ -62,10 +62,10 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
     let (profiles, active_profile) = profiles(surroundings);
     let login = CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary();
-    let state = ClaudeJson::read(&own_state).ok().flatten();
+    let state = ClaudeJson::read(&own_state).ok().flatten().unwrap_or_default();
     Sources {
         settings,
-        sign_out: state.and_then(|state| engine::sign_out(&login, &state, &ledger)),
+        sign_out: engine::sign_out(&login, &state, &ledger),
         login,
         login_file,
         profiles,

@@ -74,6 +74,20 @@ pub enum RefreshAnswer {
     Silence,
 }
 
+/// An answer of `POST /v1/oauth/token/revoke`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevokeAnswer {
+    /// 200; every token of the login is revoked.
+    #[default]
+    Revoke,
+    /// 500; nothing is revoked.
+    InternalError,
+    /// The request is read and never answered; nothing is revoked.
+    Silence,
+    /// The connection is closed without an answer; nothing is revoked.
+    Disconnect,
+}
+
 /// An answer of `GET /api/claude_code/settings`: the settings of an organization's administrator
 /// for every client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,11 @@ impl CredentialsFile {
         Self { path, owner }
     }
 
+    /// Returns the path of the file, or of the target if it is a symlink.
+    pub fn path(&self) -> PathBuf {
+        self.target()
+    }
+
     /// Returns when an entry of the file's directory was last created, renamed or deleted.
     pub fn directory_changed_at(&self) -> Option<Timestamp> {
         let metadata = self.config_directory().metadata().ok()?;

@@ -158,7 +158,7 @@ impl Engine {
 
     fn sign_out(&self, login: &LoginFileState<LoginSummary>, ledger: &Ledger) -> Option<SignOut> {
         let is_possible = login.needs_restore() && !self.snapshot_is_fixed;
-        super::sign_out(login, &is_possible.then(|| self.claude_state())??, ledger)
+        is_possible.then(|| super::sign_out(login, &self.claude_state().unwrap_or_default(), ledger))?
     }
 
     /// Reads the credential file, the ledger and the history again. Without a valid ledger and

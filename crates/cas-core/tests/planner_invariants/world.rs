@@ -158,8 +158,12 @@ impl World {
             Event::Damage(damage) => self.damage(damage),
             Event::Delete => self.file.0 = LoginFileState::Missing,
             Event::SignOut(sign_out) => {
+                let login = self.file.0.login().map(|login| login.generation);
                 self.file.0 = LoginFileState::Missing;
                 self.sign_out = Some(sign_out);
+                if sign_out == SignOut::Logout {
+                    self.ledger.record_sign_out(login);
+                }
             }
             Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {

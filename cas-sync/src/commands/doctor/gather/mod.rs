@@ -109,7 +109,7 @@ fn login(
     Login {
         email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
         path: path_text(&paths.credentials_file),
-        sign_out: claude_json.and_then(|state| engine::sign_out(&login, state, &ledger)),
+        sign_out: engine::sign_out(&login, claude_json.unwrap_or(&ClaudeJson::default()), &ledger),
         generation_state,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,
