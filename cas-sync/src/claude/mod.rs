@@ -135,6 +135,7 @@ impl Claude {
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
         let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
+        place.ensure_usable_state_file()?;
         disk_space::ensure_free_space(&self.path, &place.own_settings())?;
         let (before, had_other_credential) = (self.login(), place.overrides_login());
         let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;

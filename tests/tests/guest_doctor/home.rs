@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 const STATE: &str = ".local/state/claude-auth-sync";
 
 /// The order matters where a remedy leaves something for the next row.
-pub(crate) const ROWS: [Row; 25] = [
+pub(crate) const ROWS: [Row; 27] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
         "login-cleared",
@@ -58,6 +58,8 @@ pub(crate) const ROWS: [Row; 25] = [
         "install -o alice -g alice -m 600 /dev/null .config/claude-auth-sync/claude-oauth.env; echo hello >.config/claude-auth-sync/claude-oauth.env",
     ),
     row("env-file-unusable", "runuser -u alice -- mkfifo -m 600 .config/claude-auth-sync/claude-oauth.env"),
+    row("claude-json-unusable", "echo '{' >.claude.json"),
+    row("claude-json-unusable", "rm .claude.json; runuser -u alice -- mkdir .claude.json"),
     row("onboarding-pending", "rm -f .claude.json"),
     row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
 ];

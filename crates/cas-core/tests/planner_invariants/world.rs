@@ -242,6 +242,7 @@ impl World {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
             sign_out: self.sign_out,
+            client_state: None,
             remnant: self.remnant(),
             refreshing: run.refreshing,
             ledger: self.ledger.clone(),

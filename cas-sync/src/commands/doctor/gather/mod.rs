@@ -13,6 +13,7 @@ mod units;
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{ClaudeJson, state_file};
+use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::config::{self, Config};
 use cas_core::credential::login::LoginSummary;
 use cas_core::engine;
@@ -76,6 +77,11 @@ pub(super) fn user(account: &Account, paths: &Paths, env: InspectEnv<'_>, now: T
         overrides: overrides::find(account, paths, known_settings, env),
         client: client::inspect(config.as_ref(), account, env),
         onboarding: entries::onboarding(&claude_json_path, &claude_json),
+        state_problem: StateFileProblem::from_result(
+            &claude_json,
+            &claude_json_path,
+            &account.home.join(".claude"),
+        ),
         store: store::inspect(config.as_ref(), config_error, &warnings, account, paths, &state, now),
         is_enrolled: paths::is_enrolled(&account.name),
         units: units::inspect(&account.name, env.systemd_answers),
