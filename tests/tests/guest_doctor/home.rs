@@ -58,10 +58,10 @@ pub(crate) const ROWS: [Row; 27] = [
         "install -o alice -g alice -m 600 /dev/null .config/claude-auth-sync/claude-oauth.env; echo hello >.config/claude-auth-sync/claude-oauth.env",
     ),
     row("env-file-unusable", "runuser -u alice -- mkfifo -m 600 .config/claude-auth-sync/claude-oauth.env"),
-    row("claude-json-unusable", "echo '{' >.claude.json"),
-    row("claude-json-unusable", "rm .claude.json; runuser -u alice -- mkdir .claude.json"),
     row("onboarding-pending", "rm -f .claude.json"),
     row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
+    row("claude-json-unusable", "echo '{' >.claude.json"),
+    row("claude-json-unusable", "rm -f .claude.json; runuser -u alice -- mkdir .claude.json"),
 ];
 
 /// Creates a guest in which alice has a backed-up login. No unit runs, so that nothing is repaired

@@ -99,7 +99,7 @@ impl StateFileProblem {
 impl fmt::Display for StateFileProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain = |word: &String| {
-            word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte))
+            word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@=".contains(&byte))
         };
         let words = self.remedy();
         match words.iter().all(is_plain) {
