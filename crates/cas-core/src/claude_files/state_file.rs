@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::claude_files::json_settings::{ACCOUNT, ClaudeJson, LIMIT, ONBOARDING};
 use crate::claude_files::locks::{FileLock, LockError};
@@ -70,6 +71,8 @@ impl ClaudeStateFile {
     /// As [`ClaudeStateFile::set_account`].
     pub fn remove_account(&self, deadline: &Deadline, now: Timestamp) -> Result<(), UpdateStateError> {
         self.update(deadline, now, |content| {
+            // The lock of the writers is held. A file of a killed write names the account too.
+            atomic_file::remove_temp_files(&self.path, Duration::ZERO);
             let has_account = ClaudeJson::parse(content).is_ok_and(|state| state.member(ACCOUNT).is_some());
             has_account.then(|| json_edit::without_member(&String::from_utf8_lossy(content), ACCOUNT))
         })
@@ -169,7 +172,6 @@ impl std::error::Error for UpdateStateError {}
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use nix::unistd::Uid;
 
