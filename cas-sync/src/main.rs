@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         Command::Metrics(request) => commands::metrics::run(&request),
         Command::Status(request) => commands::status::run(&request),
         Command::Login(request) => commands::login::run(&request),
+        Command::Logout(request) => commands::logout::run(&request),
         Command::Token(request) => commands::token::run(&request),
         Command::Doctor(request) => commands::doctor::run(&request),
         Command::Sessions(request) => commands::sessions::run(&request),

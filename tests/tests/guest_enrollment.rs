@@ -121,7 +121,8 @@ fn enroll_requires_root_and_a_regular_user() {
     assert_eq!(traces(&guest), before);
 }
 
-/// The watcher and a sync are processes of the user, with which usermod(8) and userdel(8) refuse to work.
+/// The watcher and a sync are processes of the user, with which usermod(8) and userdel(8) refuse to
+/// work.
 #[test]
 fn unenrolled_user_can_be_moved_and_deleted() {
     let guest = product();

@@ -44,9 +44,9 @@ pub(super) fn classify_probe(
     }
 }
 
-/// Returns true if a second probe has to confirm this result of a probe. One refusal may come from a
-/// server of the API that is being changed; a rejected access token (401) is refreshed, and that is
-/// certain.
+/// Returns true if a second probe has to confirm this result of a probe. One refusal may come from
+/// a server of the API that is being changed; a rejected access token (401) is refreshed, and that
+/// is certain.
 pub(super) fn needs_confirmation(verdict: &Verification, ended: &ChildOutput) -> bool {
     match verdict {
         Verification::Rejected { account_level: true } => true,

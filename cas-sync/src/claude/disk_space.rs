@@ -29,8 +29,8 @@ const UNFIT_STATE: &str = "the user's .claude.json is not a regular file of at m
 
 const NO_SPACE_TEST: &str = "cannot test whether Claude Code can write a refreshed login";
 
-/// Returns what keeps Claude Code from writing a refreshed login into the directory of this credential
-/// file. A disk that another process fills afterwards is not covered.
+/// Returns what keeps Claude Code from writing a refreshed login into the directory of this
+/// credential file. A disk that another process fills afterwards is not covered.
 ///
 /// # Errors
 /// [`RunClientError::Unknown`]: the caller must not start a client.

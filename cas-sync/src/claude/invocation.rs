@@ -96,10 +96,12 @@ impl Invocation {
     }
 
     /// Returns the command that signs out the login in one temporary directory; its output goes to
-    /// another one.
+    /// another one. Only the debug output of older clients says whether the login was revoked.
     pub(super) fn sign_out(&self, signed_in: &Scratch, scratch: &Scratch) -> io::Result<Command> {
         let mut command = self.program(scratch, signed_in.path())?;
-        command.args(["auth", "logout"]).env("CLAUDE_CONFIG_DIR", signed_in.config_directory());
+        command
+            .args(["--debug-to-stderr", "auth", "logout"])
+            .env("CLAUDE_CONFIG_DIR", signed_in.config_directory());
         Ok(command)
     }
 

@@ -15,6 +15,7 @@ mod invocation;
 mod probe;
 mod program;
 mod refresh;
+mod revoke;
 mod scratch;
 mod sign_in;
 mod stream;
@@ -101,6 +102,17 @@ impl Claude {
         SignIn::start(invocation.clone(), address)
     }
 
+    /// Asks the Anthropic API to revoke `login`, the JSON text of a login.
+    ///
+    /// # Errors
+    /// The reason why the revocation is not confirmed.
+    pub(crate) fn revoke(&self, login: &str) -> Result<(), &'static str> {
+        let invocation = self.invocation.as_ref().map_err(|missing| missing.text())?;
+        revoke::revoke(invocation, login).map_err(|error| match error {
+            RunClientError::Unusable(why) | RunClientError::Unknown(why) => why,
+        })
+    }
+
     /// Returns the path of the client's state file for this login.
     ///
     /// # Errors
@@ -142,6 +154,7 @@ impl Claude {
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
         let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
+        place.ensure_usable_state_file()?;
         self.space_test?;
         let (before, had_other_credential) = (self.login(), place.overrides_login());
         let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;

@@ -10,9 +10,9 @@ use nix::unistd::{AccessFlags, Uid, access};
 const NAME: &str = "claude";
 
 /// Installation directories below a home: the `PATH` of a service has none of them. `*` is any
-/// directory, of which the one with the newest version comes first. The directories of volta, mise and
-/// asdf come before those of their shims, which find a program only with the settings in the home of
-/// the user.
+/// directory, of which the one with the newest version comes first. The directories of volta, mise
+/// and asdf come before those of their shims, which find a program only with the settings in the
+/// home of the user.
 const HOME_DIRS: [&str; 11] = [
     ".local/bin",
     ".claude/local",
@@ -34,8 +34,8 @@ const SYSTEM_DIRS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/clau
 const MAX_DIRECTORIES: usize = 256;
 
 /// Returns the configured program. Without one, returns the first of `search_path`, then of the
-/// default directories. A program that is found must belong to `owner` or root, because it is given the
-/// credential of the user.
+/// default directories. A program that is found must belong to `owner` or root, because it is given
+/// the credential of the user.
 pub(super) fn find(
     configured: Option<&Path>,
     search_path: Option<&OsStr>,

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cas_core::claude_files::json_settings;
+use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
 use cas_protocol::deadline::Deadline;
 
 use super::child::{self, ChildOutput, End, RunClientError};
@@ -22,6 +22,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// The name of the credential file, which no setting changes.
 const FILE_NAME: &str = ".credentials.json";
+
+const DAMAGED_STATE: &str = "the user's .claude.json is not JSON, so claude does not start; `cas-sync doctor` prints the command that corrects it";
 
 /// The directories of a login.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +50,18 @@ impl LoginPlace {
     /// Returns the client's state file, which may also set variables.
     pub(super) fn own_settings(&self) -> PathBuf {
         json_settings::state_file(&self.home, self.config_directory.as_deref())
+    }
+
+    /// Checks that the client starts with its state file. 2.1.197 would replace one that is not
+    /// JSON.
+    ///
+    /// # Errors
+    /// [`RunClientError::Unknown`] with the remedy. The caller must not start a client then.
+    pub(super) fn ensure_usable_state_file(&self) -> Result<(), RunClientError> {
+        match ClaudeJson::read(&self.own_settings()) {
+            Err(ReadJsonError::NotJson) => Err(RunClientError::Unknown(DAMAGED_STATE)),
+            _ => Ok(()),
+        }
     }
 
     /// Returns true if settings there select another credential than the login.

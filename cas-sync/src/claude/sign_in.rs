@@ -17,6 +17,7 @@ use cas_protocol::secret::Secret;
 
 use super::child::{self, End, RunClientError};
 use super::invocation::Invocation;
+use super::revoke::{FILE_NAME, revoke_in};
 use super::scratch::Scratch;
 
 /// The client prints the sign-in URL after about one second.
@@ -25,18 +26,12 @@ const URL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The client's own timeouts end the redemption of a code earlier.
 const REDEEM_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A sign-out is optional, so it gets little time.
-const SIGN_OUT_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Limits the quoted output of the client, in characters.
 const MAX_QUOTE: usize = 300;
 
 /// Printed if the program ends without output: Claude Code prints a URL or an error.
 const NO_CLIENT: &str = "the program that runs as claude ended without output; `claude --version` shows whether it is \
     Claude Code, and `cas-sync doctor` shows which program runs";
-
-/// The client writes the login to this file.
-const FILE_NAME: &str = ".credentials.json";
 
 /// The prefix of credentials; text with it is never printed.
 const CREDENTIAL: &str = "sk-ant-";
@@ -126,21 +121,10 @@ impl SignIn {
         if !self.scratch.config_directory().join(FILE_NAME).exists() {
             return AbortResult::Nothing;
         }
-        match self.sign_out() {
-            Some(End::Exited(0)) => AbortResult::SignedOut,
-            _ => AbortResult::Deleted,
+        match revoke_in(&self.invocation, &self.scratch) {
+            Ok(()) => AbortResult::SignedOut,
+            Err(_) => AbortResult::Deleted,
         }
-    }
-
-    fn sign_out(&self) -> Option<End> {
-        let scratch = Scratch::new().ok()?;
-        let mut command = self.invocation.sign_out(&self.scratch, &scratch).ok()?;
-        let mut child = Some(child::spawn(&mut command).ok()?);
-        let end = wait(&mut child, SIGN_OUT_TIMEOUT, &|| false);
-        if let Some(child) = child {
-            child::kill(child);
-        }
-        end.ok()?
     }
 
     fn end(&mut self) {
@@ -198,7 +182,8 @@ pub(crate) enum AbortResult {
     Nothing,
     /// The Anthropic API has revoked it.
     SignedOut,
-    /// It is deleted with the temporary directory; the Anthropic API was not reached.
+    /// It is deleted with the temporary directory; the Anthropic API did not confirm that it is
+    /// revoked.
     Deleted,
 }
 

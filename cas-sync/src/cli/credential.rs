@@ -87,6 +87,17 @@ pub(crate) enum BackupSource {
     Store,
 }
 
+/// Arguments of `logout`.
+#[derive(Args)]
+pub(crate) struct LogoutArgs {
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Keep the backups, and do not revoke the login
+    #[arg(long)]
+    pub(crate) keep_backups: bool,
+}
+
 /// Arguments of `login`.
 #[derive(Args)]
 pub(crate) struct LoginArgs {

@@ -11,7 +11,9 @@ mod token;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::admin::{Enroll, Metrics, Provision, Unenroll};
-pub(crate) use self::credential::{Backup, BackupSource, CheckArgs, LoginArgs, Restore, Run, Verify};
+pub(crate) use self::credential::{
+    Backup, BackupSource, CheckArgs, LoginArgs, LogoutArgs, Restore, Run, Verify,
+};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
 pub(crate) use self::internal::Internal;
 pub(crate) use self::token::{TokenArgs, TokenCommand, TokenImport, TokenSet};
@@ -42,6 +44,7 @@ User commands:
   status     Show the state of your login, or of all enrolled users (root)
   doctor     Find problems and print the command that fixes each
   login      Sign in to Claude Code with a browser on any device
+  logout     Sign out: revoke and delete your login and its backups
   run        Verify, restore and back up your login now
   verify     Verify the active credential with one real request
   check      Check whether the active credential stays valid long enough
@@ -264,6 +267,33 @@ pub(crate) enum Command {
     ///   79  another account or organization, or rejected: sign in again
     #[command(verbatim_doc_comment)]
     Login(LoginArgs),
+    /// Sign out: revoke and delete your login and its backups
+    ///
+    /// Deletes the backup in the store, asks the Anthropic API to revoke the login
+    /// (`claude auth logout` in a temporary directory), and deletes the login, the
+    /// account in ~/.claude.json and the local backups. Other members of the files
+    /// and fields of the store stay. Nothing restores the login afterwards, except
+    /// `restore` after --keep-backups. A setup token is not changed.
+    ///
+    /// If the store is not reachable, nothing is changed. If the Anthropic API does
+    /// not confirm the revocation, the login is deleted and the exit status is 1.
+    /// After an interruption or an error, run the command again.
+    ///
+    /// A backup that another machine has written to the store stays. Machines that
+    /// use the same login lose it, because it is revoked. A machine with its own
+    /// login stays signed in. Earlier versions of a document in Vault remain until
+    /// the server deletes them.
+    ///
+    /// Exit status:
+    ///   0   signed out
+    ///   1   signed out, but not revoked; or any other failure
+    ///   2   usage error
+    ///   69  Claude Code does not use the credential file that is configured
+    ///   75  the store is not reachable, or a sync or Claude Code is active
+    ///   77  the store refused access
+    ///   78  configuration error
+    #[command(verbatim_doc_comment)]
+    Logout(LogoutArgs),
     /// Activate, show or remove your setup token
     ///
     /// `claude setup-token` creates a setup token, which is valid for one year.

@@ -3,6 +3,7 @@
 pub(crate) mod by_hand;
 pub(crate) mod doctor;
 pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod metrics;
 pub(crate) mod provision;
 pub(crate) mod run;

@@ -12,6 +12,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
@@ -46,6 +47,8 @@ pub(crate) struct Sources {
     pub(crate) login: LoginFileState<LoginSummary>,
     /// Why the user intends that there is no login.
     pub(crate) sign_out: Option<SignOut>,
+    /// The client's state file, if the client cannot use it.
+    pub(crate) state_problem: Option<StateFileProblem>,
     /// The names of the profiles that have a credential.
     pub(crate) profiles: Vec<Fingerprint>,
     /// The profile that is used if no variable names one.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
+use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::engine;
 use cas_core::fs::regular_file::{self, OpenError};
@@ -54,6 +55,8 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
                 let before = settings.remove(&place).unwrap_or_default();
                 settings.insert(place, before.merge(found));
             }
+            // Described by the state problem.
+            Err(why) if place == Place::OwnState && why != TOO_LARGE => (),
             Err(why) => unknown.push((place, format!("{} {why}", path.display()))),
         }
     }
@@ -62,11 +65,14 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
     let (profiles, active_profile) = profiles(surroundings);
     let login = CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary();
-    let state = ClaudeJson::read(&own_state).ok().flatten();
+    let state = ClaudeJson::read(&own_state);
+    let state_problem = StateFileProblem::from_result(&state, &own_state, &directory);
+    let state = state.ok().flatten().unwrap_or_default();
     Sources {
         settings,
-        sign_out: state.and_then(|state| engine::sign_out(&login, &state, &ledger)),
+        sign_out: engine::sign_out(&login, &state, &ledger),
         login,
+        state_problem,
         login_file,
         profiles,
         active_profile,
@@ -96,14 +102,18 @@ fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
     }
 }
 
+const TOO_LARGE: &str = "is too large and was not read";
+
 fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
     match ClaudeJson::read(path) {
         Ok(found) => Ok(found.as_ref().map(Settings::from_file)),
-        Err(ReadJsonError::NotAnObject) => Err("is not a JSON object, so Claude Code ignores it; correct it"),
+        Err(ReadJsonError::NotJson | ReadJsonError::NotAnObject) => {
+            Err("is not a JSON object, so Claude Code ignores it; correct it")
+        }
         Err(ReadJsonError::File(OpenError::NotRegular | OpenError::Link)) => {
             Err("is not a regular file; move it away")
         }
-        Err(ReadJsonError::File(OpenError::TooLarge)) => Err("is too large and was not read"),
+        Err(ReadJsonError::File(OpenError::TooLarge)) => Err(TOO_LARGE),
         Err(ReadJsonError::File(OpenError::Failed(_))) => Err("cannot be read; correct its mode"),
     }
 }

@@ -18,6 +18,7 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
         login_file: PathBuf::new(),
         login: LoginFileState::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
         sign_out: None,
+        state_problem: None,
         profiles: vec![Fingerprint::from_bytes("work")],
         active_profile: None,
         env_file: Some(Fingerprint::from_bytes("ours")),

@@ -59,8 +59,8 @@ fn stop_batch(users: &[&Units]) -> Vec<Result<bool>> {
     users.iter().map(undone).collect()
 }
 
-/// Stops the services of these users, and waits until they have ended: up to five minutes each
-/// (`TimeoutStopSec=`), all at once.
+/// Stops the services of these users, and waits until they have ended: up to 90 seconds (three
+/// times `TimeoutStopSec=`), all at once.
 ///
 /// # Errors
 /// The error of systemctl.

@@ -2,6 +2,7 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod context;
+pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod identity;
 pub(crate) mod notify;

@@ -78,6 +78,20 @@ pub enum RefreshAnswer {
     Silence,
 }
 
+/// An answer of `POST /v1/oauth/token/revoke`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevokeAnswer {
+    /// 200; every token of the login is revoked.
+    #[default]
+    Revoke,
+    /// 500; nothing is revoked.
+    InternalError,
+    /// The request is read and never answered; nothing is revoked.
+    Silence,
+    /// The connection is closed without an answer; nothing is revoked.
+    Disconnect,
+}
+
 /// An answer of `GET /api/claude_code/settings`: the settings of an organization's administrator
 /// for every client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +120,8 @@ impl SettingsAnswer {
     }
 }
 
-/// The message by which the client recognizes the refusal of an organization, whatever the status is.
+/// The message by which the client recognizes the refusal of an organization, whatever the status
+/// is.
 const ORGANIZATION_NOT_ALLOWED: &str = "OAuth authentication is currently not allowed for this organization.";
 
 /// What the server does on a connection.

@@ -24,7 +24,7 @@ use std::{io, mem};
 use cas_protocol::deadline::Deadline;
 use nix::sys::socket::{Shutdown, shutdown};
 
-pub use self::answer::{MessageAnswer, RefreshAnswer, SettingsAnswer};
+pub use self::answer::{MessageAnswer, RefreshAnswer, RevokeAnswer, SettingsAnswer};
 pub use self::requests::{LoggedRequest, fingerprint};
 use self::state::State;
 pub use self::tokens::{Account, Login, Reuse, SCOPES};
@@ -115,6 +115,11 @@ impl FakeAnthropic {
     /// Sets the answer of the token endpoint.
     pub fn answer_refreshes(&self, answer: RefreshAnswer) {
         self.state.change(|state| state.refresh_answer = answer);
+    }
+
+    /// Sets the answer to a revocation.
+    pub fn answer_revocations(&self, answer: RevokeAnswer) {
+        self.state.change(|state| state.revoke_answer = answer);
     }
 
     /// Sets the answer to a request for the settings of the organization.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
-use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};
+use super::answer::{MessageAnswer, Reaction, RefreshAnswer, RevokeAnswer, SettingsAnswer, error};
 use super::http::{Request, Response};
 use super::requests::{LoggedRequest, fingerprint};
 use super::tokens::{Account, Login, SCOPES, TokenStatus, Tokens};
@@ -23,10 +23,12 @@ pub(super) struct State {
 pub(super) struct Inner {
     pub(super) tokens: Tokens,
     pub(super) answers: BTreeMap<String, MessageAnswer>,
-    /// The answers to the next requests with a token, and their number; they come before the others.
+    /// The answers to the next requests with a token, and their number; they come before the
+    /// others.
     pub(super) next_answers: BTreeMap<String, (MessageAnswer, usize)>,
     pub(super) refresh_answer: RefreshAnswer,
     pub(super) refreshes_held: bool,
+    pub(super) revoke_answer: RevokeAnswer,
     pub(super) settings: SettingsAnswer,
     pub(super) requests: Vec<LoggedRequest>,
     pub(super) stopping: bool,
@@ -73,8 +75,7 @@ impl State {
             }
             (_, "POST", REVOKE) => {
                 let token = request.json()["token"].as_str().unwrap_or_default().to_owned();
-                self.change(|inner| inner.tokens.revoke_by_token(&token));
-                Reaction::Answer(Response::json(200, &json!({})))
+                self.change(|inner| inner.revoke(&token))
             }
             (API_HOST, "GET", path) => Reaction::Answer(self.lock().account_response(path, request, now)),
             _ => Reaction::Answer(error(404, "not_found_error", "Not found")),
@@ -119,6 +120,18 @@ impl Inner {
                 Ok(_) if answer == RefreshAnswer::RotateAndLoseTheAnswer => Reaction::Disconnect,
                 Ok(login) => Reaction::Answer(Response::json(200, &pair(&login))),
             },
+        }
+    }
+
+    fn revoke(&mut self, token: &str) -> Reaction {
+        match self.revoke_answer {
+            RevokeAnswer::Revoke => {
+                self.tokens.revoke_by_token(token);
+                Reaction::Answer(Response::json(200, &json!({})))
+            }
+            RevokeAnswer::InternalError => Reaction::Answer(error(500, "api_error", "Internal server error")),
+            RevokeAnswer::Silence => Reaction::Silence,
+            RevokeAnswer::Disconnect => Reaction::Disconnect,
         }
     }
 

@@ -44,7 +44,8 @@ impl ClaudeFixture {
         fs::write(self.path(CONFIGURATION).join("config.toml"), text)
     }
 
-    /// Writes `/etc/claude-auth-sync/config.toml` without a program, so that the sync has to find it.
+    /// Writes `/etc/claude-auth-sync/config.toml` without a program, so that the sync has to find
+    /// it.
     ///
     /// # Errors
     /// Errors of writing it.

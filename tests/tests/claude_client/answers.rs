@@ -102,8 +102,8 @@ fn client_names_the_refusal_of_an_organization() {
     }
 }
 
-/// A 401 makes the client refresh the login, whatever its message is. So a sync that lets a client use
-/// such a login consumes its refresh token.
+/// A 401 makes the client refresh the login, whatever its message is. So a sync that lets a client
+/// use such a login consumes its refresh token.
 #[test]
 fn organization_refused_by_401_makes_the_client_refresh() {
     for (answer, expected) in [(OrganizationForbidden, 0), (OrganizationUnauthorized, 1)] {

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/design/claude-code.md");
-const VERIFICATION_AND_SIGN_IN: [(&str, &str); 9] = [
+const VERIFICATION_AND_SIGN_IN: [(&str, &str); 10] = [
+    ("client_state", include_str!("../sync_verification/client_state.rs")),
     ("valid", include_str!("../sync_verification/valid.rs")),
     ("full_disk", include_str!("../sync_verification/full_disk.rs")),
     ("leaks", include_str!("../sync_verification/leaks.rs")),
@@ -15,13 +16,14 @@ const VERIFICATION_AND_SIGN_IN: [(&str, &str); 9] = [
     ("inconclusive", include_str!("../sync_verification/inconclusive.rs")),
     ("unusable_client", include_str!("../sync_verification/unusable_client.rs")),
 ];
-const MODULES: [(&str, &str); 6] = [
+const MODULES: [(&str, &str); 7] = [
     ("answers", include_str!("answers.rs")),
     ("locks", include_str!("locks.rs")),
     ("login", include_str!("login.rs")),
     ("refresh", include_str!("refresh.rs")),
     ("settings", include_str!("settings.rs")),
     ("sign_in", include_str!("sign_in.rs")),
+    ("state_file", include_str!("state_file.rs")),
 ];
 
 #[test]

@@ -8,6 +8,7 @@ mod login;
 mod refresh;
 mod settings;
 mod sign_in;
+mod state_file;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::anthropic::Account;
+use cas_tests::anthropic::{Account, RevokeAnswer};
 use cas_tests::claude_client::{
     BackgroundRun, ClaudeFixture, ClaudeUser, Invocation, now_in_milliseconds, state_of_sign_in,
 };
@@ -125,6 +125,32 @@ fn sign_in_that_is_interrupted_exits_with_success() {
         assert!(started.is_running().expect("a child"));
         kill(Pid::from_raw(i32::try_from(started.pid()).expect("a pid")), Signal::SIGINT).expect("sent");
         assert_eq!(started.end(LIMIT).expect("an end").exit_code, Some(0));
+    }
+}
+
+/// Only the debug output of the older client tells it.
+#[test]
+fn sign_out_that_is_not_confirmed_exits_with_success() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    for (client, directory) in clients(&alice) {
+        for answer in [RevokeAnswer::Revoke, RevokeAnswer::InternalError, RevokeAnswer::Disconnect] {
+            signed_in(&fixture, &client);
+            fixture.anthropic().answer_revocations(answer);
+            let logout = client.clone().arguments(&["--debug-to-stderr", "auth", "logout"]);
+            let output = logout.run(LIMIT).expect("an end");
+            let is_revoked = answer == RevokeAnswer::Revoke;
+            let is_older = directory.ends_with("older");
+            assert_eq!(output.exit_code, Some(0), "{answer:?}: {}", output.stdout);
+            assert_eq!(
+                output.stdout.contains("Successfully logged out"),
+                is_revoked || is_older,
+                "{}",
+                output.stdout
+            );
+            assert_eq!(output.stderr.contains("OAuth token revoke failed"), !is_revoked, "{}", output.stderr);
+            assert!(output.stderr.contains("[DEBUG]") && !directory.join(".credentials.json").exists());
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 const STATE: &str = ".local/state/claude-auth-sync";
 
 /// The order matters where a remedy leaves something for the next row.
-pub(crate) const ROWS: [Row; 24] = [
+pub(crate) const ROWS: [Row; 26] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
         "login-cleared",
@@ -59,6 +59,8 @@ pub(crate) const ROWS: [Row; 24] = [
     row("env-file-unusable", "runuser -u alice -- mkfifo -m 600 .config/claude-auth-sync/claude-oauth.env"),
     row("onboarding-pending", "rm -f .claude.json"),
     row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
+    row("claude-json-unusable", "echo '{' >.claude.json"),
+    row("claude-json-unusable", "rm -f .claude.json; runuser -u alice -- mkdir .claude.json"),
 ];
 
 /// Creates a guest in which alice has a backed-up login. No unit runs, so that nothing is repaired

@@ -37,7 +37,7 @@ const fn command(words: &'static str, whose: For, operands: Operands) -> Command
     Command { words, whose, operands }
 }
 
-pub(crate) const COMMANDS: [Command; 21] = [
+pub(crate) const COMMANDS: [Command; 22] = [
     command("cas-sync run", For::User, Operands::None),
     command("cas-sync check", For::User, Operands::None),
     command("cas-sync verify", For::User, Operands::None),
@@ -50,6 +50,7 @@ pub(crate) const COMMANDS: [Command; 21] = [
     command("cas-sync status", For::Both, Operands::Any),
     command("cas-sync metrics", For::Root, Operands::None),
     command("cas-sync login", For::User, Operands::None),
+    command("cas-sync logout", For::User, Operands::None),
     command("cas-sync token set", For::User, Operands::None),
     command("cas-sync token show", For::User, Operands::None),
     command("cas-sync token clear", For::User, Operands::None),

@@ -87,6 +87,7 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
         user("cas-sync restore", 78, "/etc/claude-auth-sync/config.toml"),
         user("cas-sync restore --dry-run --json", 78, "/etc/claude-auth-sync/config.toml"),
         user("cas-sync login", 78, "/etc/claude-auth-sync/config.toml"),
+        user("cas-sync logout --yes", 78, "/etc/claude-auth-sync/config.toml"),
         user("cas-sync token set", 78, "/etc/claude-auth-sync/config.toml"),
         user("cas-sync token show", 78, "/etc/claude-auth-sync/config.toml"),
         user("cas-sync token show --json", 78, "/etc/claude-auth-sync/config.toml"),
@@ -132,6 +133,7 @@ fn missing_home_is_named_and_not_created() {
         user("cas-sync restore", 75, "is missing"),
         user("cas-sync restore --list --json", 75, "is missing"),
         user("cas-sync login", 75, "is missing"),
+        user("cas-sync logout --yes", 75, "is missing"),
         user("cas-sync token set", 75, "is missing"),
         user("cas-sync token show", 75, "is missing"),
         user("cas-sync token clear --yes", 75, "is missing"),
@@ -156,7 +158,7 @@ fn missing_home_is_named_and_not_created() {
 
 /// Returns the commands that need a server, when it is unavailable. `code` is the documented exit
 /// status, `says` a text of the message.
-fn store_rows(code: i32, says: &'static str) -> [Row; 10] {
+fn store_rows(code: i32, says: &'static str) -> [Row; 11] {
     [
         user("cas-sync run", code, says),
         user("cas-sync backup", code, says),
@@ -168,6 +170,7 @@ fn store_rows(code: i32, says: &'static str) -> [Row; 10] {
         user("cas-sync token show --json", code, says),
         user("cas-sync token clear --yes", code, says),
         user("cas-sync token import --unverified", code, says),
+        user("cas-sync logout --yes", code, says),
     ]
 }
 
@@ -247,6 +250,7 @@ fn missing_client_accepts_no_unverified_credential() {
         ("cas-sync provision", "as above"),
         ("cas-sync token show", "as above"),
         ("cas-sync token clear", "as above"),
+        ("cas-sync logout", "deletes the login without it, and says so; the tests of it show it"),
         ("cas-sync doctor", "guest_doctor::sign_in has no claude, and one that is too old"),
     ];
     let before = host.alice.fields();

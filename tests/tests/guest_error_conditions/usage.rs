@@ -4,7 +4,7 @@ use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
 use super::disk_state::{Host, Unchanged, Who, difference, fault};
 
 /// Invalid values, and the texts that report them.
-const VALUES: [(&str, &str); 13] = [
+const VALUES: [(&str, &str); 14] = [
     ("cas-sync check --min-remaining 3", "a whole number and a unit"),
     ("cas-sync check --verified-within soon", "a whole number and a unit"),
     ("cas-sync restore --generation newest", "fingerprint"),
@@ -13,6 +13,7 @@ const VALUES: [(&str, &str); 13] = [
     ("cas-sync token import --minted-at 2026-13-01", "2026-11-21"),
     ("cas-sync login --email alice", "alice@example.org"),
     ("cas-sync token clear", "--yes"),
+    ("cas-sync logout", "--yes"),
     ("cas-sync doctor --dry-run", "--fix"),
     ("cas-session login --user=alice --deadline-ms=soon", "--deadline-ms"),
     ("cas-session login --user=alice --reply=2", "--reply=2"),
@@ -107,7 +108,7 @@ fn command_of_another_user_is_refused_and_changes_nothing() {
                 continue;
             }
             (_, "cas-session login") => (Who::Alice, vec![format!("{words} --user=bob")], "root"),
-            (For::User, "cas-sync token clear") => {
+            (For::User, "cas-sync token clear" | "cas-sync logout") => {
                 (Who::Root, vec![format!("{words} --yes")], "runuser -u NAME")
             }
             (For::User, _) => (Who::Root, vec![words.to_owned()], "runuser -u NAME"),

@@ -4,6 +4,7 @@
 //! run reaches the state of an undisturbed one.
 
 mod disk_state;
+mod logout;
 mod scenario;
 mod strace;
 mod sweep;
@@ -55,6 +56,12 @@ fn killed_backup_by_replacement_is_recovered() {
 fn killed_activation_of_a_setup_token_is_recovered() {
     let swept = sweep(&Scenario::new_setup_token());
     assert!(swept.with_a_temporary > 0, "{swept:?}");
+    assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
+}
+
+#[test]
+fn killed_logout_restores_nothing_and_is_repeated() {
+    let swept = logout::sweep(&Scenario::logout());
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 

@@ -105,6 +105,20 @@ impl Scenario {
         Self::new(test_user, Some(store), Subject::EnvFile)
     }
 
+    /// Returns a login with backups in the history and in the store, and the client's own file.
+    pub(crate) fn logout() -> Self {
+        let test_user = TestUser::create();
+        let store = Store::new(&test_user, Policy::Patch, document_with(&new_login("one")));
+        let _first = store.reset();
+        test_user.put(LOGIN, &new_login("one"));
+        test_user.put(
+            ".claude.json",
+            r#"{"numStartups":5,"userID":"1","oauthAccount":{"emailAddress":"a@b.example"}}"#,
+        );
+        assert!(test_user.sync().status.success());
+        Self::new(test_user, Some(store), Subject::Login)
+    }
+
     fn new(test_user: TestUser, store: Option<Store>, subject: Subject) -> Self {
         let home = test_user.save_home("home-before");
         Self { store, test_user, home, subject }

@@ -1,4 +1,4 @@
-//! Runs the sync under strace(1): to record its system calls, and to kill it at one of them.
+//! Runs a command under strace(1): to record its system calls, and to kill it at one of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,17 +26,27 @@ const CONDITIONAL_CALLS: &[(&str, &[&str])] = &[
     ("fcntl", &["F_SETLK", "F_OFD_SETLK"]),
 ];
 
+/// The command of a sweep, and its exit status if it is undisturbed.
+#[derive(Clone, Copy)]
+pub(crate) struct Subcommand {
+    pub words: &'static [&'static str],
+    pub code: i32,
+}
+
+/// The sync.
+pub(crate) const RUN: Subcommand = Subcommand { words: &["run"], code: 0 };
+
 /// The system calls of one undisturbed run: for each name, whether its first, second, ... call
 /// changed something.
 #[derive(Debug)]
 pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
 impl Calls {
-    /// Runs the sync to its end and records them.
-    pub(crate) fn trace_run(test_user: &TestUser) -> Self {
+    /// Runs the command to its end and records them.
+    pub(crate) fn trace_run(test_user: &TestUser, command: Subcommand) -> Self {
         let trace = test_user.folder().join("trace");
-        let output = under_strace(test_user, &["-o", &trace.display().to_string()]);
-        assert!(output.status.success(), "an undisturbed run: {output:?}");
+        let output = under_strace(test_user, command, &["-o", &trace.display().to_string()]);
+        assert_eq!(output.status.code(), Some(command.code), "an undisturbed run: {output:?}");
         let text = fs::read_to_string(trace).expect("strace wrote its trace");
         let mut calls = BTreeMap::<String, Vec<bool>>::new();
         for line in text.lines() {
@@ -85,19 +95,20 @@ fn changes(name: &str, arguments: &str) -> bool {
         || sometimes.is_some_and(|(_, flags)| is_one(flags) || arguments.contains("<unfinished"))
 }
 
-/// Runs the sync and kills it as it enters the `nth` call of this name. Returns false if it ended
-/// before.
-pub(crate) fn kill_at(test_user: &TestUser, name: &str, nth: usize) -> bool {
+/// Runs the command and kills it as it enters the `nth` call of this name. Returns false if it
+/// ended before.
+pub(crate) fn kill_at(test_user: &TestUser, command: Subcommand, name: &str, nth: usize) -> bool {
     let inject = format!("inject={name}:signal=KILL:when={nth}");
-    let output = under_strace(test_user, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
+    let options = ["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject];
+    let output = under_strace(test_user, command, &options);
     let was_killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
-    assert!(was_killed || output.status.success(), "{name} {nth}: {output:?}");
+    assert!(was_killed || output.status.code() == Some(command.code), "{name} {nth}: {output:?}");
     was_killed
 }
 
 /// Runs a command under strace, which exits as that command does.
-fn under_strace(test_user: &TestUser, options: &[&str]) -> Output {
+fn under_strace(test_user: &TestUser, command: Subcommand, options: &[&str]) -> Output {
     let program = test_user.program("cas-sync").display().to_string();
-    let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program, "run"]].concat();
+    let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program], command.words].concat();
     test_user.output(test_user.command_of_root("strace".as_ref(), &arguments))
 }

@@ -2,7 +2,7 @@
 
 use crate::disk_state::DiskState;
 use crate::scenario::Scenario;
-use crate::strace::{Calls, kill_at};
+use crate::strace::{Calls, RUN, kill_at};
 
 /// The results of a sweep.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct SweepStatistics {
 pub(crate) fn sweep(scenario: &Scenario) -> SweepStatistics {
     let begin = scenario.begin();
     let old = DiskState::look(scenario);
-    let calls = Calls::trace_run(scenario.test_user());
+    let calls = Calls::trace_run(scenario.test_user(), RUN);
     let new = DiskState::look(scenario);
     assert_ne!(old.subject, new.subject, "the run did what the scene is about");
     let written = new.versions_since(begin);
@@ -36,7 +36,7 @@ pub(crate) fn sweep(scenario: &Scenario) -> SweepStatistics {
     for (name, numbers) in calls.points() {
         for nth in numbers {
             let begin = scenario.begin();
-            if !kill_at(scenario.test_user(), name, nth) {
+            if !kill_at(scenario.test_user(), RUN, name, nth) {
                 break;
             }
             let place = format!("killed at {name} number {nth}");

@@ -3,6 +3,7 @@
 
 mod refused;
 mod signed_in;
+mod signed_out;
 mod unnamed;
 
 use std::fs;

@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use cas_protocol::deadline::Deadline;
-use cas_tests::anthropic::{Account, MessageAnswer};
+use cas_tests::anthropic::{Account, MessageAnswer, RevokeAnswer};
+use cas_tests::claude_client::{NEWEST, OLDER};
 use cas_tests::test_user::{LOGIN, TestUser};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,6 +56,19 @@ fn login_that_is_rejected_is_signed_out_again() {
         assert_eq!(signed_out(&test_user), index + 1, "{screen}");
         assert_eq!(test_user.all_files(), before, "{screen}");
         assert_no_trace(&test_user);
+    }
+}
+
+/// The client reports a success also if the login was not revoked.
+#[test]
+fn login_that_was_not_signed_out_is_reported() {
+    for version in [NEWEST, OLDER] {
+        let test_user = TestUser::create_with_claude_version(version);
+        test_user.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Overloaded));
+        test_user.anthropic().answer_revocations(RevokeAnswer::Disconnect);
+        let (status, screen) = sign_in(&test_user, &EMAIL, Account::personal());
+        assert_eq!((status.code(), signed_out(&test_user) >= 1), (Some(75), true), "{version}: {screen}");
+        assert!(screen.contains("could not be signed out at the Anthropic API"), "{version}: {screen}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cas-sync run` with the real client: the result of each answer of the servers, what is written,
 //! and what is not.
 
+mod client_state;
 mod expiry_warning;
 mod full_disk;
 mod inconclusive;

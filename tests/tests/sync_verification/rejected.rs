@@ -112,8 +112,8 @@ fn login_with_a_rejected_refresh_is_reported_as_rejected() {
     assert_eq!(refreshes(&fixture), 0, "a dead login is not tried again and again");
 }
 
-/// The client names the refusal, whatever its status is. A 401 is not a rejected login: a refresh would
-/// consume a refresh token at every run.
+/// The client names the refusal, whatever its status is. A 401 is not a rejected login: a refresh
+/// would consume a refresh token at every run.
 #[test]
 fn refused_organization_changes_nothing() {
     for version in [OLDER, NEWEST] {

@@ -84,6 +84,9 @@ pub(super) fn judge(
         (None, None) => None,
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
+    if let Some(problem) = &facts.client_state {
+        return CheckResult { answer: Answer::Unknown, text: problem.to_string(), credential, verified_at };
+    }
     let (answer, text) = match (facts.active_token(), &facts.login) {
         (Some(token), _) => {
             let expiry = facts.ledger.setup_tokens.expiry(token);

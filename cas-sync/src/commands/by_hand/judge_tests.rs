@@ -31,6 +31,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         now: Timestamp::from_millis(NOW),
         login,
         sign_out: None,
+        client_state: None,
         remnant: None,
         refreshing: false,
         ledger: Ledger::default(),

@@ -73,6 +73,10 @@ impl SelfReport {
     /// Returns status, reason and exit code.
     pub(crate) fn summary(&self) -> Summary {
         let warn = |exit_code, reason: String| Summary { status: Status::Warn, reason, exit_code };
+        if let Some(problem) = &self.sources.state_problem {
+            let status = if problem.prevents_start() { Status::Fail } else { Status::Warn };
+            return Summary { status, reason: problem.to_string(), exit_code: 1 };
+        }
         let report = match &self.report {
             Ok(report) => report.as_ref(),
             Err(why) => {

@@ -25,6 +25,7 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         login_file: "/home/alice/.claude/.credentials.json".into(),
         login: LoginFileState::parse(login.as_bytes(), now).summary(),
         sign_out: None,
+        state_problem: None,
         profiles: Vec::new(),
         active_profile: None,
         env_file: env_file.map(cas_core::credential::fingerprint::Fingerprint::from_bytes),

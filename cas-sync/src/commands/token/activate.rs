@@ -2,32 +2,27 @@
 //! change, and the previous token stays active until then.
 
 use std::io::{self, Write};
-use std::thread;
-use std::time::Duration;
 
 use cas_core::credential::expiry::{SETUP_TOKEN_LIFETIME, SetupTokenDates};
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::Status;
 use cas_core::state::env_file::{EnvFileContent, StagedToken};
-use cas_core::store::user_document::{self, SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
-use cas_core::store::{Document, Fields, Store, StoreError};
+use cas_core::store::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
+use cas_core::store::{Document, Fields};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
-use super::{NEW_TOKEN, STORE_TIMEOUT, env_file, show};
+use super::{NEW_TOKEN, env_file, show};
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::print_stderr;
 use crate::term::wrap::{terminal_width, wrap_for};
 use crate::user::acceptance::{check_accepted, describe_verification};
 use crate::user::context::{CachedVerifier, UserContext};
+use crate::user::document::{STORE_TIMEOUT, update_document};
 use crate::user::error::{CommandError, reject_unreadable};
-
-/// Maximum number of retries after a conflict in the store, and the backoff between them.
-const MAX_RETRIES: u32 = 5;
-const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The creation time of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,30 +132,4 @@ impl Activation<'_> {
 pub(super) fn record_withdrawn(user: &UserContext, token: Fingerprint) {
     let deadline = Deadline::after(STORE_TIMEOUT);
     drop(user.state.update_ledger(&deadline, |ledger| ledger.record_withdrawn_token(token)));
-}
-
-/// Changes the current document in the store, unless it already has these values.
-///
-/// # Errors
-/// Returns [`CommandError`]; the document is not changed.
-pub(super) fn update_document(
-    store: &mut dyn Store,
-    fields: impl Fn(&Document) -> Result<Fields, serde_json::Error>,
-) -> Result<(), CommandError> {
-    let mut retries = 0;
-    loop {
-        let deadline = Deadline::after(STORE_TIMEOUT);
-        let document = store.read(&deadline)?;
-        if user_document::is_offboarded(&document) {
-            return Err(StoreError::offboarded().into());
-        }
-        let changes = fields(&document).map_err(|error| CommandError::new(1, error))?;
-        match store.merge(&changes, document.version, &deadline) {
-            Err(StoreError::Conflict) if retries < MAX_RETRIES => {
-                retries += 1;
-                thread::sleep(RETRY_BACKOFF * retries);
-            }
-            result => return Ok(result.map(drop)?),
-        }
-    }
 }

@@ -8,13 +8,13 @@ use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_
 use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
 
-use super::STORE_TIMEOUT;
-use super::activate::{record_withdrawn, update_document};
+use super::activate::record_withdrawn;
 use super::env_file;
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{confirm, is_at_a_terminal};
 use crate::term::wrap::wrap_for;
 use crate::user::context::UserContext;
+use crate::user::document::{STORE_TIMEOUT, update_document};
 use crate::user::error::{CommandError, reject_unreadable};
 
 const QUESTION: &str = "Remove your setup token? Claude Code then uses your login. [y/N] ";

@@ -8,7 +8,6 @@ mod show;
 mod stored_token;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
@@ -25,9 +24,6 @@ use self::activate::{Activation, CreatedAt};
 pub(crate) use self::argv_guard::reject_token_in_argv;
 
 const PROMPT: &str = "Setup token (input is hidden; create one with `claude setup-token`): ";
-
-/// Timeout of one request to the store.
-pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The remedy for an unusable token.
 const NEW_TOKEN: &str = "create another one with `claude setup-token`; nothing was changed";

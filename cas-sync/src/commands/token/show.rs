@@ -14,11 +14,11 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
-use super::STORE_TIMEOUT;
 use super::env_file;
 use super::stored_token::StoredToken;
 use crate::term::wrap::{terminal_width, wrap};
 use crate::user::context::UserContext;
+use crate::user::document::STORE_TIMEOUT;
 use crate::user::error::CommandError;
 
 /// Version of the JSON. Members may be added; none is removed or changes its meaning.

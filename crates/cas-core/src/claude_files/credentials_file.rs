@@ -47,6 +47,11 @@ impl CredentialsFile {
         Self { path, owner }
     }
 
+    /// Returns the path of the file, or of the target if it is a symlink.
+    pub fn path(&self) -> PathBuf {
+        self.target()
+    }
+
     /// Returns when an entry of the file's directory was last created, renamed or deleted.
     pub fn directory_changed_at(&self) -> Option<Timestamp> {
         let metadata = self.config_directory().metadata().ok()?;
@@ -106,8 +111,8 @@ impl CredentialsFile {
         locks::is_refresh_locked(self.config_directory(), now)
     }
 
-    /// Waits until Claude Code's locks are free, and removes those that are stale. The locks are not
-    /// held afterwards.
+    /// Waits until Claude Code's locks are free, and removes those that are stale. The locks are
+    /// not held afterwards.
     ///
     /// # Errors
     /// [`WriteError`] if another process holds a lock until the deadline, or it cannot be created.
@@ -124,7 +129,8 @@ impl CredentialsFile {
     ///
     /// # Errors
     /// [`WriteError`]; the old file is then still in place. After [`WriteError::Conflict`], read
-    /// the file and decide again. After a [busy lock](WriteError::is_lock_busy), wait and try again.
+    /// the file and decide again. After a [busy lock](WriteError::is_lock_busy), wait and try
+    /// again.
     pub fn replace(
         &self,
         decided_on: &Snapshot,

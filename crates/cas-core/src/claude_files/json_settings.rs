@@ -67,6 +67,8 @@ pub struct SignedInAccount {
 pub enum ReadJsonError {
     /// It cannot be read.
     File(OpenError),
+    /// It is not JSON. The client ignores such settings, and does not start with such a state file.
+    NotJson,
     /// It is not a JSON object. The client ignores such a file.
     NotAnObject,
 }
@@ -87,8 +89,14 @@ impl ClaudeJson {
     /// # Errors
     /// [`ReadJsonError`]; [`OpenError::TooLarge`] also for a member that is too long.
     pub fn parse(text: &[u8]) -> Result<Self, ReadJsonError> {
-        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        let found: Self = serde_json::from_slice(text).map_err(|_| ReadJsonError::NotAnObject)?;
+        // The client replaces bytes that are not UTF-8.
+        let text = &*String::from_utf8_lossy(text);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+        let found: Self = serde_json::from_str(text).map_err(|_| match is_json() {
+            true => ReadJsonError::NotAnObject,
+            false => ReadJsonError::NotJson,
+        })?;
         for member in found.members.values() {
             if member.get().len() > MAX_MEMBER_LEN {
                 return Err(ReadJsonError::File(OpenError::TooLarge));
@@ -205,8 +213,11 @@ mod tests {
         let deep = format!(r#"{{"env":{}{}}}"#, "[".repeat(200), "]".repeat(200));
         let long = format!(r#"{{"env":[{}0]}}"#, "0,".repeat(MAX_MEMBER_LEN / 2));
         assert!(matches!(ClaudeJson::parse(long.as_bytes()), Err(ReadJsonError::File(OpenError::TooLarge))));
-        for text in ["", "[]", "null", "{", "{}x", r#"{"env":}"#, &deep] {
+        for text in ["[]", "null", "1", &deep] {
             assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(ReadJsonError::NotAnObject)), "{text}");
+        }
+        for text in ["", "{", "{}x", r#"{"env":}"#] {
+            assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(ReadJsonError::NotJson)), "{text}");
         }
     }
 

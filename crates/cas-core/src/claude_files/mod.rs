@@ -5,3 +5,4 @@ pub mod email;
 pub mod json_settings;
 pub mod locks;
 pub mod state_file;
+pub mod state_problem;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::claude_files::json_settings::{ACCOUNT, ClaudeJson, LIMIT, ONBOARDING};
 use crate::claude_files::locks::{FileLock, LockError};
@@ -62,6 +63,34 @@ impl ClaudeStateFile {
         now: Timestamp,
     ) -> Result<(), UpdateStateError> {
         self.update(deadline, now, |content| Some(json_edit::set_member(content, ACCOUNT, account)))
+    }
+
+    /// Removes that member and keeps every other byte, as a logout does. A missing file is not
+    /// created.
+    ///
+    /// # Errors
+    /// As [`ClaudeStateFile::set_account`].
+    pub fn remove_account(&self, deadline: &Deadline, now: Timestamp) -> Result<(), UpdateStateError> {
+        self.update(deadline, now, |content| {
+            // The lock of the writers is held. A file of a killed write names the account too.
+            atomic_file::remove_temp_files(&self.path, Duration::ZERO);
+            let has_account = ClaudeJson::parse(content).is_ok_and(|state| state.member(ACCOUNT).is_some());
+            has_account.then(|| json_edit::without_member(&String::from_utf8_lossy(content), ACCOUNT))
+        })
+    }
+
+    /// Returns an error if the file exists and cannot be changed.
+    ///
+    /// # Errors
+    /// [`UpdateStateError`]
+    pub fn check(&self) -> Result<(), UpdateStateError> {
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::Owner);
+        match found.map_err(UpdateStateError::File)? {
+            Some(found) if !json_edit::is_json_object(&found.content) => {
+                Err(UpdateStateError::InvalidJson(self.path.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records that the first-start dialog is complete, unless the file has an entry for it
@@ -144,7 +173,6 @@ impl std::error::Error for UpdateStateError {}
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use nix::unistd::Uid;
 
@@ -182,6 +210,31 @@ mod tests {
             1,
             "no lock and no other file is left"
         );
+    }
+
+    #[test]
+    fn remove_account_keeps_every_other_byte() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        let deadline = Deadline::after(Duration::from_millis(200));
+        let remove = || state.remove_account(&deadline, Timestamp::from_millis(0));
+        remove().expect("there is no file");
+        assert!(!state.path().exists());
+        for (before, after) in [
+            (
+                "{\n \"a\": 1.50,\n \"oauthAccount\": {\"x\": \",\"},\n \"b\": 2 }\n",
+                "{\n \"a\": 1.50,\n \"b\": 2 }\n",
+            ),
+            ("{\"oauthAccount\":null}", "{}"),
+            ("{ \"a\": 1 }\n", "{ \"a\": 1 }\n"),
+        ] {
+            fs::write(state.path(), before).expect("written");
+            remove().expect("removed");
+            assert_eq!(fs::read_to_string(state.path()).expect("there"), after);
+        }
+        fs::write(state.path(), "{torn").expect("written");
+        assert!(matches!(state.check(), Err(UpdateStateError::InvalidJson(_))));
+        assert!(matches!(remove(), Err(UpdateStateError::InvalidJson(_))));
     }
 
     #[test]

@@ -28,6 +28,33 @@ pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     format!("{}\"{name}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
 }
 
+/// Removes the member `name`, which may exist any number of times, in one pass, and keeps every
+/// other byte. Text that is not a JSON object becomes an empty object.
+pub fn without_member(text: &str, name: &str) -> String {
+    let Some(members) = parse_members(text) else { return String::from("{}") };
+    let end = |index: usize| members.get(index).map_or(0, |(_, value)| position(text, value).end);
+    let after_brace = text.find('{').map_or(0, |brace| brace + 1);
+    let mut rest = String::from(&text[..after_brace]);
+    // The end of the text that was copied or skipped so far.
+    let mut copied = after_brace;
+    let mut is_first = true;
+    for (index, (member, _)) in members.iter().enumerate() {
+        let end = end(index);
+        if member == name {
+            // One comma is removed too: the one after the member if no other member stands before
+            // it.
+            let comma = text[end..].find(',').filter(|_| is_first && index + 1 < members.len());
+            copied = comma.map_or(end, |comma| end + comma + 1);
+        } else {
+            rest.push_str(&text[copied..end]);
+            copied = end;
+            is_first = false;
+        }
+    }
+    rest.push_str(&text[copied..]);
+    rest
+}
+
 /// Returns the members of a JSON object in their order, or `None` if the text is not an object.
 pub(super) fn parse_members(text: &str) -> Option<Vec<(String, &RawValue)>> {
     serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)

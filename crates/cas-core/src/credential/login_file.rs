@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::json_edit::{parse_members, position, set_member};
+use crate::credential::json_edit::{parse_members, set_member, without_member};
 use crate::credential::login::{self, AccessProblem, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
 
@@ -177,6 +177,14 @@ pub fn with_login(content: &[u8], object: &str) -> String {
     set_member(content, LOGIN_KEY, object)
 }
 
+/// Returns the JSON text of the login in the content, complete or not. Returns `None` without a
+/// login, or if the content is not a JSON object.
+pub fn login_text(content: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(content);
+    let (_, object) = parse_members(&text)?.into_iter().rev().find(|(name, _)| name == LOGIN_KEY)?;
+    (object.get() != "null").then(|| object.get().to_owned())
+}
+
 /// Replaces the login in `content` with the login of `other`, or removes it if `other` has none.
 /// Every other byte is kept. If `other` is not a JSON object and nothing but the login has changed
 /// since it was replaced, its bytes come back as they were. Returns `None` if `other` is empty
@@ -184,9 +192,9 @@ pub fn with_login(content: &[u8], object: &str) -> String {
 pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
-    let rest = without_login(&String::from_utf8_lossy(content));
+    let rest = without_member(&String::from_utf8_lossy(content), LOGIN_KEY);
     let Some(members) = parse_members(theirs) else {
-        let is_unchanged = rest == without_login(&with_login(other, "null"));
+        let is_unchanged = rest == without_member(&with_login(other, "null"), LOGIN_KEY);
         let is_empty = parse_members(&rest).is_none_or(|members| members.is_empty());
         return match other.is_empty() {
             true => (!is_empty).then(|| rest.into_bytes()),
@@ -195,33 +203,6 @@ pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     };
     let object = members.into_iter().rev().find(|(name, _)| name == LOGIN_KEY);
     Some(object.map_or(rest, |(_, object)| with_login(content, object.get())).into_bytes())
-}
-
-/// Removes the login and keeps every other byte. One pass, because a file may have the member any
-/// number of times.
-fn without_login(text: &str) -> String {
-    let Some(members) = parse_members(text) else { return String::from("{}") };
-    let end = |index: usize| members.get(index).map_or(0, |(_, value)| position(text, value).end);
-    let after_brace = text.find('{').map_or(0, |brace| brace + 1);
-    let mut rest = String::from(&text[..after_brace]);
-    // The end of the text that was copied or skipped so far.
-    let mut copied = after_brace;
-    let mut is_first = true;
-    for (index, (name, _)) in members.iter().enumerate() {
-        let end = end(index);
-        if name == LOGIN_KEY {
-            // One comma is removed too: the one after the member if no other member stands before
-            // it.
-            let comma = text[end..].find(',').filter(|_| is_first && index + 1 < members.len());
-            copied = comma.map_or(end, |comma| end + comma + 1);
-        } else {
-            rest.push_str(&text[copied..end]);
-            copied = end;
-            is_first = false;
-        }
-    }
-    rest.push_str(&text[copied..]);
-    rest
 }
 
 #[cfg(test)]

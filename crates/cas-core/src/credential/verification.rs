@@ -11,8 +11,8 @@ pub trait Verifier {
     /// Bounded.
     fn probe(&mut self, token: &Secret<String>) -> Verification;
 
-    /// Returns what keeps Claude Code from writing a refreshed login, such as a full disk. It is called
-    /// before [`Verifier::refresh_in_place`].
+    /// Returns what keeps Claude Code from writing a refreshed login, such as a full disk. It is
+    /// called before [`Verifier::refresh_in_place`].
     fn refresh_obstacle(&mut self) -> Option<Obstacle> {
         None
     }
@@ -23,9 +23,9 @@ pub trait Verifier {
     fn refresh_in_place(&mut self) -> Verification;
 }
 
-/// The reason of an inconclusive result: the Anthropic API says that the organization is disabled, with
-/// a status that it also uses for malformed requests. If it says so in several runs, the account is
-/// refused ([`crate::ledger::DisabledOrganization`]).
+/// The reason of an inconclusive result: the Anthropic API says that the organization is disabled,
+/// with a status that it also uses for malformed requests. If it says so in several runs, the
+/// account is refused ([`crate::ledger::DisabledOrganization`]).
 pub const ORGANIZATION_DISABLED: &str = "the API says that the organization has been disabled (400)";
 
 /// The result of a verification (`docs/design/claude-code.md` describes how it is recognized).

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::claude_files::json_settings::{self, ClaudeJson, ReadJsonError, SignedInAccount};
+use crate::claude_files::state_problem::StateFileProblem;
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -44,6 +45,7 @@ impl Engine {
             now: self.now,
             login: LoginFileState::Missing,
             sign_out: None,
+            client_state: None,
             remnant: None,
             refreshing: false,
             ledger: Ledger::default(),
@@ -158,7 +160,17 @@ impl Engine {
 
     fn sign_out(&self, login: &LoginFileState<LoginSummary>, ledger: &Ledger) -> Option<SignOut> {
         let is_possible = login.needs_restore() && !self.snapshot_is_fixed;
-        super::sign_out(login, &is_possible.then(|| self.claude_state())??, ledger)
+        is_possible.then(|| super::sign_out(login, &self.claude_state().unwrap_or_default(), ledger))?
+    }
+
+    /// Returns why the client cannot use its state file. A login does not read the file, which may
+    /// be large.
+    fn client_state(&self) -> Option<StateFileProblem> {
+        if !self.settings.mode.is_background() {
+            return None;
+        }
+        let home = &self.account.home;
+        StateFileProblem::find(&json_settings::state_file(home, None), &home.join(".claude"))
     }
 
     /// Reads the credential file, the ledger and the history again. Without a valid ledger and
@@ -170,6 +182,7 @@ impl Engine {
                     facts.done.obstacle = self.credentials.read_obstacle();
                 }
                 facts.sign_out = self.sign_out(&login, &ledger);
+                facts.client_state = self.client_state();
                 facts.login = login;
                 facts.remnant = self.remnant();
                 facts.place = self.credentials.place();

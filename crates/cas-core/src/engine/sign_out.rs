@@ -5,7 +5,10 @@ use crate::credential::login_file::LoginFileState;
 use crate::credential::sign_out::SignOut;
 use crate::ledger::{Ledger, SeenApiKey};
 
-/// Returns why the user intends that there is no login, as far as the client's state file tells.
+/// Returns why the user intends that there is no login, as far as the ledger and the client's state
+/// file tell.
+///
+/// `cas-sync logout` records the sign-out in the ledger.
 ///
 /// `claude auth logout` and `/logout` delete the credential file and remove the account from the
 /// state file. A credential file that is lost in another way leaves the account there, and a state
@@ -16,6 +19,9 @@ use crate::ledger::{Ledger, SeenApiKey};
 pub fn sign_out<L>(login: &LoginFileState<L>, state: &ClaudeJson, ledger: &Ledger) -> Option<SignOut> {
     if !login.needs_restore() {
         return None;
+    }
+    if ledger.signed_out.is_some() {
+        return Some(SignOut::Logout);
     }
     let is_missing = matches!(login, LoginFileState::Missing);
     let is_new_key = |key| match ledger.signed_in_api_key {
@@ -76,6 +82,19 @@ mod tests {
             let state = ClaudeJson::parse(state.as_bytes()).expect("an object");
             assert_eq!(sign_out(&login, &state, &ledger(Some(before))), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn recorded_sign_out_needs_no_state_file() {
+        let mut ledger = Ledger::default();
+        ledger.record_sign_out(None);
+        let state = ClaudeJson::default();
+        for login in
+            [LoginFileState::<()>::Missing, LoginFileState::ClearedByClient, LoginFileState::Invalid("torn")]
+        {
+            assert_eq!(sign_out(&login, &state, &ledger), Some(SignOut::Logout), "{login:?}");
+        }
+        assert_eq!(sign_out(&LoginFileState::Valid(()), &state, &ledger), None);
     }
 
     #[test]

@@ -64,8 +64,8 @@ impl Engine {
         facts.done.refresh_run = Some(verdict);
     }
 
-    /// Returns the result as it is reported. If the count cannot be saved, the result of this run is
-    /// the one of a first run.
+    /// Returns the result as it is reported. If the count cannot be saved, the result of this run
+    /// is the one of a first run.
     fn record_disabled_organization(&self, verdict: Verification) -> Verification {
         let mut reported = verdict.clone();
         drop(self.state.update_ledger(&self.deadline, |ledger| {

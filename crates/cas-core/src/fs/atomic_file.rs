@@ -76,8 +76,8 @@ fn stage_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<Staged, Fil
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(FileError { path: path.to_owned(), reason: Reason::NotRegular });
     }
-    let prefix = format!(".{}.cas-", path.file_name().unwrap_or_default().to_string_lossy());
-    remove_stale_temp_files(directory_of(path), &prefix);
+    let prefix = temp_file_prefix(path);
+    remove_temp_files(path, STALE_TEMP_FILE_AGE);
     let mut file = Builder::new()
         .prefix(&prefix)
         .rand_bytes(8)
@@ -253,17 +253,23 @@ fn holds(path: &Path, content: &[u8], mode: u32) -> bool {
     is_alike && file.read(content.len(), &mut found).is_ok() && *found == content
 }
 
-/// Removes temporary files that a killed run left. They may contain secrets.
-fn remove_stale_temp_files(directory: &Path, prefix: &str) {
+/// Removes temporary files for `path` of this age that killed runs left. They may contain secrets.
+/// With an age of zero the caller holds the lock of the writers.
+pub fn remove_temp_files(path: &Path, min_age: Duration) {
+    let prefix = temp_file_prefix(path);
     let is_stale = |entry: &fs::DirEntry| {
         let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
-        entry.file_name().to_string_lossy().starts_with(prefix)
-            && age.is_some_and(|age| age >= STALE_TEMP_FILE_AGE)
+        entry.file_name().to_string_lossy().starts_with(&prefix)
+            && (min_age.is_zero() || age.is_some_and(|age| age >= min_age))
     };
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(is_stale) {
+    for entry in fs::read_dir(directory_of(path)).into_iter().flatten().flatten().filter(is_stale) {
         // A file that cannot be removed now is tried again at the next write.
         drop(fs::remove_file(entry.path()));
     }
+}
+
+fn temp_file_prefix(path: &Path) -> String {
+    format!(".{}.cas-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn directory_of(path: &Path) -> &Path {

@@ -45,8 +45,8 @@ pub enum ObstacleKind {
 }
 
 impl ObstacleKind {
-    /// Returns the cause of a failed operation, or `None` if it may pass by itself. `is_network` tells
-    /// whether the file is on a network file system.
+    /// Returns the cause of a failed operation, or `None` if it may pass by itself. `is_network`
+    /// tells whether the file is on a network file system.
     pub fn from_errno(errno: Errno, is_network: bool) -> Option<Self> {
         Some(match errno {
             Errno::EPERM => Self::Immutable,
@@ -62,8 +62,8 @@ impl ObstacleKind {
         })
     }
 
-    /// Returns true if the obstacle is absent in each session of the user: a sync without a session has
-    /// nothing to report.
+    /// Returns true if the obstacle is absent in each session of the user: a sync without a session
+    /// has nothing to report.
     pub fn ends_with_a_session(self) -> bool {
         matches!(self, Self::NoTicket | Self::NoKey)
     }
@@ -130,7 +130,8 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Returns the obstacle that the attributes of a file or directory show. `mounted` is checked as well.
+/// Returns the obstacle that the attributes of a file or directory show. `mounted` is checked as
+/// well.
 fn attribute_obstacle(path: &Path, mounted: StatxAttributes) -> Option<ObstacleKind> {
     let found = match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty()) {
         Ok(found) => found.stx_attributes,
@@ -146,8 +147,8 @@ fn attribute_obstacle(path: &Path, mounted: StatxAttributes) -> Option<ObstacleK
     }
 }
 
-/// Returns the error number. An error of the crate `tempfile` contains a path and no number, but has the
-/// kind of the original one.
+/// Returns the error number. An error of the crate `tempfile` contains a path and no number, but
+/// has the kind of the original one.
 fn errno_of(error: &io::Error) -> Option<Errno> {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     error.raw_os_error().map(Errno::from_raw).or(match error.kind() {

@@ -1,5 +1,5 @@
-//! Counts the runs in which the Anthropic API said that the organization is disabled. It says so with
-//! status 400, which a malformed request gets too, so a single answer is inconclusive.
+//! Counts the runs in which the Anthropic API said that the organization is disabled. It says so
+//! with status 400, which a malformed request gets too, so a single answer is inconclusive.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ pub struct DisabledOrganization {
 }
 
 impl DisabledOrganization {
-    /// Records the result of the run at `now`, and returns it as it is reported: from the third run on,
-    /// the account is refused.
+    /// Records the result of the run at `now`, and returns it as it is reported: from the third run
+    /// on, the account is refused.
     pub fn record(&mut self, verdict: Verification, now: Timestamp) -> Verification {
         if verdict.is_alive() || matches!(verdict, Verification::Rejected { .. }) {
             *self = Self::default();

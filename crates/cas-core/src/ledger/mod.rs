@@ -55,6 +55,9 @@ pub struct Ledger {
     pub signed_in_installation: Option<Fingerprint>,
     /// The API key that was in that file while a login was in the credential file.
     pub signed_in_api_key: SeenApiKey,
+    /// Set by a sign-out with `cas-sync logout`, until another login is in the credential file or a
+    /// command restores one.
+    pub signed_out: Option<SignedOut>,
     /// The generation that was restored last and is not verified yet. If it is rejected, the
     /// restore is rolled back.
     #[serde(alias = "unproven")]
@@ -69,6 +72,14 @@ pub struct Ledger {
     pub setup_tokens: SeenTokens,
     /// The runs in which the Anthropic API said that the organization is disabled.
     pub disabled_organization: DisabledOrganization,
+}
+
+/// A sign-out on this machine. No backup is restored without a command then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedOut {
+    /// The login that was in the credential file. It may still be there after an interrupted
+    /// sign-out.
+    pub login: Option<RefreshTokenId>,
 }
 
 /// The API key in the client's state file while a login was in the credential file. A sign-in with
@@ -193,7 +204,14 @@ impl Ledger {
         entry.is_account_unknown = login.owner.account.is_none()
             && if is_known { entry.is_account_unknown } else { is_repointed || is_refresh_of_unknown };
         (self.last_seen_in_file, self.last_seen_at) = (Some(login.generation), place);
+        self.signed_out = self.signed_out.filter(|signed_out| signed_out.login == Some(login.generation));
         self.evict_oldest();
+    }
+
+    /// Records that the user signs out of this login. Save the ledger before the login is removed,
+    /// so that no backup is restored after a crash.
+    pub fn record_sign_out(&mut self, login: Option<RefreshTokenId>) {
+        self.signed_out = Some(SignedOut { login });
     }
 
     /// Returns true if the credential file at `place` is a symlink whose target has changed since a
@@ -224,6 +242,7 @@ impl Ledger {
         let entry = self.entry(login, Origin::Store, now);
         entry.state = GenerationState::Restored;
         entry.restored_at.push(now);
+        self.signed_out = None;
         self.unverified_restore = Some(login.generation);
         self.pending_restore = Some(PendingRestore { generation: login.generation, at: now, replaces });
         self.evict_oldest();
@@ -387,6 +406,25 @@ mod tests {
             login_expires_at: None,
             owner: Owner::default(),
         }
+    }
+
+    #[test]
+    fn sign_out_lasts_until_another_login_or_a_restore() {
+        let (one, two) = (login("one", 5 * HOUR), login("two", 9 * HOUR));
+        let mut ledger = Ledger::default();
+        ledger.record_login(&one, LoginPlace::File, at(0));
+        ledger.record_sign_out(Some(one.generation));
+        // An interrupted sign-out left the login there.
+        ledger.record_login(&one, LoginPlace::File, at(1));
+        assert!(ledger.signed_out.is_some());
+        let mut restored = ledger.clone();
+        restored.begin_restore(&one, None, at(2));
+        assert_eq!(restored.signed_out, None);
+        ledger.record_login(&two, LoginPlace::File, at(2));
+        assert_eq!(ledger.signed_out, None);
+        ledger.record_sign_out(None);
+        ledger.record_login(&two, LoginPlace::File, at(3));
+        assert_eq!(ledger.signed_out, None);
     }
 
     /// A ledger that was written with the former names is read completely.

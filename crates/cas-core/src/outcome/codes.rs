@@ -60,6 +60,7 @@ fn detail_code(detail: &Detail) -> &'static str {
         Detail::NotRolledBack(_) => "not-rolled-back",
         Detail::Store(_) => "store",
         Detail::StoreToken(_) => "store-token",
+        Detail::ClientState(_) => "client-state",
         Detail::Configuration(_) => "configuration",
         Detail::BackupsRemain(_) => "copies-remain",
     }

@@ -1,6 +1,7 @@
 //! The parts of an outcome: what a run found or did.
 
 use super::BackupLocation;
+use crate::claude_files::state_problem::StateFileProblem;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
 use crate::credential::sign_out::SignOut;
@@ -124,6 +125,8 @@ pub enum Detail {
     Store(StoreError),
     /// The store's token needs attention.
     StoreToken(String),
+    /// The client cannot use its state file.
+    ClientState(StateFileProblem),
     /// The configuration has an unknown key.
     Configuration(String),
     /// Backups are disabled, and earlier ones still exist.

@@ -193,6 +193,7 @@ impl fmt::Display for Detail {
             }
             Self::Store(failure) => write!(formatter, "store {failure}"),
             Self::StoreToken(why) => write!(formatter, "vault token: {why}"),
+            Self::ClientState(problem) => problem.fmt(formatter),
             Self::Configuration(what) => write!(formatter, "configuration: {what}"),
             Self::BackupsRemain(places) => {
                 let places: Vec<_> = places.iter().map(BackupLocation::to_string).collect();

@@ -133,8 +133,8 @@ impl Outcome {
         }
     }
 
-    /// Creates the outcome of a sync that an obstacle prevents. If the obstacle is absent in each session
-    /// of the user, a sync without one has nothing to report.
+    /// Creates the outcome of a sync that an obstacle prevents. If the obstacle is absent in each
+    /// session of the user, a sync without one has nothing to report.
     pub fn obstructed(state: String, obstacle: Obstacle) -> Self {
         let status = if obstacle.kind.ends_with_a_session() { Status::Skip } else { Status::Fail };
         Self::new(status, Finding::Obstructed { state, obstacle })

@@ -172,6 +172,7 @@ mod tests {
             now: Timestamp::from_millis(0),
             login: LoginFileState::ClearedByClient,
             sign_out: None,
+            client_state: None,
             remnant: None,
             refreshing: false,
             ledger,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::claude_files::state_problem::StateFileProblem;
 use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
@@ -26,6 +27,8 @@ pub struct Facts {
     pub login: LoginFileState<LoginSummary>,
     /// Why the user intends that there is no login.
     pub sign_out: Option<SignOut>,
+    /// A state file that the client cannot use. Not read at a login.
+    pub client_state: Option<StateFileProblem>,
     /// What is left of a login in a credential file that no client uses.
     pub remnant: Option<Remnant>,
     /// Where the credential file is.

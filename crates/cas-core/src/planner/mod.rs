@@ -186,7 +186,8 @@ fn verifies(facts: &Facts) -> bool {
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) -> Option<Step> {
     let is_tried = facts.done.restore.is_some() || facts.done.roll_back.is_some();
-    let is_intended = facts.sign_out.is_some() && !matches!(facts.settings.mode, Mode::Command(_));
+    let is_signed_out = facts.sign_out.is_some() || facts.ledger.signed_out.is_some();
+    let is_intended = is_signed_out && !matches!(facts.settings.mode, Mode::Command(_));
     if is_tried || is_intended || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
         return None;
     }

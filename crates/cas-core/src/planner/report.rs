@@ -287,6 +287,7 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     .flatten()
     .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Detail::NotBackedUp))
     .chain(store)
+    .chain(facts.client_state.clone().map(Detail::ClientState))
     .chain(remaining_backups(facts))
     .collect()
 }
@@ -317,6 +318,7 @@ fn is_warning(note: &Detail) -> bool {
             | Detail::NotBackedUp(_)
             | Detail::NotRolledBack(_)
             | Detail::Store(_)
+            | Detail::ClientState(_)
     )
 }
 

@@ -34,6 +34,7 @@ fn facts(mode: Mode, stored: TokenFact) -> Facts {
         now: NOW,
         login: LoginFileState::Missing,
         sign_out: None,
+        client_state: None,
         remnant: None,
         refreshing: false,
         ledger: Ledger::default(),

@@ -26,6 +26,9 @@ use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 const LIMIT: usize = 4 << 20;
+/// The file that the last restore replaced, and the last one that could not be parsed.
+const REPLACED_FILE: &str = "replaced-credentials.json";
+const DAMAGED_FILE: &str = "damaged-credentials.json";
 /// The interval at which a busy lock is tried again.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -132,12 +135,9 @@ impl StateDirectory {
         self.create()?;
         let is_damaged = !content.is_empty() && !json_edit::is_json_object(content);
         if is_damaged {
-            atomic_file::write_atomic(&self.path("damaged-credentials.json"), content)
-                .map_err(StateError::File)?;
+            atomic_file::write_atomic(&self.path(DAMAGED_FILE), content).map_err(StateError::File)?;
         }
-        atomic_file::write_atomic(&self.path("replaced-credentials.json"), content)
-            .map(drop)
-            .map_err(StateError::File)
+        atomic_file::write_atomic(&self.path(REPLACED_FILE), content).map(drop).map_err(StateError::File)
     }
 
     /// Loads the content that the last restore replaced.
@@ -145,9 +145,28 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`]
     pub fn load_replaced_file(&self) -> Result<Option<owned_file::FileContent>, StateError> {
-        let path = self.path("replaced-credentials.json");
+        let path = self.path(REPLACED_FILE);
         owned_file::read(&path, self.owner, credentials_file::LIMIT, Ownership::Owner)
             .map_err(StateError::File)
+    }
+
+    /// Returns true if there is content that a restore has replaced.
+    pub fn has_replaced_files(&self) -> bool {
+        [REPLACED_FILE, DAMAGED_FILE].iter().any(|name| self.path(name).symlink_metadata().is_ok())
+    }
+
+    /// Removes the content that restores have replaced. Returns true if there was some.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn remove_replaced_files(&self, deadline: &Deadline) -> Result<bool, StateError> {
+        let _locked = self.lock(StateLock::Restore, deadline)?;
+        let exists = self.has_replaced_files();
+        for name in [REPLACED_FILE, DAMAGED_FILE] {
+            atomic_file::remove_temp_files(&self.path(name), Duration::ZERO);
+            atomic_file::remove(&self.path(name)).map_err(StateError::File)?;
+        }
+        Ok(exists)
     }
 
     /// Acquires a lock, and waits until the deadline.

@@ -3,11 +3,14 @@
 //! without the network.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::credential::login::{Login, LoginSummary};
+use crate::fs::atomic_file;
 use crate::state::directory::{StateDirectory, StateError, StateLock};
+use crate::store::backup_fields::is_backup_field;
 use crate::store::user_document::{SETUP_TOKEN, UserDocument};
 use crate::store::{Document, Fields, Store, StoreError, merge};
 use crate::time::timestamp::Timestamp;
@@ -90,6 +93,29 @@ impl LocalStore {
         Ok(newest)
     }
 
+    /// Removes the logins from all versions and keeps the other fields of the newest one. Returns
+    /// true if there was one.
+    ///
+    /// # Errors
+    /// [`StateError`]; the file is not changed.
+    pub fn remove_logins(&self, deadline: &Deadline) -> Result<bool, StateError> {
+        let _locked = self.state.lock(StateLock::State, deadline)?;
+        atomic_file::remove_temp_files(&self.path(), Duration::ZERO);
+        let mut history: History = self.state.load(FILE)?;
+        let Some(newest) = history.versions.pop() else { return Ok(false) };
+        let has_login = |version: &Version| version.fields.keys().any(|name| is_backup_field(name));
+        if !has_login(&newest) && !history.versions.iter().any(has_login) {
+            return Ok(false);
+        }
+        let mut fields = newest.fields;
+        fields.retain(|name, _| !is_backup_field(name));
+        // A new version, so that a write that was decided before is refused.
+        let version = newest.version.saturating_add(1);
+        history.versions = vec![Version { version, written_at: self.now, fields }];
+        self.state.save(FILE, &history)?;
+        Ok(true)
+    }
+
     /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         self.state.path(FILE)
@@ -151,8 +177,6 @@ fn failure(error: StateError) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use nix::unistd::Uid;
     use proptest::prelude::*;
     use serde_json::value::{RawValue, to_raw_value};
@@ -219,6 +243,27 @@ mod tests {
             (newest.generation, written_at),
             (login("two").summary.generation, Timestamp::from_millis(2))
         );
+    }
+
+    #[test]
+    fn removed_logins_leave_the_setup_token_and_the_version() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut store = store(&scratch);
+        assert!(!store.remove_logins(&soon()).expect("there is no file"));
+        let token = [(SETUP_TOKEN.to_owned(), "token".to_owned())];
+        store.merge(&fields(&token), 0, &soon()).expect("merged");
+        assert!(!store.remove_logins(&soon()).expect("there is no login"));
+        for (version, name) in [(1, "one"), (2, "two")] {
+            let backup = user_document::backup_fields(&login(name), Timestamp::from_millis(0), "desk");
+            store.merge(&backup.expect("JSON"), version, &soon()).expect("merged");
+        }
+        assert!(store.remove_logins(&soon()).expect("removed"));
+        let read = store.read(&soon()).expect("read");
+        assert_eq!((read.version, read.fields.len()), (4, 1));
+        assert!(store.logins().expect("readable").is_empty());
+        let late = user_document::backup_fields(&login("two"), Timestamp::from_millis(0), "desk");
+        let refused = store.merge(&late.expect("JSON"), 3, &soon());
+        assert_eq!(refused, Err(StoreError::Conflict), "a backup that was decided before");
     }
 
     #[test]

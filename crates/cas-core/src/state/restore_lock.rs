@@ -1,14 +1,14 @@
-//! Writes the credential file under the lock of restores. That lock is not held during a wait for one
-//! of Claude Code's locks: a login, the launcher, the watcher and a sync all take it, and a client can
-//! hold its locks for a minute.
+//! Writes the credential file under the lock of restores. That lock is not held during a wait for
+//! one of Claude Code's locks: a login, the launcher, the watcher and a sync all take it, and a
+//! client can hold its locks for a minute.
 
 use super::directory::{StateDirectory, StateError, StateLock};
 use crate::claude_files::credentials_file::{CredentialsFile, WriteError};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// Calls `write` under the lock of restores, once Claude Code's locks are free. If a client takes one of
-/// them before `write` does, releases the lock and waits again.
+/// Calls `write` under the lock of restores, once Claude Code's locks are free. If a client takes
+/// one of them before `write` does, releases the lock and waits again.
 ///
 /// # Errors
 /// The error of `write`, or of a lock that is not free until the deadline.

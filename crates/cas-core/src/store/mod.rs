@@ -1,6 +1,7 @@
 //! The store interface: one document per user with named fields and a version, read as a whole and
 //! changed by merge. Fields of other tools survive every change.
 
+pub mod backup_fields;
 pub mod merge;
 pub mod user_document;
 

@@ -100,7 +100,7 @@ impl UserDocument {
         Self {
             version: document.version,
             backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).with_known_owner(&owner),
-            machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
+            machine: field(MACHINE),
             backed_up_at: field(BACKED_UP_AT).and_then(|text| Timestamp::parse_rfc3339(&text)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
             setup_token_dates: SetupTokenDates {

@@ -158,8 +158,12 @@ impl World {
             Event::Damage(damage) => self.damage(damage),
             Event::Delete => self.file.0 = LoginFileState::Missing,
             Event::SignOut(sign_out) => {
+                let login = self.file.0.login().map(|login| login.generation);
                 self.file.0 = LoginFileState::Missing;
                 self.sign_out = Some(sign_out);
+                if sign_out == SignOut::Logout {
+                    self.ledger.record_sign_out(login);
+                }
             }
             Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {
@@ -238,6 +242,7 @@ impl World {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
             sign_out: self.sign_out,
+            client_state: None,
             remnant: self.remnant(),
             refreshing: run.refreshing,
             ledger: self.ledger.clone(),

@@ -3,11 +3,11 @@
 use cas_core::credential::expiry::CredentialKind;
 use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 
-use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user, move_aside_as_user};
 use super::super::facts::{Client, EnvFile, Onboarding, UserFacts};
 use crate::processes::RestartHint;
 
-pub(super) const CHECKS: [Check<UserFacts>; 7] = [
+pub(super) const CHECKS: [Check<UserFacts>; 8] = [
     Check {
         id: "env-file-malformed",
         passed: "the env file is missing or holds one token",
@@ -25,6 +25,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 7] = [
     },
     Check { id: "claude-missing", passed: "Claude Code is installed", evaluate: missing },
     Check { id: "claude-too-old", passed: "Claude Code reports refusals", evaluate: too_old },
+    Check { id: "claude-json-unusable", passed: "Claude Code can use ~/.claude.json", evaluate: state_file },
     Check {
         id: "onboarding-pending",
         passed: "Claude Code has completed its first start",
@@ -107,6 +108,17 @@ fn too_old(facts: &UserFacts) -> CheckResult {
 }
 
 /// No shell command can change the client's file under the client's lock, so the remedy is `--fix`.
+/// A file of another user is another finding.
+fn state_file(facts: &UserFacts) -> CheckResult {
+    CheckResult::from_findings(facts.state_problem.iter().filter(|_| !facts.has_foreign_entries()).map(
+        |problem| {
+            let words = problem.remedy();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            Finding::problem(problem.cause(), as_user(&words))
+        },
+    ))
+}
+
 fn onboarding(facts: &UserFacts) -> CheckResult {
     match &facts.onboarding {
         Onboarding::Done => CheckResult::Ok,

@@ -80,6 +80,7 @@ fn ada() -> UserFacts {
             is_new_enough: true,
         },
         onboarding: Onboarding::Done,
+        state_problem: None,
         store: StoreFacts { vault: Some(vault()), ..StoreFacts::default() },
         is_enrolled: true,
         units: UnitFacts::Known {

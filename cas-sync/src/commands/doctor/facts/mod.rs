@@ -4,6 +4,7 @@ mod machine;
 mod vault;
 
 use cas_core::claude_files::email::Email;
+use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::credential::expiry::Expiry;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
@@ -29,6 +30,8 @@ pub(in crate::commands::doctor) struct UserFacts {
     pub(in crate::commands::doctor) overrides: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
+    /// The client's state file, if the client cannot use it.
+    pub(in crate::commands::doctor) state_problem: Option<StateFileProblem>,
     pub(in crate::commands::doctor) store: StoreFacts,
     pub(in crate::commands::doctor) is_enrolled: bool,
     pub(in crate::commands::doctor) units: UnitFacts,

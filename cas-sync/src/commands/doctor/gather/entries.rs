@@ -58,7 +58,7 @@ pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, ReadJso
         Err(ReadJsonError::File(_)) => {
             return Onboarding::Unknown(format!("cannot read {}", path.display()));
         }
-        Err(ReadJsonError::NotAnObject) => {
+        Err(ReadJsonError::NotJson | ReadJsonError::NotAnObject) => {
             return Onboarding::Unknown(format!("{} is not a JSON object", path.display()));
         }
     };

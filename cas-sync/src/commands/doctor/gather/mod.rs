@@ -13,6 +13,7 @@ mod units;
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{ClaudeJson, state_file};
+use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::config::{self, Config};
 use cas_core::credential::login::LoginSummary;
 use cas_core::engine;
@@ -77,6 +78,11 @@ pub(super) fn user(account: &Account, paths: &Paths, env: InspectEnv<'_>, now: T
         overrides: overrides::find(account, paths, known_settings, env),
         client: client::inspect(config.as_ref(), account, env),
         onboarding: entries::onboarding(&claude_json_path, &claude_json),
+        state_problem: StateFileProblem::from_result(
+            &claude_json,
+            &claude_json_path,
+            &account.home.join(".claude"),
+        ),
         store: store::inspect(config.as_ref(), config_error, &warnings, account, paths, &state, now),
         is_enrolled: paths::is_enrolled(&account.name),
         units: units::inspect(&account.name, env.systemd_answers),
@@ -111,7 +117,7 @@ fn login(
         email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
         path: path_text(&paths.credentials_file),
         obstacle: claude::write_obstacle(account, paths),
-        sign_out: claude_json.and_then(|state| engine::sign_out(&login, state, &ledger)),
+        sign_out: engine::sign_out(&login, claude_json.unwrap_or(&ClaudeJson::default()), &ledger),
         generation_state,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,
