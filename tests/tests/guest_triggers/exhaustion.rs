@@ -17,9 +17,9 @@ const MAX_DESCRIPTORS: usize = 500;
 
 /// A client that leaves a deep tree in `/tmp`, and records how deep.
 const DEEP_CLIENT: &str = r#"#!/usr/bin/perl
-if ("@ARGV" =~ /version/) { print "2.1.332 (Claude Code)\n"; exit 0 }
+if (@ARGV == 1 and $ARGV[0] eq "--version") { print "2.1.332 (Claude Code)\n"; exit 0 }
 my $depth = 0; chdir "/tmp"; while ($depth < 30000 and mkdir "d" and chdir "d") { $depth++ }
-open my $file, ">", "/home/alice/depth" and print $file $depth;
+open my $file, ">", "/home/alice/.local/depth" or die "$!"; print $file $depth;
 "#;
 
 /// The home of bob does not answer, so his sync and his watcher cannot be killed.
@@ -69,13 +69,16 @@ fn deep_tree_in_tmp_costs_pid_1_no_descriptors() {
         .expect_success("a count");
     wait_until("a count", || guest.run("test -s /run/max").succeeded());
 
+    // With verification, which runs the client.
+    guest.run("rm -r /etc/claude-auth-sync/conf.d").expect_success("without the setting of the suites");
+    guest.configure("store = \"local\"\n");
     guest.run("systemctl start claude-auth-sync@alice.service");
 
     thread::sleep(Duration::from_secs(2)); // for what PID 1 does after the end of a unit
     guest.run("systemctl stop counts").expect_success("counted");
     let number =
         |path: &str| -> usize { guest.run(&format!("cat {path}")).text().trim().parse().expect("a number") };
-    let (depth, descriptors) = (number("/home/alice/depth"), number("/run/max"));
+    let (depth, descriptors) = (number("/home/alice/.local/depth"), number("/run/max"));
     println!("{depth} levels, at most {descriptors} descriptors");
     assert!(depth > 10_000 && descriptors < MAX_DESCRIPTORS, "{depth} levels, {descriptors} descriptors");
     assert_eq!(guest.run("ls -d /tmp/systemd-private-*claude-auth-sync@* 2>/dev/null").text(), "");

@@ -126,6 +126,7 @@ fn put_back(times: usize) -> TestUser {
     let text = valid_login("number-1", expires_at_ms);
     test_user.put(LOGIN, &text);
     let entry = GenerationRecord {
+        was_in_file: true,
         first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
         number: 0,
         was_fresh: true,

@@ -112,6 +112,9 @@ pub struct GenerationRecord {
     pub number: u64,
     /// Where it was first seen.
     pub origin: Origin,
+    /// Whether it was in the credential file. A restore that was recorded may not have been written.
+    #[serde(default)]
+    pub was_in_file: bool,
     /// The expiry of its access token.
     pub expires_at: Timestamp,
     /// Whether its access token was valid when it was first seen. An old copy that is written again
@@ -180,7 +183,8 @@ impl GenerationRecord {
 
 impl Ledger {
     /// Records the complete login in the credential file at `place`. It supersedes each generation
-    /// of the same account, as far as known, whose access token expired earlier. Behind a symlink
+    /// of the same account, as far as known, that was in the file and whose access token expired
+    /// earlier. Behind a symlink
     /// whose target has changed, the account of a login is known only if the login names it: it is
     /// not a refresh of the login before it.
     pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
@@ -192,7 +196,8 @@ impl Ledger {
         let owner = if is_known || !is_repointed { self.resolve_owner(login) } else { login.owner.clone() };
         let login = &LoginSummary { owner, ..login.clone() };
         let replaced = |entry: &GenerationRecord| {
-            entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
+            let was_in_file = entry.was_in_file || entry.origin == Origin::File;
+            was_in_file && entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
         };
         for (_, entry) in
             self.generations.iter_mut().filter(|(name, entry)| **name != login.generation && replaced(entry))
@@ -201,6 +206,7 @@ impl Ledger {
         }
         let entry = self.entry(login, Origin::File, now);
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
+        entry.was_in_file = true;
         entry.is_account_unknown = login.owner.account.is_none()
             && if is_known { entry.is_account_unknown } else { is_repointed || is_refresh_of_unknown };
         (self.last_seen_in_file, self.last_seen_at) = (Some(login.generation), place);
@@ -370,6 +376,7 @@ impl Ledger {
             first_seen: now,
             number,
             origin,
+            was_in_file: false,
             expires_at: login.expires_at,
             was_fresh: login_file::is_fresh(login.expires_at, now),
             owner: login.owner.clone(),
@@ -515,6 +522,24 @@ mod tests {
         ledger.record_verification(one.generation, &Verification::Rejected { account_level: false }, at(0));
         ledger.record_verification(one.generation, &Verification::Ok, at(0));
         assert!(!ledger.may_restore(&one, at(0)), "a rejected one is never restored");
+    }
+
+    /// The write of a restore failed, or its process was killed before it.
+    #[test]
+    fn login_that_was_never_in_the_file_is_not_superseded() {
+        let (backup, own) = (login("backup", HOUR), login("own", 2 * HOUR));
+        for is_cancelled in [false, true] {
+            let mut ledger = Ledger::default();
+            ledger.begin_restore(&backup, None, at(0));
+            if is_cancelled {
+                ledger.cancel_restore();
+            }
+            ledger.record_login(&own, LoginPlace::File, at(1));
+            assert_ne!(ledger.generation_state(backup.generation), Some(GenerationState::Superseded));
+            ledger.record_login(&backup, LoginPlace::File, at(2));
+            ledger.record_login(&own, LoginPlace::File, at(3));
+            assert_eq!(ledger.generation_state(backup.generation), Some(GenerationState::Superseded));
+        }
     }
 
     #[test]
