@@ -112,7 +112,8 @@ pub struct GenerationRecord {
     pub number: u64,
     /// Where it was first seen.
     pub origin: Origin,
-    /// Whether it was in the credential file. A restore that was recorded may not have been written.
+    /// Whether it was in the credential file. A restore that was recorded may not have been
+    /// written.
     #[serde(default)]
     pub was_in_file: bool,
     /// The expiry of its access token.
