@@ -14,6 +14,9 @@ const CONFIG: &str = ".config/claude-auth-sync";
 /// The overhead of sshd on a loaded machine, and of a program of the product that does not wait.
 const IMMEDIATE_LIMIT: Duration = Duration::from_millis(1500);
 
+/// How long a sync waits where a login was just deleted, because a logout changes two files.
+const LOGOUT_WAIT: Duration = Duration::from_secs(2);
+
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -74,7 +77,8 @@ fn replace_every_file(obstacles: &[&str]) {
             CommandResult::run_within(DEADLINE + IMMEDIATE_LIMIT, &with, || run_su_and_launcher(guest));
             // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
             if !claudes_locks.contains(host) {
-                CommandResult::run_within(IMMEDIATE_LIMIT, &with, || guest.sync("alice"));
+                let limit = LOGOUT_WAIT + IMMEDIATE_LIMIT;
+                CommandResult::run_within(limit, &with, || guest.sync("alice"));
             }
         }
     }

@@ -229,7 +229,11 @@ fn run_that_cannot_start_is_logged_for_alerts() {
         guest.run(&format!("s={STATE}; rm -rf $s; install -d -o alice -g alice -m 700 /home/alice/.local /home/alice/.local/state $s; {obstacle}")).expect_success(obstacle);
         let seen = guest.sync("alice");
         assert_eq!(seen.code, Some(1), "{obstacle}: {}", seen.text());
-        assert!(errors(&seen).contains("claude-auth-sync"), "{obstacle}: {}", errors(&seen));
+        let printed = format!("{}{}", seen.text(), errors(&seen));
+        assert!(printed.contains("claude-auth-sync"), "{obstacle}: {printed}");
+        // A FIFO of root.
+        let removes_lock = printed.contains("; remove /home/alice/.local/state/claude-auth-sync/lock");
+        assert_eq!(removes_lock, obstacle == "mkfifo $s/lock", "{obstacle}: {printed}");
         let journal = guest.product_journal();
         assert!(
             journal.lines().last().is_some_and(|line| line.starts_with("user=alice FAIL")),

@@ -4,6 +4,7 @@
 
 use std::{thread, time::Duration};
 
+use cas_tests::claude_client::state_of_sign_in;
 use cas_tests::{
     anthropic::{Account, MessageAnswer},
     claude_login::parsed,
@@ -92,7 +93,7 @@ fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     terminal.type_line("cas-sync login --email alice@example.org");
     screen = terminal.wait_for("Code (input is hidden): ");
     let address = screen.lines().find(|line| line.starts_with("https://")).expect("one line").trim_end();
-    let state = address.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");
+    let state = state_of_sign_in(address).expect("a state");
     terminal.type_line(&format!("{CODE}#{state}"));
     screen += &terminal.wait_for("backed up to the store");
     screen += &terminal.wait_for("$ ");

@@ -1,6 +1,7 @@
 //! `cas-sync token set` and `cas-sync login`: prompts, answers and output.
 
 use cas_tests::anthropic::{Account, MessageAnswer};
+use cas_tests::claude_client::state_of_sign_in;
 use cas_tests::guest::{ClaudeGuest, Suite};
 use cas_tests::pseudo_terminal::PseudoTerminal;
 use serde_json::json;
@@ -60,8 +61,8 @@ fn answer_sign_in(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
         terminal.wait_for("Code (input is hidden): ");
         terminal.wait_for_echo_mode(false);
         let shown = terminal.shown();
-        let state = shown.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");
-        let state: String = state.chars().take_while(|letter| !letter.is_whitespace()).collect();
+        let address = shown.lines().find(|line| line.starts_with("https://")).expect("a URL");
+        let state = state_of_sign_in(address.trim_end()).expect("a state");
         terminal.type_text(&format!("{}#{state}\n", if is_signed_in { CODE } else { "another" }));
     }
 }

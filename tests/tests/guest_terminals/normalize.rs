@@ -9,7 +9,7 @@ const YEAR: usize = 4;
 /// The replacement of every port.
 const PORT: &str = "18200";
 /// The parameters of a browser URL that are random for each sign-in.
-const SIGN_IN_PARAMETERS: [&str; 2] = ["state=", "code_challenge="];
+const SIGN_IN_PARAMETERS: [&str; 3] = ["state=", "code_challenge=", "?z-"];
 /// The duration of a provisioning run follows this.
 const TOOK: &str = " to the store, ";
 

@@ -52,6 +52,7 @@ fn has_login(test_user: &TestUser) -> bool {
 
 #[track_caller]
 fn assert_signed_out(scenario: &Scenario, place: &str) {
+    scenario.age_locks();
     let output = scenario.test_user().sync();
     assert!(output.status.success(), "{place}: {output:?}");
     assert!(!has_login(scenario.test_user()), "{place}: restored: {output:?}");

@@ -160,7 +160,11 @@ fn logout_that_is_not_confirmed_says_so() {
         let test_user = signed_in_user(version);
         for answer in [RevokeAnswer::InternalError, RevokeAnswer::Disconnect, RevokeAnswer::Silence] {
             test_user.anthropic().answer_revocations(answer);
-            let parts = ["Your login was deleted", "your login was not revoked", "claude.ai/settings"];
+            let parts = [
+                "Your login was deleted",
+                "your login was not revoked",
+                "the settings of your Claude account",
+            ];
             let text = assert_ended(&test_user, &["logout", "--yes"], 1, &parts);
             assert!(!text.contains("was revoked"), "{version} {answer:?}: {text}");
             assert!(revocations(&test_user) >= 1, "{version}");

@@ -37,7 +37,7 @@ fn program_that_is_not_claude_code_is_named_with_a_remedy() {
 fn outdated_client_must_be_updated() {
     let fixture = fixture_with(OLDER);
     let (alice, login) = signed_in(&fixture, "alice");
-    for answer in [Expired, Revoked, OrganizationForbidden, Html { status: 403 }] {
+    for answer in [Expired, Revoked, Html { status: 403 }] {
         fixture.anthropic().answer_messages(&login.access_token, Some(answer));
         assert_nothing_written(&alice, CLAUDE_UNUSABLE, "update Claude Code to 2.1.324 or later");
     }

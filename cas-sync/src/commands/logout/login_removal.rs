@@ -1,11 +1,13 @@
 //! Removes the login from the credential file, under Claude Code's locks.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::{CredentialsFile, Snapshot, WriteError};
 use cas_core::credential::login_file::{self, LoginFileState, LoginPlace};
 use cas_core::fs::atomic_file;
-use cas_core::state::directory::{StateDirectory, StateLock};
+use cas_core::state::directory::{StateDirectory, StateError, StateLock};
+use cas_core::state::restore_lock::{RestoreLockError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use super::LOCK_TIMEOUT;
@@ -57,14 +59,15 @@ pub(super) fn remove(
         let result = revoke_login(&found, revoke);
         match write_without_login(state, file, &found) {
             Ok(()) => return Ok(result),
-            Err(RemoveError::Conflict) => outcome = result,
-            Err(RemoveError::Failed(failed)) if result == LoginResult::Revoked => {
+            Err(RemoveError::Write(WriteError::Conflict)) => outcome = result,
+            Err(failed) if result == LoginResult::Revoked => {
+                let failed = CommandError::from(failed);
                 return Err(failed.with_note("the login was revoked, and is still in the file"));
             }
-            Err(RemoveError::Failed(failed)) => {
+            Err(failed) => {
                 // The login is still valid and in use: it may be restored again.
                 drop(state.update_ledger(&deadline(), |ledger| ledger.signed_out = None));
-                return Err(failed.with_note("your login was not changed"));
+                return Err(CommandError::from(failed).with_note("your login was not changed"));
             }
         }
     }
@@ -103,9 +106,39 @@ fn revoke_login(found: &Snapshot, revoke: Option<Revoke<'_>>) -> LoginResult {
     revoked.map_or_else(LoginResult::NotRevoked, |()| LoginResult::Revoked)
 }
 
+/// Why the login was not removed.
 enum RemoveError {
-    Conflict,
-    Failed(CommandError),
+    State(StateError),
+    Write(WriteError),
+}
+
+impl From<StateError> for RemoveError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl From<WriteError> for RemoveError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl RestoreLockError for RemoveError {
+    fn is_lock_busy(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_lock_busy())
+    }
+}
+
+impl From<RemoveError> for CommandError {
+    fn from(error: RemoveError) -> Self {
+        let failed = |code, error: &dyn Display| Self::new(code, format!("cannot delete the login: {error}"));
+        match error {
+            RemoveError::State(error) => failed(75, &error),
+            RemoveError::Write(WriteError::File(error)) => failed(1, &error),
+            RemoveError::Write(error) => failed(75, &error),
+        }
+    }
 }
 
 fn write_without_login(
@@ -113,11 +146,6 @@ fn write_without_login(
     file: &CredentialsFile,
     found: &Snapshot,
 ) -> Result<(), RemoveError> {
-    let failed = |code, error: &dyn std::fmt::Display| {
-        RemoveError::Failed(CommandError::new(code, format!("cannot delete the login: {error}")))
-    };
-    let deadline = deadline();
-    let _locked = state.lock(StateLock::Restore, &deadline).map_err(|error| failed(75, &error))?;
     let rest = found.with_login_from(&[]);
     let rest = match (&rest, file.place()) {
         (Some(rest), _) => Some(rest.as_slice()),
@@ -125,12 +153,11 @@ fn write_without_login(
         (None, LoginPlace::Link(_)) => Some(&b"{}"[..]),
         (None, _) => None,
     };
-    file.replace(found, rest, &deadline, now()).map_err(|error| match error {
-        WriteError::Conflict => RemoveError::Conflict,
-        WriteError::Lock(error) => failed(75, &error),
-        WriteError::File(error) => failed(1, &error),
-    })?;
-    // The lock of the writers is held.
-    atomic_file::remove_temp_files(&file.path(), Duration::ZERO);
-    Ok(())
+    let deadline = deadline();
+    write_under_restore_lock(state, file, &deadline, now(), || {
+        file.replace(found, rest, &deadline, now())?;
+        // The lock of the writers is held.
+        atomic_file::remove_temp_files(&file.path(), Duration::ZERO);
+        Ok(())
+    })
 }

@@ -72,6 +72,7 @@ fn sign_out(request: &LogoutArgs, signals: &SignalBlock) -> Result<ExitCode, Com
     let log_out = LogOut::new(&user, request.keep_backups)?;
     if !log_out.has_anything()? {
         login_removal::remove_leftovers(&user.state, &log_out.credentials)?;
+        log_out.remove_account().map_err(|error| CommandError::new(1, error))?;
         print("There is no login and no backup of one.");
         return Ok(ExitCode::SUCCESS);
     }
@@ -143,9 +144,14 @@ impl<'a> LogOut<'a> {
             true => Ok(false),
             false => self.remove_local_backups(),
         };
-        let deadline = Deadline::after(LOCK_TIMEOUT);
-        let account = self.state_file.remove_account(&deadline, now()).map_err(|error| error.to_string());
+        let account = self.remove_account();
         Ok(SignOutResult { keep_backups: self.keep_backups, store, login, backups, account })
+    }
+
+    /// Removes the account from the client's state file, and what killed writes left beside it.
+    fn remove_account(&self) -> Result<(), String> {
+        let deadline = Deadline::after(LOCK_TIMEOUT);
+        self.state_file.remove_account(&deadline, now()).map_err(|error| error.to_string())
     }
 
     fn remove_login(&self) -> Result<LoginResult, CommandError> {

@@ -4,7 +4,7 @@ use super::backups::StoreResult;
 use super::login_removal::LoginResult;
 
 /// Where a user revokes a login.
-const REVOKE_BY_HAND: &str = "revoke it at https://claude.ai/settings/claude-code";
+const REVOKE_BY_HAND: &str = "revoke it in the settings of your Claude account";
 
 /// What each step has done.
 pub(super) struct SignOutResult {

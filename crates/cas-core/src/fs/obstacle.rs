@@ -36,8 +36,10 @@ pub enum ObstacleKind {
     QuotaExceeded,
     /// The file size limit of the process is too low.
     FileSizeLimit,
-    /// The user has no permission.
+    /// The user may not write to the directory.
     NoPermission,
+    /// The user may not open the file, for instance because it belongs to root.
+    NotAccessible,
     /// A network file system does not let the user in, as with an expired Kerberos ticket.
     NoTicket,
     /// The home is encrypted, and its key is not available.
@@ -78,6 +80,7 @@ impl ObstacleKind {
             Self::QuotaExceeded => "your quota is used up",
             Self::FileSizeLimit => "the file size limit is too low",
             Self::NoPermission => "its directory is not writable for its user",
+            Self::NotAccessible => "the user has no permission to open it",
             Self::NoTicket => "its file server does not accept the user, as without a Kerberos ticket",
             Self::NoKey => "it is encrypted and its key is not available",
         }
@@ -87,7 +90,15 @@ impl ObstacleKind {
 impl Obstacle {
     /// Returns the obstacle that an error at `path` shows, if it does not pass by itself.
     pub fn from_error(path: &Path, error: &io::Error) -> Option<Self> {
-        let kind = ObstacleKind::from_errno(errno_of(error)?, is_on_network(path))?;
+        let found = ObstacleKind::from_errno(errno_of(error)?, is_on_network(path))?;
+        let is_of_file = || {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            path.symlink_metadata().is_ok() && access_obstacle(directory).is_none()
+        };
+        let kind = match found {
+            ObstacleKind::NoPermission if is_of_file() => ObstacleKind::NotAccessible,
+            found => found,
+        };
         Some(Self { kind, path: path.to_owned() })
     }
 
@@ -117,6 +128,7 @@ impl Obstacle {
             ObstacleKind::QuotaExceeded => "free space in it: `quota` shows it".into(),
             ObstacleKind::FileSizeLimit => "raise it (ulimit -f)".into(),
             ObstacleKind::NoPermission => format!("make {directory} owned by the user and writable"),
+            ObstacleKind::NotAccessible => format!("remove {path}, or make it owned by the user"),
             ObstacleKind::NoTicket => "run `kinit`, or log in".into(),
             ObstacleKind::NoKey => "log in, which unlocks it".into(),
         }
