@@ -3,7 +3,9 @@
 //! input. Neither contains a secret.
 
 pub(crate) mod managed_settings;
+pub(crate) mod moved_login;
 pub(crate) mod settings;
+pub(crate) mod shell_startup;
 pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::sign_out::SignOut;
 use cas_protocol::setup_token::VARIABLE;
 
+use self::moved_login::MovedLogin;
 use self::settings::{Settings, Value};
 
 /// Where a variable is set. If two places set it, the later one wins.
@@ -45,6 +48,8 @@ pub(crate) struct Sources {
     pub(crate) login_file: PathBuf,
     /// The login in it.
     pub(crate) login: LoginFileState<LoginSummary>,
+    /// Why that is not the managed login file.
+    pub(crate) moved: Option<MovedLogin>,
     /// Why the user intends that there is no login.
     pub(crate) sign_out: Option<SignOut>,
     /// The client's state file, if the client cannot use it.

@@ -16,6 +16,7 @@ use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 
+use super::moved_login::{CONFIG_DIRECTORY, MovedLogin};
 use super::settings::Settings;
 use super::{Place, Sources};
 use crate::precedence::managed_settings;
@@ -60,7 +61,8 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
             Err(why) => unknown.push((place, format!("{} {why}", path.display()))),
         }
     }
-    let login_file = login_file(surroundings, &directory);
+    let moved = MovedLogin::find(environment, &account.home, &paths.credentials_file, machine);
+    let login_file = moved.as_ref().map_or(&paths.credentials_file, |moved| &moved.file).clone();
     let uid = account.uid.as_raw();
     let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
     let (profiles, active_profile) = profiles(surroundings);
@@ -72,6 +74,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
         settings,
         sign_out: engine::sign_out(&login, &state, &ledger),
         login,
+        moved,
         state_problem,
         login_file,
         profiles,
@@ -82,24 +85,12 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     }
 }
 
-const CONFIG_DIRECTORY: &str = "CLAUDE_CONFIG_DIR";
-const CREDENTIALS_DIRECTORY: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
 const PROFILES_DIRECTORY: &str = "ANTHROPIC_CONFIG_DIR";
 
 /// Returns the client's directory; an empty variable means the working directory.
 fn directory(surroundings: &Surroundings<'_>) -> PathBuf {
     let moved = surroundings.environment.get(CONFIG_DIRECTORY).map(PathBuf::from);
     moved.unwrap_or_else(|| surroundings.account.home.join(".claude"))
-}
-
-fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
-    let Surroundings { account, paths, environment, .. } = surroundings;
-    match environment.get(CREDENTIALS_DIRECTORY) {
-        Some(moved) if moved.is_empty() => account.home.join(".claude/.credentials.json"),
-        Some(moved) => Path::new(moved).join(".credentials.json"),
-        None if environment.contains_key(CONFIG_DIRECTORY) => directory.join(".credentials.json"),
-        None => paths.credentials_file.clone(),
-    }
 }
 
 const TOO_LARGE: &str = "is too large and was not read";

@@ -17,6 +17,7 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
         settings: settings.iter().map(parsed).collect(),
         login_file: PathBuf::new(),
         login: LoginFileState::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
+        moved: None,
         sign_out: None,
         state_problem: None,
         profiles: vec![Fingerprint::from_bytes("work")],

@@ -16,10 +16,11 @@ const VERIFICATION_AND_SIGN_IN: [(&str, &str); 10] = [
     ("inconclusive", include_str!("../sync_verification/inconclusive.rs")),
     ("unusable_client", include_str!("../sync_verification/unusable_client.rs")),
 ];
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("answers", include_str!("answers.rs")),
     ("locks", include_str!("locks.rs")),
     ("login", include_str!("login.rs")),
+    ("moved_login", include_str!("moved_login.rs")),
     ("refresh", include_str!("refresh.rs")),
     ("settings", include_str!("settings.rs")),
     ("sign_in", include_str!("sign_in.rs")),

@@ -5,6 +5,7 @@ mod answers;
 mod documentation;
 mod locks;
 mod login;
+mod moved_login;
 mod refresh;
 mod settings;
 mod sign_in;

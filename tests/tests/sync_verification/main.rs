@@ -7,6 +7,7 @@ mod full_disk;
 mod inconclusive;
 mod interrupted;
 mod leaks;
+mod moved_login;
 mod notice;
 mod notify_command;
 mod rejected;

@@ -10,6 +10,7 @@ mod verify;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,6 +25,9 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
+use crate::os::environment::env_vars;
+use crate::precedence::managed_settings;
+use crate::precedence::moved_login::MovedLogin;
 use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
 use crate::user::error::CommandError;
@@ -56,6 +60,14 @@ fn run_planner(
         user.request_sync();
     }
     Ok(result)
+}
+
+/// Returns the login that Claude Code uses in the environment of this command instead of the managed
+/// one.
+fn moved_login(user: &UserContext) -> Option<MovedLogin> {
+    let environment = env_vars().into_iter().collect();
+    let machine = Path::new(managed_settings::DIRECTORY);
+    MovedLogin::find(&environment, &user.account.home, &user.paths.credentials_file, machine)
 }
 
 /// Collects the facts for a command. Nothing is written.

@@ -8,11 +8,13 @@ use cas_core::credential::verification::Verification;
 use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{Finding, Outcome};
 use cas_core::planner::{Command, Target};
+use cas_core::state::env_file::EnvFile;
 
-use super::{Answer, print, run_planner};
+use super::{Answer, moved_login, print, run_planner};
 use crate::cli::Verify;
 use crate::term::stderr::print_error;
 use crate::user::context::{UserContext, run_command};
+use crate::user::error::CommandError;
 use crate::user::verification::VerifyMode;
 
 /// Verifies a credential and prints the result.
@@ -23,6 +25,11 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         _ => Target::Active,
     };
     run_command(|user| {
+        let env_file = EnvFile::new(user.paths.env_file.clone(), user.account.uid.as_raw());
+        let is_about_login = target == Target::Login || env_file.fingerprint().is_none();
+        if let Some(moved) = moved_login(user).filter(|_| is_about_login && target != Target::SetupToken) {
+            return Err(CommandError::new(1, moved));
+        }
         let record = |outcome: &Outcome| record(user, target, outcome);
         let outcome = run_planner(user, Command::Verify(target), true, record)?.outcome;
         let code = exit_code(&outcome);

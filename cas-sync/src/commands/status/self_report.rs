@@ -88,6 +88,10 @@ impl SelfReport {
                 );
             }
         };
+        let uses_login = self.effective.chosen.is_none_or(|chosen| chosen.kind == Kind::Login);
+        if let Some(moved) = self.sources.moved.as_ref().filter(|_| uses_login) {
+            return warn(1, moved.to_string());
+        }
         let Some(chosen) = self.effective.chosen else { return self.no_login_summary(report) };
         if !chosen.is_managed() {
             let source = chosen.reason();

@@ -9,9 +9,9 @@ use cas_core::system::account::{Account, Paths};
 use cas_protocol::setup_token::VARIABLE;
 
 use super::super::facts::{Override, OverridePlace};
-use super::{InspectEnv, path_text, shell_startup};
-use crate::precedence::managed_settings;
+use super::{InspectEnv, path_text};
 use crate::precedence::settings::{Settings, Value};
+use crate::precedence::{managed_settings, moved_login, shell_startup};
 
 /// Returns all overrides.
 pub(super) fn find(
@@ -24,7 +24,10 @@ pub(super) fn find(
     let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
     let claude_json_path = state_file(&account.home, None);
     let mut overrides = in_environment(env, env_file.fingerprint());
-    overrides.extend(shell_startup::find(&account.home));
+    overrides.extend(shell_startup::find(&account.home).into_iter().map(|found| Override {
+        place: OverridePlace::StartupFile { path: path_text(&found.path), line: found.line },
+        name: found.name,
+    }));
     overrides.extend(
         claude_json
             .into_iter()
@@ -46,7 +49,9 @@ fn in_file(path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override
 
 fn in_json(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override> {
     let setting = |name: &str| Override { place: place(path_text(path)), name: name.to_owned() };
-    Settings::from_file(file).names().into_iter().map(setting).collect()
+    let moved = moved_login::variables(file);
+    let moved = moved.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| *name);
+    Settings::from_file(file).names().into_iter().chain(moved).map(setting).collect()
 }
 
 /// Returns the overrides of the environment, without the user's own setup token.
@@ -60,7 +65,7 @@ fn in_environment(env: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Over
     let config_dir = env
         .variables
         .iter()
-        .filter(|(name, value)| name == shell_startup::CONFIG_DIR_VARIABLE && !value.is_empty());
+        .filter(|(name, value)| moved_login::VARIABLES.contains(&name.as_str()) && !value.is_empty());
     let names = names.chain(config_dir.map(|(name, _)| name.as_str()));
     names.map(|name| Override { place: OverridePlace::Environment, name: name.to_owned() }).collect()
 }
@@ -79,6 +84,7 @@ mod tests {
             ("CLAUDE_CODE_USE_BEDROCK", "1", true),
             ("CLAUDE_CODE_USE_BEDROCK", "0", false),
             ("CLAUDE_CONFIG_DIR", "/x", true),
+            ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "/x", true),
             (VARIABLE, "sk-ant-oat01-own", false),
             (VARIABLE, "sk-ant-oat01-other", true),
         ] {
