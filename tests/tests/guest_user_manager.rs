@@ -2,6 +2,7 @@
 //! after any failure.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
+use cas_tests::wait_until;
 
 const ALICE: &str = "sk-ant-oat01-alice_A-1";
 
@@ -27,12 +28,17 @@ fn reload(guest: &Guest, user: &str) {
     guest.ssh(user, "systemctl --user daemon-reload").expect_success("daemon-reload");
 }
 
-/// Stops a user's manager; the next login starts another one.
+/// Ends a user's manager; the next login starts another one. Waits until logind has forgotten the
+/// user: a login while it removes the runtime directory gets none.
 #[track_caller]
 fn end_manager(guest: &Guest, user: &str) {
-    guest
-        .run(&format!("systemctl stop user@$(id -u {user}).service"))
-        .expect_success("ending a user manager");
+    // It fails where the user has not logged in yet.
+    guest.run(&format!("loginctl terminate-user {user}"));
+    wait_until("logind has forgotten the user", || {
+        !guest
+            .run(&format!("loginctl show-user {user} || systemctl is-active user@$(id -u {user})"))
+            .succeeded()
+    });
 }
 
 fn check_token_in_user_manager(suite: Suite) {
