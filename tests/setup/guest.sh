@@ -114,6 +114,7 @@ exec {input}<&-
 
 leader=
 for _ in {1..750}; do
+    # A process can end between the listing and the read: then there is nothing to read.
     for list in "/proc/$nspawn"/task/*/children; do
         children=()
         { read -r -a children <"$list" || true; } 2>/dev/null

@@ -109,6 +109,7 @@ fn obstacle_to_a_restore_is_reported_with_its_remedy() {
             format!("mount -o remount,bind,rw {directory} && umount {directory}"),
             "`findmnt --target /home/alice/.claude`",
         ),
+        // head(1) fails when the file system is full, which is the purpose.
         (
             format!(
                 "cp -a {directory}/. /home/small && mount -t tmpfs -o size=32k,mode=700,uid=1000,gid=1000 small {directory} && cp -a /home/small/. {directory} && {{ head -c 64k /dev/zero >{directory}/zeros 2>/dev/null || true; }}"
@@ -158,6 +159,7 @@ fn obstacle_to_a_restore_is_reported_with_its_remedy() {
 fn full_home_or_read_only_home_is_a_failure_with_a_remedy() {
     for (obstruct, words) in [
         ("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice", "findmnt --target"),
+        // head(1) fails when the file system is full, which is the purpose.
         (
             "cp -a /home/alice /home/kept && mount -t tmpfs -o size=256k,mode=700,uid=1000,gid=1000 small /home/alice && cp -a /home/kept/. /home/alice && { head -c 1M /dev/zero >/home/alice/zeros 2>/dev/null || true; }",
             "free space",

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use cas_core::fs::atomic_file::{create_root_directory, write_atomic_with_mode};
+use cas_core::fs::atomic_file::write_atomic_with_mode;
+use cas_core::fs::directories::create_root_directory;
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::fs::atomic_file;
+use cas_core::fs::directories;
 use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, STATE_DIR};
@@ -53,7 +54,7 @@ pub(super) fn write(user: &str, record: Option<&PublishedRecord>) -> Result<()> 
     let path = published_file(user);
     match record {
         Some(record) => {
-            atomic_file::create_root_directory(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?;
+            directories::create_root_directory(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?;
             let content = record.to_bytes();
             atomic_file::write_atomic(&path, &content).context("cannot publish a state")?;
         }

@@ -27,7 +27,7 @@ fn client_of_a_version_manager_verifies_the_login() {
         fixture.configure_without_program().expect("a configuration");
         let alice = fixture.create_user("alice").expect("alice");
         sign_in(&fixture, &alice, 8);
-        assert_eq!(sync(&alice).exit_code, CLAUDE_UNUSABLE, "{directory}: there is none yet");
+        assert_eq!(sync(&alice).exit_code, CLAUDE_UNUSABLE, "{directory}: no program is there");
         install(&fixture, &alice, directory);
         let output = sync(&alice);
         assert_eq!(output.exit_code, OK_MESSAGE, "{directory}: {}{}", output.stdout, output.stderr);

@@ -47,13 +47,14 @@ const AS_USER: [&str; 5] = [
 ];
 
 /// Calls that open, list, remove or inspect a path, or start a program that may do so.
-const CALLS: [&str; 23] = [
+const CALLS: [&str; 25] = [
     "fs::",
     "File::",
     "OpenOptions",
     "DirBuilder",
     "owned_file::",
     "atomic_file::",
+    "directories::",
     "RegularFile",
     ".exists()",
     ".is_file()",
@@ -64,6 +65,7 @@ const CALLS: [&str; 23] = [
     "canonicalize",
     "read_link",
     "openat",
+    "add_watch(",
     "statx(",
     "look_at(",
     "read_admin_file(",

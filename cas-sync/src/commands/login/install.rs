@@ -6,8 +6,8 @@ use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
 use cas_core::credential::json_edit::is_json_object;
 use cas_core::credential::login::Login;
 use cas_core::credential::login_file::LoginFileState;
-use cas_core::state::directory::{StateDirectory, StateError};
-use cas_core::state::restore_lock::{RestoreLockError, write_under_restore_lock};
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::restore_lock::{RestoreError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
@@ -29,33 +29,33 @@ pub(super) fn replace_login(
     login: &Login,
 ) -> Result<(), CommandError> {
     let deadline = Deadline::after(LOCK_TIMEOUT);
-    let result =
-        write_under_restore_lock(state, file, &deadline, now(), || write(state, file, login, &deadline));
-    // If the new login is in the file despite the error, it is active and must not be signed out.
-    match result {
-        Err(InstallError::Write(WriteError::File(_))) if holds(file, login) => Ok(()),
-        Err(InstallError::Write(error)) => {
-            let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
+    let write = || write(state, file, login, &deadline);
+    match write_under_restore_lock(state, file, &deadline, now(), write) {
+        Ok(written) => written.map_err(|why| CommandError::new(1, why)),
+        // If the new login is in the file despite the error, it is active and must not be signed
+        // out.
+        Err(RestoreError::Write(WriteError::File(_))) if holds(file, login) => Ok(()),
+        Err(RestoreError::State(error)) => Err(error.into()),
+        Err(error) => {
+            let code = if matches!(error, RestoreError::Write(WriteError::File(_))) { 1 } else { 75 };
             let why = format!("cannot write the new login: {error}; your login was not changed");
             Err(CommandError::new(code, why))
         }
-        Err(InstallError::Unreadable(why)) => Err(CommandError::new(1, why)),
-        Err(InstallError::State(error)) => Err(error.into()),
-        Ok(()) => Ok(()),
     }
 }
 
+/// Returns why the file cannot be read, if that is so.
 fn write(
     state: &StateDirectory,
     file: &CredentialsFile,
     login: &Login,
     deadline: &Deadline,
-) -> Result<(), InstallError> {
+) -> Result<Result<(), String>, RestoreError> {
     let mut result = Err(WriteError::Conflict);
     for _ in 0..MAX_WRITES {
         let found = file.read(now());
         if let LoginFileState::Unreadable(why) = &found.login {
-            return Err(InstallError::Unreadable(why.clone()));
+            return Ok(Err(why.clone()));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // Other keys of a file that is not a JSON object cannot be kept.
@@ -67,32 +67,7 @@ fn write(
             break;
         }
     }
-    Ok(result?)
-}
-
-/// Why the login was not written.
-enum InstallError {
-    Unreadable(String),
-    State(StateError),
-    Write(WriteError),
-}
-
-impl From<StateError> for InstallError {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-impl From<WriteError> for InstallError {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
-}
-
-impl RestoreLockError for InstallError {
-    fn is_lock_busy(&self) -> bool {
-        matches!(self, Self::Write(error) if error.is_lock_busy())
-    }
+    Ok(Ok(result?))
 }
 
 fn holds(file: &CredentialsFile, login: &Login) -> bool {

@@ -1,13 +1,12 @@
 //! Removes the login from the credential file, under Claude Code's locks.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::{CredentialsFile, Snapshot, WriteError};
 use cas_core::credential::login_file::{self, LoginFileState, LoginPlace};
 use cas_core::fs::atomic_file;
-use cas_core::state::directory::{StateDirectory, StateError, StateLock};
-use cas_core::state::restore_lock::{RestoreLockError, write_under_restore_lock};
+use cas_core::state::directory::{StateDirectory, StateLock};
+use cas_core::state::restore_lock::{RestoreError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use super::LOCK_TIMEOUT;
@@ -59,15 +58,15 @@ pub(super) fn remove(
         let result = revoke_login(&found, revoke);
         match write_without_login(state, file, &found) {
             Ok(()) => return Ok(result),
-            Err(RemoveError::Write(WriteError::Conflict)) => outcome = result,
-            Err(failed) if result == LoginResult::Revoked => {
-                let failed = CommandError::from(failed);
+            Err(error) if error.is_conflict() => outcome = result,
+            Err(error) if result == LoginResult::Revoked => {
+                let failed = command_error(&error);
                 return Err(failed.with_note("the login was revoked, and is still in the file"));
             }
-            Err(failed) => {
+            Err(error) => {
                 // The login is still valid and in use: it may be restored again.
                 drop(state.update_ledger(&deadline(), |ledger| ledger.signed_out = None));
-                return Err(CommandError::from(failed).with_note("your login was not changed"));
+                return Err(command_error(&error).with_note("your login was not changed"));
             }
         }
     }
@@ -106,46 +105,16 @@ fn revoke_login(found: &Snapshot, revoke: Option<Revoke<'_>>) -> LoginResult {
     revoked.map_or_else(LoginResult::NotRevoked, |()| LoginResult::Revoked)
 }
 
-/// Why the login was not removed.
-enum RemoveError {
-    State(StateError),
-    Write(WriteError),
-}
-
-impl From<StateError> for RemoveError {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-impl From<WriteError> for RemoveError {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
-}
-
-impl RestoreLockError for RemoveError {
-    fn is_lock_busy(&self) -> bool {
-        matches!(self, Self::Write(error) if error.is_lock_busy())
-    }
-}
-
-impl From<RemoveError> for CommandError {
-    fn from(error: RemoveError) -> Self {
-        let failed = |code, error: &dyn Display| Self::new(code, format!("cannot delete the login: {error}"));
-        match error {
-            RemoveError::State(error) => failed(75, &error),
-            RemoveError::Write(WriteError::File(error)) => failed(1, &error),
-            RemoveError::Write(error) => failed(75, &error),
-        }
-    }
+fn command_error(error: &RestoreError) -> CommandError {
+    let code = if matches!(error, RestoreError::Write(WriteError::File(_))) { 1 } else { 75 };
+    CommandError::new(code, format!("cannot delete the login: {error}"))
 }
 
 fn write_without_login(
     state: &StateDirectory,
     file: &CredentialsFile,
     found: &Snapshot,
-) -> Result<(), RemoveError> {
+) -> Result<(), RestoreError> {
     let rest = found.with_login_from(&[]);
     let rest = match (&rest, file.place()) {
         (Some(rest), _) => Some(rest.as_slice()),

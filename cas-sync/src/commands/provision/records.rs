@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cas_core::fs::atomic_file;
+use cas_core::fs::directories;
 use serde::{Deserialize, Serialize};
 
 use crate::os::undo::remove_if_exists;
@@ -81,7 +82,7 @@ impl Records {
     /// # Errors
     /// Fails if the file cannot be written.
     pub(super) fn save(&self, user: &str, record: &Record) -> Result<()> {
-        atomic_file::create_private_directory(&self.directory)?;
+        directories::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("cannot serialize a record")?;
         atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())

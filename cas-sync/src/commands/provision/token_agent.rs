@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::fs::atomic_file;
+use cas_core::fs::directories;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::privileges::become_user;
 use cas_core::text::sanitize_line;
@@ -126,7 +127,7 @@ fn reserve_space(account: &Account, paths: &Paths) -> Result<()> {
     let file = &paths.vault_token_file;
     let directory = file.parent().context("a file is in a directory")?;
     check_owner(account, directory)?;
-    atomic_file::create_private_directory(directory)?;
+    directories::create_private_directory(directory)?;
     check_owner(account, directory)?;
     if fs::metadata(directory)?.mode() & 0o7777 != 0o700 {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))

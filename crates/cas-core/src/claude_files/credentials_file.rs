@@ -13,6 +13,7 @@ use crate::credential::json_edit;
 use crate::credential::login::Login;
 use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
+use crate::fs::directories;
 use crate::fs::file_id::FileId;
 use crate::fs::obstacle::Obstacle;
 use crate::fs::owned_file::{self, FileError, Ownership};
@@ -117,7 +118,7 @@ impl CredentialsFile {
     /// # Errors
     /// [`WriteError`] if another process holds a lock until the deadline, or it cannot be created.
     pub fn wait_for_locks(&self, deadline: &Deadline, now: Timestamp) -> Result<(), WriteError> {
-        atomic_file::create_private_directory(self.config_directory())?;
+        directories::create_private_directory(self.config_directory())?;
         RefreshLocks::acquire(self.config_directory(), deadline, now)?.write_lock(deadline)?;
         Ok(())
     }
@@ -232,7 +233,7 @@ impl WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict => formatter.write_str("another process wrote the credential file first"),
+            Self::Conflict => formatter.write_str("other processes keep writing the credential file"),
             Self::Lock(error) => error.fmt(formatter),
             Self::File(problem) => problem.fmt(formatter),
         }

@@ -6,13 +6,11 @@ use super::Engine;
 use crate::claude_files::credentials_file::WriteError;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::Login;
-use crate::fs::obstacle::Obstacle;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
 use crate::planner::{EnvFileChange, Facts, Restored};
-use crate::state::directory::StateError;
 use crate::state::env_file::EnvFileContent;
-use crate::state::restore_lock::{RestoreLockError, write_under_restore_lock};
+use crate::state::restore_lock::{RestoreError, write_under_restore_lock};
 use crate::store::user_document::{self, SetupTokenField};
 use crate::store::{Fields, Store, StoreError};
 
@@ -66,7 +64,7 @@ impl Engine {
         let Some(login) = self.find_backup(generation, source) else { return };
         let summary = login.summary.clone();
         let result = match self.restore_login(login) {
-            Err(RestoreError::Conflict) if self.conflicts < MAX_CONFLICTS => {
+            Err(error) if error.is_conflict() && self.conflicts < MAX_CONFLICTS => {
                 self.conflicts += 1;
                 return self.refresh_facts(facts);
             }
@@ -101,7 +99,7 @@ impl Engine {
         // The previous holder of the lock may have restored a login. Its restore must not be
         // resolved with an old snapshot.
         if !self.credentials.is_unchanged_since(&self.snapshot) {
-            return Err(RestoreError::Conflict);
+            return Err(WriteError::Conflict.into());
         }
         let mut is_allowed = false;
         self.state.update_ledger(&self.deadline, |ledger| {
@@ -112,7 +110,7 @@ impl Engine {
             }
         })?;
         if !is_allowed {
-            return Err(RestoreError::Conflict);
+            return Err(WriteError::Conflict.into());
         }
         let written = self.write_login(login);
         if written.is_err() && self.credentials.is_unchanged_since(&self.snapshot) {
@@ -150,7 +148,7 @@ impl Engine {
     }
 
     fn roll_back_login_locked(&self) -> Result<(), RestoreError> {
-        let replaced = self.state.load_replaced_file()?.ok_or(RestoreError::Conflict)?;
+        let replaced = self.state.load_replaced_file()?.ok_or(WriteError::Conflict)?;
         let content = self.snapshot.with_login_from(&replaced.content);
         let bytes = content.as_ref().map(|content| content.as_slice());
         self.credentials.replace(&self.snapshot, bytes, &self.deadline, self.now)?;
@@ -199,53 +197,5 @@ impl Engine {
         let login = login.ok_or_else(|| refused("the login changed meanwhile"))?;
         user_document::backup_fields(login, self.now, self.machine.label())
             .map_err(|error| refused(&error.to_string()))
-    }
-}
-
-/// Why a login was not restored.
-enum RestoreError {
-    Conflict,
-    State(StateError),
-    Write(WriteError),
-}
-
-impl From<StateError> for RestoreError {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-impl From<WriteError> for RestoreError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Conflict => Self::Conflict,
-            error => Self::Write(error),
-        }
-    }
-}
-
-impl RestoreError {
-    fn obstacle(&self) -> Option<Obstacle> {
-        match self {
-            Self::Conflict => None,
-            Self::State(error) => error.obstacle(),
-            Self::Write(error) => error.obstacle(),
-        }
-    }
-}
-
-impl RestoreLockError for RestoreError {
-    fn is_lock_busy(&self) -> bool {
-        matches!(self, Self::Write(error) if error.is_lock_busy())
-    }
-}
-
-impl std::fmt::Display for RestoreError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Conflict => formatter.write_str("other processes keep writing the credential file"),
-            Self::State(error) => error.fmt(formatter),
-            Self::Write(error) => error.fmt(formatter),
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! Atomic writes: a temporary file beside the target is written, synced and renamed, then the
 //! directory is synced.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ const MAX_UNDO_EXCHANGES: usize = 32;
 
 /// The mode of a file that only its owner can read.
 const PRIVATE_MODE: u32 = 0o600;
-
-/// The mode of a directory of root that other users can read.
-const PUBLIC_DIR_MODE: u32 = 0o755;
 
 /// Writes `content` to `path` with mode 0600. After a crash the file has the old content or the new
 /// content, never a part. Returns false and writes nothing if the file has this content already.
@@ -201,46 +198,6 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(FileError { path: path.to_owned(), reason: Reason::Failed("remove", error) }),
     }
-}
-
-/// Creates a directory with mode 0700, and its parents.
-///
-/// # Errors
-/// [`FileError`] if it cannot be created, or something else exists at the path.
-pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|error| FileError {
-        path: path.to_owned(),
-        reason: Reason::Failed("create the directory", error),
-    })
-}
-
-/// Creates a directory with owner root and mode 0755, and repairs both if they differ. The umask
-/// does not apply. Returns true if anything was changed.
-///
-/// # Errors
-/// [`FileError`] if that fails, or something else exists at the path.
-pub fn create_root_directory(path: &Path) -> Result<bool, FileError> {
-    let problem = |step: &'static str| {
-        move |error| FileError { path: path.to_owned(), reason: Reason::Failed(step, error) }
-    };
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == PUBLIC_DIR_MODE => {
-            return Ok(false);
-        }
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => {
-            let other = io::Error::other("it is not a directory; remove it, and try again");
-            return Err(problem("create the directory")(other));
-        }
-        Err(_) => {
-            DirBuilder::new().mode(PUBLIC_DIR_MODE).create(path).map_err(problem("create the directory"))?
-        }
-    }
-    chown(path, Some(0), None).map_err(problem("set owner root on"))?;
-    let mode = fs::Permissions::from_mode(PUBLIC_DIR_MODE);
-    fs::set_permissions(path, mode).map_err(problem("set mode 0755 on"))?;
-    Ok(true)
 }
 
 fn holds(path: &Path, content: &[u8], mode: u32) -> bool {

@@ -23,7 +23,7 @@ pub enum DirectoryOwner {
 }
 
 /// Looks at the directory at `path`, all of whose parents belong to root. Follows no link, and asks
-/// no file system that is mounted over it. `None` if there is none.
+/// no file system that is mounted over it. `None` if it does not exist.
 ///
 /// # Errors
 /// Those of statx(2).

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::claude_files::credentials_file;
 use crate::credential::json_edit;
 use crate::fs::atomic_file;
+use crate::fs::directories;
 use crate::fs::obstacle::Obstacle;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::ledger::Ledger;
@@ -243,7 +244,7 @@ impl StateDirectory {
         if Path::is_dir(&self.path) {
             return Ok(());
         }
-        atomic_file::create_private_directory(&self.path).map_err(StateError::File)
+        directories::create_private_directory(&self.path).map_err(StateError::File)
     }
 }
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::Fingerprint;
 use crate::fs::atomic_file::{self, Staged};
+use crate::fs::directories;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use cas_protocol::setup_token::{SetupToken, VARIABLE};
 
@@ -97,7 +98,7 @@ impl EnvFile {
     }
 
     fn prepare(&self) -> Result<(), FileError> {
-        atomic_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        directories::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         self.keep_malformed_content()
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::atomic_file;
+use crate::fs::directories;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::outcome::Outcome;
 use crate::outcome::notice::{MAX_LEN, NoticeLine, NoticeReason, UserAction};
@@ -91,7 +92,7 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
 
 fn show(line: &NoticeLine, state: &StateDirectory) -> Result<(), FileError> {
     let path = state.path(FILE_NAME);
-    atomic_file::create_private_directory(path.parent().unwrap_or(Path::new("/")))?;
+    directories::create_private_directory(path.parent().unwrap_or(Path::new("/")))?;
     let _locked = lock(state);
     let before: NoticeRecord = state.load(RECORD).unwrap_or_default();
     if !before.is_about(line) {

@@ -2,37 +2,80 @@
 //! one of Claude Code's locks: a login, the launcher, the watcher and a sync all take it, and a
 //! client can hold its locks for a minute.
 
+use std::fmt;
+
 use super::directory::{StateDirectory, StateError, StateLock};
 use crate::claude_files::credentials_file::{CredentialsFile, WriteError};
+use crate::fs::obstacle::Obstacle;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 /// Calls `write` under the lock of restores, once Claude Code's locks are free. If a client takes
-/// one of them before `write` does, releases the lock and waits again.
+/// one of them before `write` does, releases the lock and waits again. Returns the result of
+/// `write`.
 ///
 /// # Errors
 /// The error of `write`, or of a lock that is not free until the deadline.
-pub fn write_under_restore_lock<E: RestoreLockError>(
+pub fn write_under_restore_lock<T>(
     state: &StateDirectory,
     file: &CredentialsFile,
     deadline: &Deadline,
     now: Timestamp,
-    mut write: impl FnMut() -> Result<(), E>,
-) -> Result<(), E> {
+    mut write: impl FnMut() -> Result<T, RestoreError>,
+) -> Result<T, RestoreError> {
     loop {
         file.wait_for_locks(deadline, now)?;
         let locked = state.lock(StateLock::Restore, deadline)?;
         match write() {
-            Err(error) if error.is_lock_busy() && !deadline.is_expired() => drop(locked),
+            Err(RestoreError::Write(error)) if error.is_lock_busy() && !deadline.is_expired() => drop(locked),
             result => return result,
         }
     }
 }
 
-/// An error of a write under the lock of restores.
-pub trait RestoreLockError: From<StateError> + From<WriteError> {
-    /// Returns true if another process holds one of Claude Code's locks, and nothing was written.
-    fn is_lock_busy(&self) -> bool;
+/// Why the credential file was not written under the lock of restores.
+#[derive(Debug)]
+pub enum RestoreError {
+    /// A file of the state directory, or the lock itself.
+    State(StateError),
+    /// The credential file, or one of Claude Code's locks.
+    Write(WriteError),
+}
+
+impl RestoreError {
+    /// Returns true if another process wrote the credential file first.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Write(WriteError::Conflict))
+    }
+
+    /// Returns the obstacle that the error shows, if it does not pass by itself.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::State(error) => error.obstacle(),
+            Self::Write(error) => error.obstacle(),
+        }
+    }
+}
+
+impl From<StateError> for RestoreError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl From<WriteError> for RestoreError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(error) => error.fmt(formatter),
+            Self::Write(error) => error.fmt(formatter),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -45,30 +88,6 @@ mod tests {
 
     use super::*;
     use crate::claude_files::locks::{LockError, lock_paths};
-
-    #[derive(Debug)]
-    enum Failed {
-        State(#[expect(dead_code, reason = "printed if the test fails")] StateError),
-        Write(WriteError),
-    }
-
-    impl From<StateError> for Failed {
-        fn from(error: StateError) -> Self {
-            Self::State(error)
-        }
-    }
-
-    impl From<WriteError> for Failed {
-        fn from(error: WriteError) -> Self {
-            Self::Write(error)
-        }
-    }
-
-    impl RestoreLockError for Failed {
-        fn is_lock_busy(&self) -> bool {
-            matches!(self, Self::Write(error) if error.is_lock_busy())
-        }
-    }
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -91,7 +110,7 @@ mod tests {
             std::thread::scope(|scope| {
                 let (state, file) = (&state, &file);
                 let waiting = scope.spawn(move || {
-                    let result: Result<(), Failed> =
+                    let result: Result<(), RestoreError> =
                         write_under_restore_lock(state, file, &long(), NOW, || Ok(()));
                     sender.send(()).expect("the test waits");
                     result
@@ -117,7 +136,7 @@ mod tests {
         let state = StateDirectory::new(home.path().join("state"), Uid::effective().as_raw());
         let file = CredentialsFile::new(config.join(".credentials.json"), Uid::effective().as_raw());
         let attempts = Cell::new(0);
-        let result: Result<(), Failed> = write_under_restore_lock(&state, &file, &long(), NOW, || {
+        let result: Result<(), RestoreError> = write_under_restore_lock(&state, &file, &long(), NOW, || {
             attempts.set(attempts.get() + 1);
             if attempts.get() == 1 {
                 return Err(WriteError::Lock(LockError::Busy(config.join(".oauth_refresh.lock"))).into());

@@ -5,6 +5,7 @@
 
 mod history;
 mod rules;
+mod steps;
 mod world;
 
 use proptest::prelude::*;
