@@ -49,8 +49,6 @@ pub(crate) struct Claude {
     /// The credential file that a refresh run uses.
     path: PathBuf,
     credentials: CredentialsFile,
-    /// The error of the test for free space, after which no client is started.
-    space_test: Result<(), RunClientError>,
     now: Timestamp,
 }
 
@@ -71,7 +69,6 @@ impl Claude {
             home: account.home.clone(),
             credentials: CredentialsFile::new(path.clone(), account.uid.as_raw()),
             path,
-            space_test: Ok(()),
             now,
         }
     }
@@ -151,11 +148,13 @@ impl Claude {
         Ok((verdict, probed.ended))
     }
 
-    fn try_refresh(&self) -> Result<Verification, RunClientError> {
+    fn try_refresh(&self) -> Result<Result<Verification, Obstacle>, RunClientError> {
         let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
         place.ensure_usable_state_file()?;
-        self.space_test?;
+        if let Some(obstacle) = disk_space::obstacle(&self.path, &place.own_settings())? {
+            return Ok(Err(obstacle));
+        }
         let (before, had_other_credential) = (self.login(), place.overrides_login());
         let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;
         let left = match self.login() {
@@ -166,11 +165,11 @@ impl Claude {
         let verdict = classify::classify_refresh(&ended, left, || version::ask(invocation));
         // Remote settings that arrive during the run apply to it, and earlier ones may too.
         let has_other_credential = had_other_credential || place.overrides_login();
-        Ok(if verdict.is_alive() && has_other_credential {
+        Ok(Ok(if verdict.is_alive() && has_other_credential {
             Verification::Inconclusive(OTHER_CREDENTIAL.into())
         } else {
             verdict
-        })
+        }))
     }
 
     fn login(&self) -> Option<LoginSummary> {
@@ -240,18 +239,7 @@ impl Verifier for Claude {
         self.probe_cancellable(&|| false, token)
     }
 
-    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
-        let place = refresh::LoginPlace::new(&self.path, &self.home).ok()?;
-        match disk_space::obstacle(&self.path, &place.own_settings()) {
-            Ok(obstacle) => obstacle,
-            Err(error) => {
-                self.space_test = Err(error);
-                None
-            }
-        }
-    }
-
-    fn refresh_in_place(&mut self) -> Verification {
-        self.try_refresh().unwrap_or_else(RunClientError::into)
+    fn refresh_in_place(&mut self) -> Result<Verification, Obstacle> {
+        self.try_refresh().unwrap_or_else(|error| Ok(error.into()))
     }
 }

@@ -13,6 +13,7 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::Owner;
 use cas_core::credential::verification::{Verification, Verifier};
 use cas_core::engine::{Engine, EngineInput};
+use cas_core::fs::obstacle::Obstacle;
 use cas_core::outcome::{Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::{StateDirectory, StateError, StateLock};
@@ -251,7 +252,7 @@ impl Verifier for CachedVerifier {
         }
     }
 
-    fn refresh_in_place(&mut self) -> Verification {
+    fn refresh_in_place(&mut self) -> Result<Verification, Obstacle> {
         self.claude.refresh_in_place()
     }
 }

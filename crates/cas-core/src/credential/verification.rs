@@ -11,16 +11,14 @@ pub trait Verifier {
     /// Bounded.
     fn probe(&mut self, token: &Secret<String>) -> Verification;
 
-    /// Returns what keeps Claude Code from writing a refreshed login, such as a full disk. It is
-    /// called before [`Verifier::refresh_in_place`].
-    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
-        None
-    }
-
     /// Runs Claude Code with the login in the user's home, which refreshes it if that is due.
     /// Nothing interrupts it, because an interrupted refresh loses the login. It ends within a few
     /// minutes.
-    fn refresh_in_place(&mut self) -> Verification;
+    ///
+    /// # Errors
+    /// What would keep Claude Code from writing the refreshed login, such as a full disk. Claude
+    /// Code was not started.
+    fn refresh_in_place(&mut self) -> Result<Verification, Obstacle>;
 }
 
 /// The reason of an inconclusive result: the Anthropic API says that the organization is disabled,

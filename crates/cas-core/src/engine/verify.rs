@@ -45,15 +45,20 @@ impl Engine {
     }
 
     pub(super) fn refresh_run(&mut self, facts: &mut Facts) {
-        // The server consumes the refresh token before the client writes its successor.
-        let check_space = || self.verifier.as_mut().and_then(|verifier| verifier.refresh_obstacle());
-        if let Some(obstacle) = self.credentials.replace_obstacle().or_else(check_space) {
-            facts.done.obstacle = Some(obstacle);
-            return;
-        }
         let before = self.snapshot.login.login().map(|login| login.summary.clone());
-        let result = self.verifier.as_mut().map(|verifier| verifier.refresh_in_place());
-        let verdict = result.unwrap_or_else(|| Verification::ClientUnusable("this run cannot verify".into()));
+        // The server consumes the refresh token before the client writes its successor.
+        let result = match (self.credentials.replace_obstacle(), &mut self.verifier) {
+            (Some(obstacle), _) => Err(obstacle),
+            (None, Some(verifier)) => verifier.refresh_in_place(),
+            (None, None) => Ok(Verification::ClientUnusable("this run cannot verify".into())),
+        };
+        let verdict = match result {
+            Ok(verdict) => verdict,
+            Err(obstacle) => {
+                facts.done.obstacle = Some(obstacle);
+                return;
+            }
+        };
         self.refresh_facts(facts);
         let (verdict, login) = planner::attribute_refresh(verdict, before, &facts.login);
         if let Some(LoginSummary { generation, .. }) = login {

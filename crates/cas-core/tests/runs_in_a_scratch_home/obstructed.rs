@@ -18,12 +18,8 @@ impl Verifier for Obstructed {
         Verification::Rejected { account_level: false }
     }
 
-    fn refresh_obstacle(&mut self) -> Option<Obstacle> {
-        Some(Obstacle { kind: self.0, path: PathBuf::from("/home/alice/.claude/.credentials.json") })
-    }
-
-    fn refresh_in_place(&mut self) -> Verification {
-        panic!("the refresh would consume the refresh token")
+    fn refresh_in_place(&mut self) -> Result<Verification, Obstacle> {
+        Err(Obstacle { kind: self.0, path: PathBuf::from("/home/alice/.claude/.credentials.json") })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::fs::obstacle::Obstacle;
 use cas_core::ledger::GenerationState;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
@@ -31,9 +32,9 @@ impl Verifier for Answers {
         (self.probe)(token.expose())
     }
 
-    fn refresh_in_place(&mut self) -> Verification {
+    fn refresh_in_place(&mut self) -> Result<Verification, Obstacle> {
         self.asked.borrow_mut().push("refresh".into());
-        (self.refresh_run)()
+        Ok((self.refresh_run)())
     }
 }
 
