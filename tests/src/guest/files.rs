@@ -107,11 +107,17 @@ impl Guest {
     #[track_caller]
     pub fn hold_lock(&self, path: &str, seconds: u32) {
         self.release_lock();
-        self.run(&format!(
-            "systemd-run --quiet --collect --unit=holder flock '{path}' sleep {seconds}
-             for i in $(seq 100); do flock -n '{path}' true || exit 0; sleep 0.02; done; exit 1"
-        ))
-        .expect_success("holding a lock");
+        let holder = format!("systemd-run --quiet --collect --unit=holder flock '{path}' sleep {seconds}");
+        self.run(&holder).expect_success("the holder of a lock");
+        crate::wait_until("the lock is held", || self.is_locked(path));
+    }
+
+    /// Reports whether a process holds a lock of flock(2) on this file, as `/proc/locks` of the
+    /// guest shows it. A test with flock(1) holds the lock for a moment itself, and a program that
+    /// looks at this moment finds another run at work.
+    pub fn is_locked(&self, path: &str) -> bool {
+        let rows = format!("inode=$(stat -c %i '{path}') && grep -q \"FLOCK .*:$inode 0 EOF$\" /proc/locks");
+        self.run(&rows).succeeded()
     }
 
     /// Ends what [`Guest::hold_lock`] started; does nothing if no lock is held.

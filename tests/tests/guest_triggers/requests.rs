@@ -14,8 +14,8 @@ const REPAIR_LOCK: &str = "/home/alice/.local/state/claude-auth-sync/repair.lock
 /// Long enough for a second start, if a request led to one.
 const SHORT_WAIT: Duration = Duration::from_secs(3);
 
-fn is_locked(guest: &Guest) -> bool {
-    !guest.run("flock -n /home/alice/.local/state/claude-auth-sync/lock true").succeeded()
+fn is_running(guest: &Guest) -> bool {
+    guest.is_locked("/home/alice/.local/state/claude-auth-sync/lock")
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn request_during_a_run_starts_one_more() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest.hold_lock(REPAIR_LOCK, 60);
     guest.run("systemctl start --no-block claude-auth-sync@alice.service").expect_success("a run");
-    wait_until("a run at work", || is_locked(&guest));
+    wait_until("a run at work", || is_running(&guest));
     guest.put_login("alice", &new_login("new"));
     guest.ssh("alice", "true").expect_success("ssh");
     thread::sleep(SHORT_WAIT);
@@ -109,7 +109,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
     guest.hold_lock(REPAIR_LOCK, 120);
     let by_hand = "systemd-run --quiet --collect --unit=by-hand --uid=alice cas-sync run";
     guest.run(by_hand).expect_success("a run by hand");
-    wait_until("a run at work", || is_locked(&guest));
+    wait_until("a run at work", || is_running(&guest));
     guest.request_sync("alice");
     wait_for_runs(&guest, "alice", 2);
     assert!(
