@@ -134,7 +134,7 @@ fn obstacle_to_a_restore_is_reported_with_its_remedy() {
         assert!(output.contains(words) && !output.contains("later"), "{obstruct}: {output}");
         let doctor = guest.run("su alice -c 'cas-sync doctor'");
         let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
-        let check = if obstruct.starts_with("chmod") { "claude-folder-mode" } else { "login-obstructed" };
+        let check = if obstruct.starts_with("chmod") { "claude-directory-mode" } else { "login-obstructed" };
         assert!(doctor.contains(check), "{obstruct}: {doctor}");
         let status = guest.run("su alice -c 'cas-sync status'");
         assert_ne!(status.code, Some(0), "{obstruct}");

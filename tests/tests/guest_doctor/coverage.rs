@@ -7,14 +7,22 @@ use super::{home, machine, sign_in, store};
 /// Findings that no guest can produce, and why. `docs/user/doctor.md` lists the same.
 const NOT_BROKEN: [(&str, &str); 4] = [
     ("document-organization", "it takes a store and a sign-in at once; the unit tests judge it"),
-    ("shadow-served", "only an organisation's administrator can take a setting out of what it serves"),
-    ("clock-off", "a guest has this machine's clock, which no test may set"),
-    ("clock-unset", "as above"),
+    (
+        "override-organization-settings",
+        "only an organisation's administrator can take a setting out of what it serves",
+    ),
+    ("clock-skew", "a guest has this machine's clock, which no test may set"),
+    ("clock-not-synchronized", "as above"),
 ];
 
 /// Findings with a test of their own.
-const ALONE: [&str; 5] =
-    ["shadow-environment", "shadow-claude-json", "shadow-settings", "shadow-managed", "old-session"];
+const ALONE: [&str; 5] = [
+    "override-environment",
+    "override-claude-json",
+    "override-settings",
+    "override-managed-settings",
+    "old-session",
+];
 
 #[test]
 fn every_check_has_a_scenario_or_a_reason_for_none() {

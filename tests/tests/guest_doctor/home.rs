@@ -11,12 +11,12 @@ const STATE: &str = ".local/state/claude-auth-sync";
 
 /// The order matters where a remedy leaves something for the next row.
 pub(crate) const ROWS: [Row; 26] = [
-    row("login-absent", "rm .claude/.credentials.json"),
+    row("login-missing", "rm .claude/.credentials.json"),
     row(
         "login-cleared",
         "rm .claude/.credentials.json; runuser -u alice -- cp emptied .claude/.credentials.json",
     ),
-    row("login-damaged", "echo '{' >.claude/.credentials.json"),
+    row("login-invalid", "echo '{' >.claude/.credentials.json"),
     row("login-scope", r#"sed -i 's/"user:inference"/"user:profile"/' .claude/.credentials.json"#),
     row(
         "login-unreadable",
@@ -27,7 +27,7 @@ pub(crate) const ROWS: [Row; 26] = [
         "cp good .claude/.credentials.json; chown alice: .claude/.credentials.json; chattr +i .claude/.credentials.json",
     )
     .as_root(),
-    row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
+    row("state-corrupt", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
     // No command is printed, because any directory on the path may be a symlink that root has
     // created for a reason.
     row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
@@ -36,8 +36,8 @@ pub(crate) const ROWS: [Row; 26] = [
         "login-mode",
         "cp good .claude/.credentials.json; chown alice: .claude/.credentials.json; chmod 644 .claude/.credentials.json",
     ),
-    row("claude-folder-mode", "chmod 777 .claude"),
-    row("claude-folder-mode", "chmod 500 .claude"),
+    row("claude-directory-mode", "chmod 777 .claude"),
+    row("claude-directory-mode", "chmod 500 .claude"),
     row("config-mode", "chmod 755 .config/claude-auth-sync"),
     row("config-mode", "chmod 755 .config/claude-auth-sync").as_root(),
     row("state-mode", "chmod 750 .local/state/claude-auth-sync"),
@@ -47,9 +47,9 @@ pub(crate) const ROWS: [Row; 26] = [
     ),
     row("lock-foreign", "mkdir .claude.lock"),
     row("lock-obstructed", "echo >.claude/.oauth_refresh.lock"),
-    row("shadow-start-file", "echo 'export ANTHROPIC_API_KEY=sk-ant-api03-x' >>.bashrc"),
+    row("override-shell-startup", "echo 'export ANTHROPIC_API_KEY=sk-ant-api03-x' >>.bashrc"),
     row(
-        "shadow-start-file",
+        "override-shell-startup",
         "runuser -u alice -- sh -c 'mkdir -p .config/fish; echo set -gx ANTHROPIC_AUTH_TOKEN x >.config/fish/config.fish'",
     ),
     row(
@@ -155,13 +155,13 @@ fn doctor_checks_the_environment_of_the_calling_shell() {
     let output = run_as(&guest, Who::Alice, script).text();
     let mut report = output.lines().filter(|line| !line.is_empty()).map(claude_login::parsed);
     let (before, after) = (report.next().expect("the first"), report.next().expect("the second"));
-    let found = finding(&before, "shadow-environment").unwrap_or_else(|| panic!("{before}"));
+    let found = finding(&before, "override-environment").unwrap_or_else(|| panic!("{before}"));
     assert_eq!(found["command"], "unset ANTHROPIC_API_KEY");
-    assert!(finding(&after, "shadow-environment").is_none(), "{after}");
+    assert!(finding(&after, "override-environment").is_none(), "{after}");
     assert!(!output.contains("sk-ant-api03-x"), "a value is never shown");
     // Root has another environment than the user.
     let root = run_as(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
-    assert!(finding(&claude_login::parsed(&root), "shadow-environment").is_none(), "{root}");
+    assert!(finding(&claude_login::parsed(&root), "override-environment").is_none(), "{root}");
 }
 
 #[test]

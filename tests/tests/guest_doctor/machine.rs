@@ -11,22 +11,22 @@ use super::row::{self, Row, Who, diagnosis, finding, row, run_as};
 const RESTORE_STATE: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
-    row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
-    row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
+    row("configuration-unknown-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
+    row("configuration-unknown-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
     // The editor of the test removes the mistake.
-    row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
+    row("configuration-invalid", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
     row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer").as_root(),
-    row("units-shadowed", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
-    row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
-    row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
+    row("units-overridden", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
+    row("units-inactive", "systemctl stop claude-auth-sync@alice.timer"),
+    row("units-inactive", "systemctl stop claude-auth-watch@alice.service").as_root(),
     row("sync-failed", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml; systemctl start claude-auth-sync@alice.service; rm /etc/claude-auth-sync/conf.d/12-slip.toml"),
     // Alice asks over the bus; root asks systemd itself.
-    row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
+    row("systemd-not-responding", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
-    row("account-gone", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
+    row("account-missing", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
     row("request-service-inactive", "systemctl stop claude-auth-request.service").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
@@ -64,14 +64,14 @@ fn fix_as_root_repairs_units_and_enrollments() {
     guest.run(broken).expect_success("breaking it");
     let dry = run_as(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");
-    assert!(finding(&diagnosis(&guest, Who::Root), "units-resting").is_some());
+    assert!(finding(&diagnosis(&guest, Who::Root), "units-inactive").is_some());
 
     let output = run_as(&guest, Who::Root, "cas-sync doctor --fix");
 
     assert_eq!(output.code, Some(0), "{output:?}");
     let after = diagnosis(&guest, Who::Root);
     assert!(
-        finding(&after, "units-resting").is_none() && finding(&after, "units-disabled").is_none(),
+        finding(&after, "units-inactive").is_none() && finding(&after, "units-disabled").is_none(),
         "{after}"
     );
     // Alice may not, and the output is only the remedy.

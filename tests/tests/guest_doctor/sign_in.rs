@@ -20,10 +20,10 @@ pub(crate) const ROWS: [Row; 3] = [
 
 /// Fixed by a sign-in.
 pub(crate) const SIGN_IN: [&str; 8] = [
-    "login-absent",
+    "login-missing",
     "login-cleared",
-    "login-damaged",
-    "login-partial",
+    "login-invalid",
+    "login-not-refreshable",
     "login-expires",
     "login-rejected",
     "login-organization",
@@ -43,14 +43,14 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     fixture.sign_in("alice");
     row::check_rows(&fixture.guest, &ROWS, "");
     for (id, broken) in [
-        ("login-absent", "rm .claude/.credentials.json"),
+        ("login-missing", "rm .claude/.credentials.json"),
         (
             "login-cleared",
             r#"echo '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}' >.claude/.credentials.json"#,
         ),
-        ("login-damaged", "echo '{' >.claude/.credentials.json"),
+        ("login-invalid", "echo '{' >.claude/.credentials.json"),
         (
-            "login-partial",
+            "login-not-refreshable",
             r#"sed -i 's/"refreshToken":"[^"]*"/"refreshToken":""/' .claude/.credentials.json"#,
         ),
         (
@@ -138,10 +138,10 @@ fn setting_that_overrides_the_login_is_named_with_a_remedy() {
     let pretty = |value| serde_json::to_string_pretty(value).expect("JSON");
     drop(login);
     for (id, path, text) in [
-        ("shadow-claude-json", "/home/alice/.claude.json", key.to_string()),
-        ("shadow-settings", "/home/alice/.claude/settings.json", pretty(&helper)),
-        ("shadow-settings", "/home/alice/.claude/settings.json", pretty(&key)),
-        ("shadow-managed", "/etc/claude-code/managed-settings.json", pretty(&helper)),
+        ("override-claude-json", "/home/alice/.claude.json", key.to_string()),
+        ("override-settings", "/home/alice/.claude/settings.json", pretty(&helper)),
+        ("override-settings", "/home/alice/.claude/settings.json", pretty(&key)),
+        ("override-managed-settings", "/etc/claude-code/managed-settings.json", pretty(&helper)),
     ] {
         let owner = if path.starts_with("/etc") { "root" } else { "alice" };
         let broken = || {

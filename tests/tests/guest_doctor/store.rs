@@ -12,8 +12,8 @@ const CONFIGURATION: &str = "/etc/claude-auth-sync/config.toml";
 /// The problems of alice's home and the configuration; the others need the server's administrator.
 pub(crate) const ROWS: [Row; 9] = [
     row("vault-token-missing", "rm .config/claude-auth-sync/vault-token"),
-    row("vault-token-open", "chmod 644 .config/claude-auth-sync/vault-token"),
-    row("vault-token-open", "chmod 640 .config/claude-auth-sync/vault-token").as_root(),
+    row("vault-token-mode", "chmod 644 .config/claude-auth-sync/vault-token"),
+    row("vault-token-mode", "chmod 640 .config/claude-auth-sync/vault-token").as_root(),
     row("vault-token-unusable", "echo 'two words' >.config/claude-auth-sync/vault-token"),
     row("vault-token-foreign", "cat /root/bobs >.config/claude-auth-sync/vault-token"),
     // No command knows the correct URL: the administrator edits the file.
@@ -25,20 +25,17 @@ pub(crate) const ROWS: [Row; 9] = [
     .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
     row("store-untrusted", "cp /root/other-ca.pem /etc/claude-auth-sync/ca.pem")
         .otherwise("cp /root/ca.pem /etc/claude-auth-sync/ca.pem"),
-    row(
-        "store-refuses",
-        "sed -i 's|^address|namespace = \"nowhere\"\\n&|' /etc/claude-auth-sync/config.toml",
-    )
-    .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
+    row("store-denied", "sed -i 's|^address|namespace = \"nowhere\"\\n&|' /etc/claude-auth-sync/config.toml")
+        .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
 ];
 
 /// The problems at the server.
 pub(crate) const AT_SERVER: [&str; 9] = [
-    "vault-token-ended",
-    "vault-token-ending",
-    "vault-token-unrenewable",
-    "vault-policy-narrow",
-    "vault-policy-wide",
+    "vault-token-rejected",
+    "vault-token-expires",
+    "vault-token-not-renewable",
+    "vault-policy-too-narrow",
+    "vault-policy-too-broad",
     "store-sealed",
     "document-deleted",
     "document-offboarded",
@@ -135,24 +132,26 @@ fn server_problem_is_fixed_by_the_printed_remedy() {
         fixture.vault_guest.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
     )
     .expect("text");
-    fixture.check_problem("vault-token-ended", || {
+    fixture.check_problem("vault-token-rejected", || {
         fixture.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
     });
-    fixture.check_problem("vault-token-ending", || {
+    fixture.check_problem("vault-token-expires", || {
         fixture.use_token(&fixture.mint(&json!({ "period": "24h" })))
     });
-    fixture.check_problem("vault-token-unrenewable", || {
+    fixture.check_problem("vault-token-not-renewable", || {
         fixture.use_token(&fixture.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
     // The role is deleted, so its tokens are never renewed again. The next provisioning creates it
     // again.
-    fixture.check_problem("vault-token-unrenewable", || {
+    fixture.check_problem("vault-token-not-renewable", || {
         fixture.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
     });
-    fixture
-        .check_problem("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
-    fixture
-        .check_problem("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
+    fixture.check_problem("vault-policy-too-narrow", || {
+        policy(own.replace("\"create\", \"patch\"", "\"create\""))
+    });
+    fixture.check_problem("vault-policy-too-broad", || {
+        policy(own.replace("claude-users/alice", "claude-users/*"))
+    });
     fixture.check_problem("document-deleted", || fixture.alice.delete_document());
     fixture.check_problem("document-offboarded", || {
         let mut fields = fixture.alice.fields();

@@ -128,8 +128,8 @@ fn unresponsive_systemd_does_not_block_status() {
         assert!(output.code.is_some_and(|code| code != 124), "{command}: {output:?}");
     }
     let diagnosis = claude_login::parsed(&report[0].1.text());
-    assert!(diagnosis.to_string().contains("systemd-silent"), "{diagnosis}");
+    assert!(diagnosis.to_string().contains("systemd-not-responding"), "{diagnosis}");
     let units = diagnosis["about"][0]["checks"].as_array().expect("checks").iter();
-    let resting = units.into_iter().find(|check| check["id"] == "units-resting").expect("the check");
+    let resting = units.into_iter().find(|check| check["id"] == "units-inactive").expect("the check");
     assert_eq!((&resting["state"], &resting["why"]), (&"unknown".into(), &"systemd does not answer".into()));
 }

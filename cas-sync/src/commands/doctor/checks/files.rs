@@ -7,7 +7,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 5] = [
     Check { id: "wrong-owner", passed: "the files and directories belong to the user", evaluate: owner },
     Check { id: "login-mode", passed: "other users cannot read the login file", evaluate: login_mode },
     Check {
-        id: "claude-folder-mode",
+        id: "claude-directory-mode",
         passed: "only its owner can write to ~/.claude",
         evaluate: claude_directory,
     },

@@ -14,11 +14,11 @@ use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, mov
 use super::super::facts::{EnvFile, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 11] = [
-    Check { id: "login-absent", passed: "there is a login", evaluate: absent },
+    Check { id: "login-missing", passed: "there is a login", evaluate: missing },
     Check { id: "login-cleared", passed: "the login has not been cleared", evaluate: cleared },
-    Check { id: "login-damaged", passed: "Claude Code can read the login", evaluate: damaged },
+    Check { id: "login-invalid", passed: "Claude Code can read the login", evaluate: invalid },
     Check { id: "login-scope", passed: "the login has the scope user:inference", evaluate: scope },
-    Check { id: "login-partial", passed: "the login can be refreshed", evaluate: partial },
+    Check { id: "login-not-refreshable", passed: "the login can be refreshed", evaluate: not_refreshable },
     Check {
         id: "login-unreadable",
         passed: "the login file is a regular file of the user",
@@ -33,7 +33,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 11] = [
         evaluate: organization,
     },
     Check {
-        id: "memory-damaged",
+        id: "state-corrupt",
         passed: "the ledger and the local history can be read",
         evaluate: state_files,
     },
@@ -72,7 +72,7 @@ fn sign_in(facts: &UserFacts) -> Remedy {
     })
 }
 
-fn absent(facts: &UserFacts) -> CheckResult {
+fn missing(facts: &UserFacts) -> CheckResult {
     if_active(facts, || match (&facts.login.state, facts.login.sign_out) {
         (_, Some(sign_out)) => CheckResult::NotApplicable(sign_out.to_string()),
         (LoginFileState::Missing, None) => {
@@ -92,7 +92,7 @@ fn cleared(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn damaged(facts: &UserFacts) -> CheckResult {
+fn invalid(facts: &UserFacts) -> CheckResult {
     if_active(facts, || match &facts.login.state {
         LoginFileState::Invalid(why) if *why != SCOPE => {
             unusable(facts, format!("Claude Code does not accept the login in {}: {why}", facts.login.path))
@@ -114,7 +114,7 @@ fn scope(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn partial(facts: &UserFacts) -> CheckResult {
+fn not_refreshable(facts: &UserFacts) -> CheckResult {
     if_active(facts, || match &facts.login.state {
         LoginFileState::NotRefreshable(why) => {
             let cause =

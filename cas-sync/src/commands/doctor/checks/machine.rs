@@ -13,17 +13,21 @@ pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
         passed: "the module's line is in its place and unchanged",
         evaluate: edited,
     },
-    Check { id: "systemd-silent", passed: "systemd answers", evaluate: no_reply },
+    Check { id: "systemd-not-responding", passed: "systemd answers", evaluate: no_reply },
     Check { id: "target-masked", passed: "claude-auth-sync.target is not masked", evaluate: masked },
     Check { id: "target-stopped", passed: "claude-auth-sync.target runs", evaluate: stopped },
-    Check { id: "account-gone", passed: "each enrolled user has an account", evaluate: missing_accounts },
+    Check { id: "account-missing", passed: "each enrolled user has an account", evaluate: missing_accounts },
     Check { id: "roster-unreadable", passed: "the roster is valid", evaluate: roster },
     Check {
         id: "request-service-inactive",
         passed: "the service for requests of logins runs",
         evaluate: request_service,
     },
-    Check { id: "clock-unset", passed: "a time service sets this machine's clock", evaluate: clock },
+    Check {
+        id: "clock-not-synchronized",
+        passed: "a time service sets this machine's clock",
+        evaluate: clock,
+    },
 ];
 
 pub(in crate::commands::doctor) const MODULE: &str = "pam_cas_session.so";

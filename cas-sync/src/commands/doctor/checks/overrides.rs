@@ -7,32 +7,32 @@ use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<UserFacts>; 6] = [
     Check {
-        id: "shadow-environment",
+        id: "override-environment",
         passed: "the environment sets no other credential",
         evaluate: environment,
     },
     Check {
-        id: "shadow-start-file",
+        id: "override-shell-startup",
         passed: "the start-up files of shells and sessions set no other credential",
         evaluate: startup_files,
     },
     Check {
-        id: "shadow-claude-json",
+        id: "override-claude-json",
         passed: "~/.claude.json sets no other credential",
         evaluate: claude_json,
     },
     Check {
-        id: "shadow-settings",
+        id: "override-settings",
         passed: "~/.claude/settings.json sets no other credential",
         evaluate: settings,
     },
     Check {
-        id: "shadow-managed",
+        id: "override-managed-settings",
         passed: "the managed settings in /etc/claude-code set no other credential",
         evaluate: managed,
     },
     Check {
-        id: "shadow-served",
+        id: "override-organization-settings",
         passed: "the organization's settings set no other credential",
         evaluate: remote,
     },

@@ -9,14 +9,18 @@ use super::super::facts::{Content, StoreFacts, UserFacts, Vault, VaultFailure};
 use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<UserFacts>; 12] = [
-    Check { id: "configuration-broken", passed: "the configuration is valid", evaluate: invalid },
-    Check { id: "configuration-key", passed: "the configuration has no unknown keys", evaluate: unknown_key },
+    Check { id: "configuration-invalid", passed: "the configuration is valid", evaluate: invalid },
+    Check {
+        id: "configuration-unknown-key",
+        passed: "the configuration has no unknown keys",
+        evaluate: unknown_key,
+    },
     Check { id: "store-misconfigured", passed: "the Vault settings are valid", evaluate: misconfigured },
     Check { id: "store-sealed", passed: "Vault is unsealed", evaluate: sealed },
     Check { id: "store-busy", passed: "Vault serves requests", evaluate: busy },
     Check { id: "store-untrusted", passed: "Vault's certificate is trusted", evaluate: untrusted },
     Check { id: "store-unreachable", passed: "Vault answers", evaluate: unreachable },
-    Check { id: "store-refuses", passed: "Vault allows to read the document", evaluate: refuses },
+    Check { id: "store-denied", passed: "Vault allows to read the document", evaluate: denied },
     Check { id: "document-deleted", passed: "the document exists or was never written", evaluate: deleted },
     Check {
         id: "document-offboarded",
@@ -28,7 +32,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 12] = [
         passed: "the stored login belongs to the expected organization",
         evaluate: organization,
     },
-    Check { id: "clock-off", passed: "this machine's clock and Vault's agree", evaluate: clock },
+    Check { id: "clock-skew", passed: "this machine's clock and Vault's agree", evaluate: clock },
 ];
 
 const CONFIG_DIR: &str = "/etc/claude-auth-sync";
@@ -137,7 +141,7 @@ fn unreachable(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn refuses(facts: &UserFacts) -> CheckResult {
+fn denied(facts: &UserFacts) -> CheckResult {
     on_failure(facts, |_, failure| match failure {
         VaultFailure::Refused(why) => {
             let what = "an administrator checks mount, namespace and policy".to_owned();

@@ -157,7 +157,7 @@ fn unknown_facts_are_never_reported_as_ok() {
         UserFacts { store: StoreFacts { vault: Some(unreachable), ..StoreFacts::default() }, ..ada() };
     assert_eq!(names(&facts), ["store-unreachable"]);
     for row in diagnose(&user_checks(), &facts) {
-        let depends = ["vault-token-ended", "vault-policy-wide", "document-deleted", "clock-off"];
+        let depends = ["vault-token-rejected", "vault-policy-too-broad", "document-deleted", "clock-skew"];
         let is_unknown = matches!(row.result, CheckResult::Unknown(_));
         assert_eq!(is_unknown, depends.contains(&row.id.as_str()) || is_unknown, "{row:?}");
         assert!(!(depends.contains(&row.id.as_str()) && row.result == CheckResult::Ok), "{row:?}");
@@ -180,12 +180,12 @@ fn wrong_clock_and_unset_clock_are_reported() {
         assert!(
             found
                 .iter()
-                .all(|(id, finding)| id == "clock-off" && finding.cause.contains(expected.unwrap_or("?")))
+                .all(|(id, finding)| id == "clock-skew" && finding.cause.contains(expected.unwrap_or("?")))
         );
     }
     let unset = MachineFacts { clock: Clock::Unsynchronized, ..machine() };
     let rows = diagnose(&machine_checks(), &unset);
-    let row = rows.iter().find(|row| row.id == "clock-unset").expect("the check");
+    let row = rows.iter().find(|row| row.id == "clock-not-synchronized").expect("the check");
     assert!(matches!(&row.result, CheckResult::Problems(found) if found[0].severity == Severity::Warning));
 }
 

@@ -8,22 +8,30 @@ use super::store::with_vault;
 
 pub(super) const CHECKS: [Check<UserFacts>; 9] = [
     Check { id: "vault-token-missing", passed: "there is a Vault token", evaluate: missing },
-    Check { id: "vault-token-open", passed: "other users cannot read the Vault token", evaluate: open },
+    Check { id: "vault-token-mode", passed: "other users cannot read the Vault token", evaluate: mode },
     Check {
         id: "vault-token-unusable",
         passed: "the file of the Vault token holds one token",
         evaluate: unusable,
     },
-    Check { id: "vault-token-ended", passed: "Vault knows the token", evaluate: ended },
+    Check { id: "vault-token-rejected", passed: "Vault knows the token", evaluate: rejected },
     Check { id: "vault-token-foreign", passed: "the Vault token belongs to the user", evaluate: foreign },
     Check {
-        id: "vault-token-ending",
+        id: "vault-token-expires",
         passed: "the Vault token does not expire within a week",
-        evaluate: ending,
+        evaluate: expires,
     },
-    Check { id: "vault-token-unrenewable", passed: "the Vault token can be renewed", evaluate: unrenewable },
-    Check { id: "vault-policy-narrow", passed: "the policy allows what a sync does", evaluate: narrow },
-    Check { id: "vault-policy-wide", passed: "the policy allows nothing else", evaluate: wide },
+    Check {
+        id: "vault-token-not-renewable",
+        passed: "the Vault token can be renewed",
+        evaluate: not_renewable,
+    },
+    Check {
+        id: "vault-policy-too-narrow",
+        passed: "the policy allows what a sync does",
+        evaluate: too_narrow,
+    },
+    Check { id: "vault-policy-too-broad", passed: "the policy allows nothing else", evaluate: too_broad },
 ];
 
 /// A renewal extends a correctly minted token far beyond this.
@@ -44,7 +52,7 @@ fn missing(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn open(facts: &UserFacts) -> CheckResult {
+fn mode(facts: &UserFacts) -> CheckResult {
     with_vault(&facts.store, |vault| match &vault.token_file {
         TokenFile::Open { path, why } => CheckResult::from_findings([Finding::problem(
             format!("{why}: the token is not used, and other users may know it"),
@@ -76,7 +84,7 @@ fn with_token(facts: &UserFacts, evaluate: impl Fn(&TokenFacts) -> CheckResult) 
     })
 }
 
-fn ended(facts: &UserFacts) -> CheckResult {
+fn rejected(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
         TokenFacts::Ended => CheckResult::from_findings([Finding::problem(
             "Vault does not know the token: it has expired or was revoked",
@@ -96,7 +104,7 @@ fn foreign(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn ending(facts: &UserFacts) -> CheckResult {
+fn expires(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
         TokenFacts::Own { expires_at: Some(at), never_renewed: None, .. }
             if *at <= facts.now.saturating_add(MIN_LIFETIME) =>
@@ -110,7 +118,7 @@ fn ending(facts: &UserFacts) -> CheckResult {
 
 /// Provisioning keeps such a token until a week before its expiry, and replaces a missing one at
 /// once.
-fn unrenewable(facts: &UserFacts) -> CheckResult {
+fn not_renewable(facts: &UserFacts) -> CheckResult {
     with_vault(&facts.store, |vault| match &vault.token {
         None => CheckResult::Unknown("Vault did not describe the token".into()),
         Some(TokenFacts::Own { never_renewed: Some(why), expires_at, .. }) => {
@@ -134,7 +142,7 @@ fn unrenewable(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn narrow(facts: &UserFacts) -> CheckResult {
+fn too_narrow(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
         TokenFacts::Own { has_required_access: Some(false), .. } => {
             CheckResult::from_findings([Finding::problem(
@@ -149,7 +157,7 @@ fn narrow(facts: &UserFacts) -> CheckResult {
     })
 }
 
-fn wide(facts: &UserFacts) -> CheckResult {
+fn too_broad(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
         TokenFacts::Own { excess_access, .. } if !excess_access.is_empty() => {
             let cause =

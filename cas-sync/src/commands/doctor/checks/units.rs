@@ -5,9 +5,9 @@ use super::super::facts::{UnitFacts, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 5] = [
     Check { id: "not-enrolled", passed: "the user is enrolled", evaluate: enrolled },
-    Check { id: "units-shadowed", passed: "the packaged units are used", evaluate: overridden },
+    Check { id: "units-overridden", passed: "the packaged units are used", evaluate: overridden },
     Check { id: "units-disabled", passed: "the timer is enabled", evaluate: disabled },
-    Check { id: "units-resting", passed: "timer and watcher run", evaluate: inactive },
+    Check { id: "units-inactive", passed: "timer and watcher run", evaluate: inactive },
     Check { id: "sync-failed", passed: "the last sync did not fail as a unit", evaluate: failed },
 ];
 
