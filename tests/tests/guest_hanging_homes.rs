@@ -70,14 +70,14 @@ fn root_commands_end_and_name_hanging_homes() {
     let status = run_within(&guest, 20, "cas-sync status --json").text();
     let status: Value = serde_json::from_str(&status).expect("JSON");
     let row = |user: &str| {
-        let rows = status["people"].as_array().expect("rows");
+        let rows = status["users"].as_array().expect("rows");
         rows.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("{user}: {status}"))
     };
     for user in ["alice", "carol"] {
         let reason = row(user)["reason"].as_str().expect("a reason");
         assert!(reason.contains("does not answer within 10s"), "{user}: {reason}");
     }
-    assert_eq!(row("bob")["rank"], "ok", "{status}");
+    assert_eq!(row("bob")["severity"], "ok", "{status}");
 
     let metrics = run_within(&guest, 20, "cas-sync metrics").expect_success("metrics").text();
     assert!(metrics.contains("claude_auth_status_code{user=\"alice\"} 7\n"), "{metrics}");

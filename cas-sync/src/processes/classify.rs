@@ -35,10 +35,8 @@ pub(crate) struct Session {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RestartHint {
     /// A command for the user.
-    #[serde(rename = "person")]
     User(String),
     /// Instructions.
-    #[serde(rename = "words")]
     Text(String),
 }
 

@@ -109,7 +109,7 @@ impl UserSeverity {
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Failed => "failed",
-            Self::Gone => "gone",
+            Self::Gone => "account-missing",
             Self::Unreadable => "unreadable",
             Self::ClockSkew => "clock-skew",
             Self::Overdue => "overdue",
@@ -206,7 +206,7 @@ mod tests {
             rows.iter().map(|row| (row.name.as_str(), row.severity.code(), row.exit_code())).collect();
         let expected = [
             ("ida", "failed", 79),
-            ("gil", "gone", 1),
+            ("gil", "account-missing", 1),
             ("hal", "unreadable", 1),
             ("gus", "clock-skew", 1),
             ("fay", "overdue", 1),

@@ -50,15 +50,15 @@ fn backup_reports_the_age_of_the_previous_backup() {
     test_user.put(LOGIN, &new_login("new"));
     let report = by_hand(&test_user, "backup --json").expect(0, &[]).json();
     assert_eq!(report["finding"], "login");
-    let [history, store] = report["places"].as_array().expect("places").as_slice() else {
+    let [history, store] = report["locations"].as_array().expect("locations").as_slice() else {
         panic!("{report}")
     };
     assert_eq!(
-        (&history["place"], &history["done"], &history["before"]),
+        (&history["location"], &history["result"], &history["previous"]),
         (&json!("history"), &json!("added"), &json!(null))
     );
-    assert_eq!((&store["place"], &store["done"]), (&json!("store"), &json!("added")));
-    assert_eq!(store["before"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
+    assert_eq!((&store["location"], &store["result"]), (&json!("store"), &json!("added")));
+    assert_eq!(store["previous"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
 
     test_user.put(LOGIN, &valid_login("newer", now_ms() + 7 * HOUR_MS + 60_000));
     by_hand(&test_user, "backup").expect(0, &["added; the previous backup, ", " s old"]);

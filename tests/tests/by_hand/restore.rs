@@ -105,8 +105,8 @@ fn backups_are_listed_with_their_state() {
     assert!(output.out.is_ascii() && output.out.lines().all(|line| line.len() <= 80), "{}", output.out);
 
     let report = by_hand(&test_user, "restore --list --json --from store").expect(0, &[]).json();
-    let row = &report["copies"][0];
-    assert_eq!((&report["login"], report["copies"].as_array().map(Vec::len)), (&json!("whole"), Some(1)));
+    let row = &report["backups"][0];
+    assert_eq!((&report["login"], report["backups"].as_array().map(Vec::len)), (&json!("valid"), Some(1)));
     assert_eq!(
         (&row["generation"], &row["state"], &row["restorable"]),
         (&json!(two), &json!("in use"), &json!(false))
@@ -116,9 +116,9 @@ fn backups_are_listed_with_their_state() {
         "access_token_expires_at_ms",
         "backed_up_at_ms",
         "generation",
+        "location",
         "login_expires_at_ms",
         "machine",
-        "place",
         "reason",
         "restorable",
         "state",

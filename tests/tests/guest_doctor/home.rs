@@ -177,7 +177,7 @@ fn root_accesses_no_home_and_waits_for_none() {
     let output = run_as(&guest, Who::Root, "timeout 60 cas-sync doctor alice --json");
     assert_eq!(output.code, Some(1), "{output:?}");
     let report = claude_login::parsed(&output.text());
-    assert_eq!(report["about"][0]["problem"], serde_json::Value::Null, "{report}");
+    assert_eq!(report["inspections"][0]["error"], serde_json::Value::Null, "{report}");
     assert!(!output.text().contains("root:"), "nothing of another's is shown: {output:?}");
     // Root runs no program of alice, and none of her text is in a command for root or on root's
     // terminal.

@@ -146,7 +146,7 @@ fn text_report(guest: &Guest, who: Who) -> String {
 
 /// Returns the first finding of this check.
 pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
-    let about = diagnosis["about"].as_array().expect("the users");
+    let about = diagnosis["inspections"].as_array().expect("the users");
     about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
 }
 

@@ -40,7 +40,7 @@ fn sessions(host: &VaultGuest, who: Who, arguments: &str) -> (Option<i32>, Value
 
 /// Returns the number of processes of alice by the token that they hold.
 fn sessions_with(report: &Value, holds: &str) -> Vec<String> {
-    let sessions = report["people"][0]["sessions"].as_array().expect("sessions");
+    let sessions = report["users"][0]["sessions"].as_array().expect("sessions");
     let names = sessions
         .iter()
         .filter(|found| found["holds"] == holds)
@@ -85,7 +85,7 @@ fn process_with_an_old_token_is_named_with_its_restart() {
     // Root sees the same of alice, and no users who are not enrolled. Alice sees only her own
     // sessions.
     let (code, root_report) = sessions(&host, Who::Root, "");
-    assert_eq!((code, root_report["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{root_report}");
+    assert_eq!((code, root_report["users"].as_array().map(Vec::len)), (Some(1), Some(1)), "{root_report}");
     assert_eq!(sessions_with(&root_report, "replaced").len(), 3, "{root_report}");
     assert_eq!(run_as(&host.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
 

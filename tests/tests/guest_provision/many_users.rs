@@ -66,11 +66,11 @@ fn interrupted_provisioning_of_many_users_completes() {
     assert_eq!(again.code, Some(0), "{told_again}");
     assert_eq!(told_again["requests"], users + 1, "one for each user, and one for the administrator");
     let is_untouched = |user: &Value| user["steps"].as_array().is_some_and(Vec::is_empty);
-    assert!(told_again["people"].as_array().expect("people").iter().all(is_untouched));
+    assert!(told_again["users"].as_array().expect("users").iter().all(is_untouched));
     assert_eq!(snapshot(guest, places), before, "nothing was written");
     assert_eq!(tokens(&host.bao), number);
     println!(
         "{users} users, interrupted {interruptions} times: the last run {} requests in {} ms; again {} requests in {} ms",
-        report["requests"], report["milliseconds"], told_again["requests"], told_again["milliseconds"]
+        report["requests"], report["elapsed_ms"], told_again["requests"], told_again["elapsed_ms"]
     );
 }

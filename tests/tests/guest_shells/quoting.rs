@@ -22,7 +22,7 @@ fn doctor_remedy_quotes_its_arguments_for_every_shell() {
         guest.run(&format!("{as_alice} mkdir -p {}", in_sh(&folder))).expect_success("a folder");
         guest.run(&format!("{as_alice} mkfifo -m 600 {path}")).expect_success("something odd");
         let output = guest.run(&format!("{as_alice} CLAUDE_CREDENTIALS_FILE={path} cas-sync doctor --json"));
-        let findings = parsed(&output.text())["about"][0]["findings"].take();
+        let findings = parsed(&output.text())["inspections"][0]["findings"].take();
         let found = findings.as_array().expect("findings").iter().find(|it| it["id"] == "login-unreadable");
         let command =
             found.and_then(|it| it["command"].as_str()).unwrap_or_else(|| panic!("{name}: {findings}"));

@@ -31,7 +31,7 @@ fn status_lists_all_users_without_reading_homes() {
 
     let seen = status_of_all(&guest);
     assert_eq!((&seen["schema"], &seen["exit_code"]), (&1.into(), &79.into()));
-    assert_eq!(row(&seen, "alice")["rank"], "failed");
+    assert_eq!(row(&seen, "alice")["severity"], "failed");
     assert_eq!(row(&seen, "alice")["last_sync"]["exit_code"], 79);
     assert_eq!(row(&seen, "bob")["last_sync"]["credential"]["kind"], "login");
     assert_eq!(row(&seen, "carol")["exit_code"], 75);

@@ -53,7 +53,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
         let report = row(&seen, "mallory")["reason"].as_str().expect("a reason");
         assert!(report.starts_with("unreadable: ") && report.contains(expected), "{script}: {report}");
         assert_eq!(row(&seen, "mallory")["status"], "WARN", "{script}");
-        assert_eq!(row(&seen, "alice")["rank"], "ok", "{script}");
+        assert_eq!(row(&seen, "alice")["severity"], "ok", "{script}");
         let metrics = guest.run("cas-sync metrics").expect_success(script).text();
         assert!(metrics.contains("claude_auth_status_code{user=\"mallory\"} 7\n"), "{script}: {metrics}");
         assert!(metrics.contains("claude_auth_collector_unreadable 1\n"), "{script}: {metrics}");
@@ -85,7 +85,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
         ),
     );
     let seen = status_of_all(&guest);
-    assert_eq!(row(&seen, "mallory")["rank"], "unreadable", "raw control characters are no JSON: {seen}");
+    assert_eq!(row(&seen, "mallory")["severity"], "unreadable", "raw control characters are no JSON: {seen}");
     let escaped = lines.replace("\\x1b", "\\u001b").replace("\\x07", "\\u0007").replace("\\n", "\\u000a");
     let text = format!(
         r#"{{"at_ms":9999999999999,"status":"OK","text":"{escaped}","exit_code":0,"uid":0,"unreadable":"x"}}"#
@@ -100,7 +100,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
 
     // Their next sync publishes again, or reports why not.
     run_service(&guest, "mallory");
-    assert_eq!(row(&status_of_all(&guest), "mallory")["rank"], "ok");
+    assert_eq!(row(&status_of_all(&guest), "mallory")["severity"], "ok");
     put(&guest, "mkfifo state.json");
     run_service(&guest, "mallory");
     assert!(

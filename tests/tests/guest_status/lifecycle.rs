@@ -23,22 +23,22 @@ fn check_published_state_follows_enrollment(suite: Suite) {
         guest.run(&format!("useradd --badname --create-home {name}")).expect_success(name);
         guest.enroll(name);
         guest.put_login(name, &new_login(name));
-        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
+        assert_eq!(row(&status_of_all(&guest), name)["severity"], "unknown");
         run_service(&guest, name);
         let path = published(name);
         assert_eq!(guest.file_status(&path), "600 root:root regular file");
-        assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
+        assert_eq!(row(&status_of_all(&guest), name)["severity"], "ok");
         // By hand without a request file: the next service publishes, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
         let by_hand = guest.sync(name).expect_success("a sync by hand").text();
         assert!(!by_hand.contains("publish"), "{by_hand}");
-        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
+        assert_eq!(row(&status_of_all(&guest), name)["severity"], "unknown");
         run_service(&guest, name);
-        assert_eq!(row(&status_of_all(&guest), name)["rank"], "ok");
+        assert_eq!(row(&status_of_all(&guest), name)["severity"], "ok");
         // A user who has removed it has no state.
         guest.run(&format!("rm ~{name}/.local/state/claude-auth-sync/state.json")).expect_success("removed");
         guest.publish(name);
-        assert_eq!(row(&status_of_all(&guest), name)["rank"], "unknown");
+        assert_eq!(row(&status_of_all(&guest), name)["severity"], "unknown");
         run_service(&guest, name);
     }
     let parents =
@@ -70,7 +70,7 @@ fn reused_user_id_does_not_inherit_published_state() {
     guest.publish("old");
     let old = |guest: &Guest| row(&status_of_all(guest), "old").clone();
     let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
-    assert_eq!(old(&guest)["rank"], "gone");
+    assert_eq!(old(&guest)["severity"], "account-missing");
     assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
     let refused = guest.run("cas-sync enroll old 2>&1");
     assert!(refused.code == Some(1) && refused.text().contains("--adopt old"), "{}", refused.text());
@@ -78,14 +78,14 @@ fn reused_user_id_does_not_inherit_published_state() {
     assert!(former.contains("\"uid\":1800") && former.contains("unreadable"), "{former}");
     // Adopting removes what was published for the other account.
     guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
-    assert_eq!(old(&guest)["rank"], "unknown");
+    assert_eq!(old(&guest)["severity"], "unknown");
     // A publication there would not count.
     guest.write(&published("old"), "root", "600", former.as_bytes());
     let reason = old(&guest)["reason"].to_string();
     assert!(reason.contains("it was published for user id 1800, and old is 1801"), "{reason}");
     guest.put_login("old", &new_login("again"));
     run_service(&guest, "old");
-    assert_eq!(old(&guest)["rank"], "ok");
+    assert_eq!(old(&guest)["severity"], "ok");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn missing_home_is_published_with_the_known_state() {
     run_service(&guest, "alice");
     let seen = status_of_all(&guest);
     let row = row(&seen, "alice");
-    assert_eq!((&row["rank"], &row["exit_code"]), (&"skipped".into(), &0.into()), "{row}");
+    assert_eq!((&row["severity"], &row["exit_code"]), (&"skipped".into(), &0.into()), "{row}");
     assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is missing")), "{row}");
     assert_eq!(row["last_sync"]["credential"]["kind"], "login", "{row}");
 }

@@ -33,6 +33,6 @@ fn status_of_all(guest: &Guest) -> Value {
 /// Returns the entry of one user.
 #[track_caller]
 fn row<'a>(status: &'a Value, user: &str) -> &'a Value {
-    let users = status["people"].as_array().expect("people");
+    let users = status["users"].as_array().expect("users");
     users.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("no {user} in {status}"))
 }

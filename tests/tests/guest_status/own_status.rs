@@ -51,7 +51,7 @@ fn check_user_status(suite: Suite) {
     let (code, json) = status_over_ssh(&guest, "alice", "cas-sync status --json");
     let own: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(
-        (code, &own["exit_code"], &own["uses"]["kind"]),
+        (code, &own["exit_code"], &own["active"]["kind"]),
         (Some(0), &0.into(), &"login".into()),
         "{json}"
     );
@@ -129,7 +129,10 @@ fn unresponsive_systemd_does_not_block_status() {
     }
     let diagnosis = claude_login::parsed(&report[0].1.text());
     assert!(diagnosis.to_string().contains("systemd-not-responding"), "{diagnosis}");
-    let units = diagnosis["about"][0]["checks"].as_array().expect("checks").iter();
-    let resting = units.into_iter().find(|check| check["id"] == "units-inactive").expect("the check");
-    assert_eq!((&resting["state"], &resting["why"]), (&"unknown".into(), &"systemd does not answer".into()));
+    let units = diagnosis["inspections"][0]["checks"].as_array().expect("checks").iter();
+    let inactive = units.into_iter().find(|check| check["id"] == "units-inactive").expect("the check");
+    assert_eq!(
+        (&inactive["state"], &inactive["reason"]),
+        (&"unknown".into(), &"systemd does not answer".into())
+    );
 }

@@ -23,7 +23,7 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
 fn commands(command_user: CommandUser<'_>) -> Vec<String> {
     let (_, output) = command_user.run(PIPE, &["doctor", "--json"]);
     let json: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
-    let about = json["about"].as_array().expect("the users").iter();
+    let about = json["inspections"].as_array().expect("the users").iter();
     about
         .flat_map(|of| of["findings"].as_array().expect("findings"))
         .filter_map(|finding| {

@@ -26,7 +26,7 @@ fn with_directories(guest: &Guest, users: &[&str]) {
 
 fn text(guest: &Guest, user: &str) -> Option<String> {
     let json = parsed(&guest.run("cas-sync status --json || true").text());
-    let rows = json["people"].as_array().expect("rows");
+    let rows = json["users"].as_array().expect("rows");
     let row = rows.iter().find(|row| row["user"] == user)?;
     row["reason"].as_str().map(str::to_owned)
 }

@@ -260,5 +260,5 @@ fn reported_credentials(user: &ClaudeUser<'_>, combination: &Combination) -> BTr
         let place = candidate["place"].as_str().unwrap_or_default().to_owned();
         Some(if kind == "provider" { (kind, String::new()) } else { (kind, place) })
     };
-    [&own["uses"], &own["sent_along"]].into_iter().filter_map(name).collect()
+    [&own["active"], &own["also_sent"]].into_iter().filter_map(name).collect()
 }

@@ -22,12 +22,12 @@ pub(crate) fn backup(request: &Backup) -> ExitCode {
     run_command(|user| {
         let result = run_planner(user, Command::Backup, request.verify, |_| ())?;
         let code = result.outcome.exit_code();
-        let places = locations(user, &result);
-        let details: String = places.iter().map(|location| location.describe(user.now)).collect();
+        let locations = locations(user, &result);
+        let details: String = locations.iter().map(|location| location.describe(user.now)).collect();
         let text = format!("{} {}\n{details}", result.outcome.status, result.outcome);
         print(
             request.json,
-            &BackupReport { answer: Answer::new(user, &result.outcome, code), places },
+            &BackupReport { answer: Answer::new(user, &result.outcome, code), locations },
             &text,
         )?;
         Ok(code)
@@ -38,18 +38,18 @@ pub(crate) fn backup(request: &Backup) -> ExitCode {
 struct BackupReport {
     #[serde(flatten)]
     answer: Answer,
-    places: Vec<Location>,
+    locations: Vec<Location>,
 }
 
 /// One location of backups.
 #[derive(Serialize)]
 struct Location {
-    place: &'static str,
+    location: &'static str,
     /// A path, or the URL of Vault.
     at: String,
-    done: BackupResult,
+    result: BackupResult,
     /// The newest backup before this run.
-    before: Option<PreviousBackup>,
+    previous: Option<PreviousBackup>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,17 +78,17 @@ fn locations(user: &UserContext, result: &RunResult) -> Vec<Location> {
     let location = |source: BackupLocation, name, at| {
         let before = result.found.iter().find(|backup| backup.source == source);
         Location {
-            place: name,
+            location: name,
             at,
-            done: result_at(result, source),
-            before: before.map(PreviousBackup::from_info),
+            result: result_at(result, source),
+            previous: before.map(PreviousBackup::from_info),
         }
     };
-    let mut places = vec![location(BackupLocation::LocalHistory, "history", history)];
+    let mut locations = vec![location(BackupLocation::LocalHistory, "history", history)];
     if user.config.store == StoreKind::Vault {
-        places.push(location(BackupLocation::Store, "store", url));
+        locations.push(location(BackupLocation::Store, "store", url));
     }
-    places
+    locations
 }
 
 fn result_at(result: &RunResult, source: BackupLocation) -> BackupResult {
@@ -122,12 +122,12 @@ impl PreviousBackup {
 impl Location {
     fn describe(&self, now: Timestamp) -> String {
         let age = self
-            .before
+            .previous
             .as_ref()
-            .and_then(|before| now.checked_duration_since(before.backed_up_at_ms?))
+            .and_then(|previous| now.checked_duration_since(previous.backed_up_at_ms?))
             .map(format::format_duration);
         let age = age.unwrap_or_else(|| "of unknown age".into());
-        let text = match (self.done, &self.before) {
+        let text = match (self.result, &self.previous) {
             (BackupResult::Added, None) => "added; there was no backup".to_owned(),
             (BackupResult::Added, Some(before)) => {
                 format!("added; the previous backup, {}, was {age} old", before.generation)
@@ -139,6 +139,6 @@ impl Location {
             }
             (BackupResult::Unreachable, _) => "not reached".to_owned(),
         };
-        format!("  {:<7}  {text}\n           {}\n", self.place, sanitize_line(&self.at))
+        format!("  {:<7}  {text}\n           {}\n", self.location, sanitize_line(&self.at))
     }
 }

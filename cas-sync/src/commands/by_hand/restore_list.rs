@@ -23,7 +23,7 @@ pub(super) struct BackupList {
     exit_code: u8,
     /// The state of the login file, in one word.
     login: &'static str,
-    copies: Vec<BackupRow>,
+    backups: Vec<BackupRow>,
     /// Why the store could not be read.
     store: Option<String>,
 }
@@ -32,7 +32,7 @@ pub(super) struct BackupList {
 #[derive(Serialize)]
 struct BackupRow {
     generation: String,
-    place: &'static str,
+    location: &'static str,
     access_token_expires_at_ms: Timestamp,
     login_expires_at_ms: Option<Timestamp>,
     backed_up_at_ms: Option<Timestamp>,
@@ -61,7 +61,7 @@ impl BackupList {
             user: user.account.name.clone(),
             exit_code,
             login: state_word(&inspection.facts.login),
-            copies: planner::backups(&inspection.facts).into_iter().filter(is_shown).map(row).collect(),
+            backups: planner::backups(&inspection.facts).into_iter().filter(is_shown).map(row).collect(),
             store,
         }
     }
@@ -72,7 +72,7 @@ impl BackupList {
 
     /// Returns an ASCII table of at most 80 columns, unless a state is longer.
     pub(super) fn table(&self, now: Timestamp) -> String {
-        let mut rows: Vec<_> = self.copies.iter().map(|backup| backup.cells(now)).collect();
+        let mut rows: Vec<_> = self.backups.iter().map(|backup| backup.cells(now)).collect();
         let store = self.store.as_ref().map(|why| format!("store {why}\n")).unwrap_or_default();
         if rows.is_empty() {
             return format!("There are no backups.\n{store}");
@@ -95,7 +95,7 @@ impl BackupRow {
         let info = found.iter().find(is_of);
         Self {
             generation: backup.login.generation.to_string(),
-            place: backup.source.as_str(),
+            location: backup.source.as_str(),
             access_token_expires_at_ms: backup.login.expires_at,
             login_expires_at_ms: backup.login.login_expires_at,
             backed_up_at_ms: info.and_then(|info| info.backed_up_at),
@@ -120,7 +120,7 @@ impl BackupRow {
         let plain = |character: char| if character.is_ascii_graphic() { character } else { '?' };
         [
             self.generation.clone(),
-            self.place.to_owned(),
+            self.location.to_owned(),
             access.unwrap_or_default(),
             self.backed_up_at_ms.and_then(ago).unwrap_or_else(|| "?".into()),
             host.chars().map(plain).take(MACHINE_WIDTH).collect(),
@@ -131,12 +131,12 @@ impl BackupRow {
 
 fn state_word<L>(login: &LoginFileState<L>) -> &'static str {
     match login {
-        LoginFileState::Valid(_) => "whole",
-        LoginFileState::AccessTokenExpired(_) => "stale",
-        LoginFileState::NotRefreshable(_) => "partial",
-        LoginFileState::ClearedByClient => "emptied",
-        LoginFileState::Invalid(_) => "damaged",
-        LoginFileState::Missing => "absent",
+        LoginFileState::Valid(_) => "valid",
+        LoginFileState::AccessTokenExpired(_) => "access-token-expired",
+        LoginFileState::NotRefreshable(_) => "not-refreshable",
+        LoginFileState::ClearedByClient => "cleared",
+        LoginFileState::Invalid(_) => "invalid",
+        LoginFileState::Missing => "missing",
         LoginFileState::Unreadable(_) => "unreadable",
     }
 }

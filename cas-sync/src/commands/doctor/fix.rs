@@ -21,11 +21,12 @@ pub(super) struct FixResult {
     /// `None` for the machine.
     pub(super) user: Option<String>,
     /// A description of the fix.
-    #[serde(rename = "does")]
     pub(super) action: String,
     /// True for `--dry-run`.
+    #[serde(rename = "dry_run")]
     pub(super) is_dry: bool,
     /// True if the sync had not ended when the timeout expired.
+    #[serde(rename = "still_running")]
     pub(super) still_runs: bool,
     /// Why the fix was not applied.
     pub(super) error: Option<String>,

@@ -194,7 +194,7 @@ pub(super) fn render_json(report: &DoctorReport<'_>) -> Value {
         remedy: String,
         can_be_fixed: bool,
     }
-    let about = report.inspections.iter().map(|inspection| {
+    let inspections = report.inspections.iter().map(|inspection| {
         let rows = inspection.rows.as_deref().unwrap_or_default();
         let findings = findings(rows).into_iter().map(|(id, finding)| {
             let ShownRemedy { command, run_as, text } =
@@ -212,20 +212,22 @@ pub(super) fn render_json(report: &DoctorReport<'_>) -> Value {
         });
         let state = |row: &Row| match &row.result {
             CheckResult::Ok => json!({ "id": row.id, "state": "ok" }),
-            CheckResult::NotApplicable(why) => json!({ "id": row.id, "state": "not-applicable", "why": why }),
-            CheckResult::Unknown(why) => json!({ "id": row.id, "state": "unknown", "why": why }),
+            CheckResult::NotApplicable(why) => {
+                json!({ "id": row.id, "state": "not-applicable", "reason": why })
+            }
+            CheckResult::Unknown(why) => json!({ "id": row.id, "state": "unknown", "reason": why }),
             CheckResult::Problems(_) => json!({ "id": row.id, "state": "problem" }),
         };
         json!({
             "user": inspection.user,
-            "problem": inspection.rows.as_ref().err(),
+            "error": inspection.rows.as_ref().err(),
             "findings": findings.collect::<Vec<_>>(),
             "checks": rows.iter().map(state).collect::<Vec<_>>(),
         })
     });
     json!({
         "schema": SCHEMA,
-        "about": about.collect::<Vec<_>>(),
+        "inspections": inspections.collect::<Vec<_>>(),
         "fixes": report.fixes,
         "exit_code": exit_code(report.inspections),
     })

@@ -42,7 +42,7 @@ fn exit_code_is_1_for_problems_and_failed_inspections_only() {
     let failed = [Inspection { user: Some("ada".into()), rows: Err("no answer".into()) }];
     assert_eq!(exit_code(&failed), 1);
     assert_eq!(
-        render_json(&DoctorReport { inspections: &failed, fixes: &[], as_root: true })["about"][0]["problem"],
+        render_json(&DoctorReport { inspections: &failed, fixes: &[], as_root: true })["inspections"][0]["error"],
         "no answer"
     );
 }

@@ -62,7 +62,7 @@ fn steps(mut facts: Facts, context: &RunContext) -> (Vec<&'static str>, Provisio
             Step::Done(result) => return (names, result.clone()),
             Step::Renew => "renew",
             Step::Mint(_) => "mint",
-            Step::CheckPolicy => "prove",
+            Step::CheckPolicy => "check-policy",
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
             Step::Unenroll => "unenroll",
@@ -107,7 +107,7 @@ fn plan_takes_expected_steps_for_each_state() {
         ),
         ("a user in the requested state needs no step", enrolled_user(), &with, &[]),
         ("the same without an administrator's token", enrolled_user(), &without, &[]),
-        ("a new user gets a token and is enrolled", new.clone(), &with, &["mint", "prove", "enroll"]),
+        ("a new user gets a token and is enrolled", new.clone(), &with, &["mint", "check-policy", "enroll"]),
         (
             "a renewable token that expires soon is renewed",
             Facts { token: held(|info| info.expires_at_ms = Some(NOW + DAY_MS)), ..enrolled_user() },
@@ -121,19 +121,19 @@ fn plan_takes_expected_steps_for_each_state() {
                 ..enrolled_user()
             },
             &with,
-            &["mint", "prove", "revoke"],
+            &["mint", "check-policy", "revoke"],
         ),
         (
             "a token of another user is replaced",
             Facts { token: held(|info| info.foreign = Some("bob".into())), ..enrolled_user() },
             &with,
-            &["mint", "prove", "revoke"],
+            &["mint", "check-policy", "revoke"],
         ),
         (
             "a token that is not an orphan is replaced",
             Facts { token: held(|info| info.is_orphan = false), ..enrolled_user() },
             &with,
-            &["mint", "prove", "revoke"],
+            &["mint", "check-policy", "revoke"],
         ),
         (
             "a token without expiry is not changed",
@@ -145,7 +145,7 @@ fn plan_takes_expected_steps_for_each_state() {
             "an old policy check is repeated",
             Facts { policy_check: PolicyCheck::Pending, ..enrolled_user() },
             &without,
-            &["prove"],
+            &["check-policy"],
         ),
         (
             "the local store needs only enrollment",
@@ -227,7 +227,10 @@ fn policy_is_rewritten_once_and_only_on_request() {
         (vec!["enroll"], ProvisionResult::PolicyTooBroad(vec!["list".into()]))
     );
     let rewriting = RunContext { rewrite_policies: true, ..context(None) };
-    assert_eq!(steps(wide.clone(), &rewriting), (vec!["rewrite", "prove", "enroll"], ProvisionResult::Ok));
+    assert_eq!(
+        steps(wide.clone(), &rewriting),
+        (vec!["rewrite", "check-policy", "enroll"], ProvisionResult::Ok)
+    );
     let rewritten = Facts { policy: Attempt::Done, ..wide.clone() };
     assert_eq!(
         steps(rewritten, &rewriting),
@@ -274,7 +277,7 @@ fn failed_step_is_reported() {
         ..enrolled_user()
     };
     let (taken, result) = steps(new, &context(Some("no admin")));
-    assert_eq!(taken, ["prove", "enroll"]);
+    assert_eq!(taken, ["check-policy", "enroll"]);
     assert!(matches!(result, ProvisionResult::NeedsAdmin(what) if what.contains("expires within a week")));
 }
 

@@ -62,9 +62,9 @@ impl ProvisionSummary {
         let document = json!({
             "schema": SCHEMA,
             "dry_run": self.is_dry,
-            "people": users,
+            "users": users,
             "requests": self.requests,
-            "milliseconds": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "interrupted_before": self.interrupted_before,
             "remarks": self.remarks,
             "units_failed": self.units_failed,
@@ -96,14 +96,14 @@ impl ProvisionSummary {
     fn to_json(&self, outcome: &UserResult) -> Value {
         let steps: Vec<_> = outcome.steps.iter().map(step_name).collect();
         let (result, text) = match &outcome.result {
-            ProvisionResult::Ok => ("well", None),
-            ProvisionResult::PolicyTooBroad(what) => ("too-wide", Some(what.join(", "))),
+            ProvisionResult::Ok => ("ok", None),
+            ProvisionResult::PolicyTooBroad(what) => ("policy-too-broad", Some(what.join(", "))),
             ProvisionResult::Skipped(why) => ("skipped", Some(why.clone())),
-            ProvisionResult::RemovalVetoed(why) => ("kept", Some(why.clone())),
-            ProvisionResult::NeedsAdmin(what) => ("waits-for-admin", Some(what.clone())),
+            ProvisionResult::RemovalVetoed(why) => ("removal-vetoed", Some(why.clone())),
+            ProvisionResult::NeedsAdmin(what) => ("needs-admin", Some(what.clone())),
             ProvisionResult::Failed(failure) => ("failed", Some(failure.to_string())),
         };
-        json!({ "user": outcome.name, "steps": steps, "ending": result, "text": text, "warnings": outcome.warnings, "remains": outcome.remains })
+        json!({ "user": outcome.name, "steps": steps, "result": result, "text": text, "warnings": outcome.warnings, "remains": outcome.remains })
     }
 
     /// Returns the counts of the results, and the number of requests with the elapsed time.
@@ -223,7 +223,7 @@ fn step_name(step: &Step) -> &'static str {
     match step {
         Step::Renew => "renew",
         Step::Mint(_) => "mint",
-        Step::CheckPolicy => "prove",
+        Step::CheckPolicy => "check-policy",
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
         Step::Unenroll => "unenroll",

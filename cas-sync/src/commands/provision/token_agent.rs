@@ -47,10 +47,10 @@ impl AgentMessage {
         Some(match word {
             "absent" => Self::Absent,
             "replaceable" => Self::Replaceable(rest.to_owned()),
-            "unfit" => Self::Unusable(rest.to_owned()),
+            "unusable" => Self::Unusable(rest.to_owned()),
             "token" => Self::Token(parse_token(rest.as_bytes())?),
-            "prepare" => Self::Reserve,
-            "kept" => Self::Written,
+            "reserve" => Self::Reserve,
+            "written" => Self::Written,
             _ => return None,
         })
     }
@@ -61,10 +61,10 @@ impl AgentMessage {
         match self {
             Self::Absent => writeln!(writer, "absent"),
             Self::Replaceable(why) => writeln!(writer, "replaceable {}", escape(why)),
-            Self::Unusable(why) => writeln!(writer, "unfit {}", escape(why)),
+            Self::Unusable(why) => writeln!(writer, "unusable {}", escape(why)),
             Self::Token(token) => return write_token(token, writer),
-            Self::Reserve => writeln!(writer, "prepare"),
-            Self::Written => writeln!(writer, "kept"),
+            Self::Reserve => writeln!(writer, "reserve"),
+            Self::Written => writeln!(writer, "written"),
         }?;
         writer.flush()
     }
@@ -184,7 +184,9 @@ mod tests {
 
     #[test]
     fn message_survives_write_and_parse() {
-        for line in ["absent", "replaceable it is odd", "unfit no room", "token hvs.abc", "prepare", "kept"] {
+        for line in
+            ["absent", "replaceable it is odd", "unusable no room", "token hvs.abc", "reserve", "written"]
+        {
             let mut written = Vec::new();
             AgentMessage::parse(line)
                 .unwrap_or_else(|| panic!("{line}"))
@@ -196,7 +198,7 @@ mod tests {
             assert!(AgentMessage::parse(line).is_none(), "{line:?}");
         }
         let mut written = Vec::new();
-        AgentMessage::Unusable("a\nkept".into()).write_to(&mut written).expect("written");
-        assert_eq!(written, b"unfit a?kept\n");
+        AgentMessage::Unusable("a\nwritten".into()).write_to(&mut written).expect("written");
+        assert_eq!(written, b"unusable a?written\n");
     }
 }

@@ -26,20 +26,20 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     #[derive(Serialize)]
     struct SessionsOutput<'all> {
         schema: u32,
-        people: Vec<UserOutput<'all>>,
+        users: Vec<UserOutput<'all>>,
     }
     #[derive(Serialize)]
     struct UserOutput<'all> {
         user: &'all str,
         sessions: &'all [Session],
-        problem: Option<&'all str>,
+        error: Option<&'all str>,
     }
-    let people = all.iter().map(|(user, found)| UserOutput {
+    let users = all.iter().map(|(user, found)| UserOutput {
         user,
         sessions: found.as_deref().unwrap_or_default(),
-        problem: found.as_ref().err().map(String::as_str),
+        error: found.as_ref().err().map(String::as_str),
     });
-    let output = SessionsOutput { schema: SCHEMA, people: people.collect() };
+    let output = SessionsOutput { schema: SCHEMA, users: users.collect() };
     println!("{}", escape_c1_in_json(&serde_json::to_string(&output).unwrap_or_default()));
 }
 

@@ -15,7 +15,7 @@ const SCHEMA: u32 = 1;
 /// Returns all users, the most severe state first.
 pub(crate) fn all_users(rows: &[UserRow], now: Timestamp) -> Value {
     let users: Vec<Value> = rows.iter().map(user_json).collect();
-    json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "people": users })
+    json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "users": users })
 }
 
 /// Returns the user's own state.
@@ -31,17 +31,17 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
         "status": summary.status.to_string(),
         "reason": summary.reason,
         "exit_code": summary.exit_code,
-        "uses": effective.chosen.map(candidate_json),
-        "sent_along": effective.beside.map(candidate_json),
-        "not_used": effective.shadowed.iter().copied().map(candidate_json).collect::<Vec<_>>(),
+        "active": effective.chosen.map(candidate_json),
+        "also_sent": effective.beside.map(candidate_json),
+        "overridden": effective.shadowed.iter().copied().map(candidate_json).collect::<Vec<_>>(),
         "other_server": effective.server.map(|place| place.word()),
-        "setup_token_not_in_this_session": effective.token_not_here,
+        "setup_token_missing_in_session": effective.token_not_here,
         "login_file": own.sources.login_file.display().to_string(),
         "access_token_expires_at_ms": login.map(|login| login.expires_at),
         "login_expires_at_ms": login.and_then(|login| login.login_expires_at),
         "enrolled": own.is_enrolled,
         "last_sync": own.report.as_ref().ok().and_then(Option::as_ref).map(report_json),
-        "kept_at_ms": own.newest_backup.as_ref().ok().and_then(Option::as_ref).map(|(_, at)| *at),
+        "newest_backup_at_ms": own.newest_backup.as_ref().ok().and_then(Option::as_ref).map(|(_, at)| *at),
         "store": store_json(&own.store),
         "next_sync_at_ms": own.next.sync_at,
         "watched": own.next.is_watched,
@@ -53,7 +53,7 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
 fn user_json(row: &UserRow) -> Value {
     json!({
         "user": row.name,
-        "rank": row.severity.code(),
+        "severity": row.severity.code(),
         "status": row.status().to_string(),
         "reason": row.reason,
         "exit_code": row.exit_code(),
@@ -98,8 +98,8 @@ fn store_json(store: &StoreContact) -> Value {
     match store {
         StoreContact::Local => json!({ "kind": "local" }),
         StoreContact::Vault { url, answered_at, failed_at } => {
-            json!({ "kind": "server", "address": url, "answered_at_ms": answered_at, "failed_at_ms": failed_at })
+            json!({ "kind": "vault", "url": url, "last_success_at_ms": answered_at, "last_failure_at_ms": failed_at })
         }
-        StoreContact::Unknown(why) => json!({ "kind": "unknown", "why": why }),
+        StoreContact::Unknown(why) => json!({ "kind": "unknown", "reason": why }),
     }
 }

@@ -30,7 +30,7 @@ impl StoredToken {
 
     pub(super) fn json(self) -> Value {
         let state = match self {
-            Self::Absent => "absent",
+            Self::Absent => "missing",
             Self::Token(_) => "token",
             Self::Malformed => "malformed",
             Self::Unknown => "unknown",
