@@ -37,8 +37,8 @@ fn check_metrics_with_an_exporter(suite: Suite) {
     for line in [
         "claude_auth_status_code{user=\"alice\"} 0",
         "claude_auth_status_code{user=\"bob\"} 3",
-        "claude_auth_people{state=\"ok\"} 1",
-        "claude_auth_people{state=\"unknown\"} 1",
+        "claude_auth_users{state=\"ok\"} 1",
+        "claude_auth_users{state=\"unknown\"} 1",
     ] {
         assert!(figures.lines().any(|found| found == line), "{line} is missing in\n{figures}");
     }

@@ -43,9 +43,9 @@ fn status_lists_all_of_ten_thousand_users() {
     many_users.run(release("cas-sync"), output).expect("metrics");
     let figures = fs::read_to_string(figures).expect("figures");
     for (line, count) in [
-        ("claude_auth_people{state=\"failed\"}", 100),
-        ("claude_auth_people{state=\"warning\"}", 900),
-        ("claude_auth_people{state=\"ok\"}", 9_000),
+        ("claude_auth_users{state=\"failed\"}", 100),
+        ("claude_auth_users{state=\"warning\"}", 900),
+        ("claude_auth_users{state=\"ok\"}", 9_000),
     ] {
         assert!(figures.lines().any(|found| found == format!("{line} {count}")), "{line}");
     }

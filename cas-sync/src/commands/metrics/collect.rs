@@ -34,7 +34,7 @@ pub(super) fn text(rows: &[UserRow], now: Timestamp, took: Duration) -> String {
 fn user_families(rows: &[UserRow]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
-        "State of the login of an enrolled user: 0 ok, 1 recovered, 2 skipped, 3 never synced, 4 warning, 5 overdue, 6 clock skew, 7 unreadable, 8 failed, 9 gone.",
+        "State of the login of an enrolled user: 0 ok, 1 recovered, 2 skipped, 3 never synced, 4 warning, 5 overdue, 6 clock skew, 7 unreadable, 8 failed, 9 account missing.",
     );
     let mut exit_code = Family::gauge("claude_auth_exit_code", "Exit status of the last sync.");
     let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "Start of the last sync.");
@@ -47,7 +47,7 @@ fn user_families(rows: &[UserRow]) -> [Family; 7] {
         "Expiry of the access token at the last sync; Claude Code refreshes it.",
     );
     let mut expiry = Family::gauge(
-        "claude_auth_credential_lapse_timestamp_seconds",
+        "claude_auth_credential_expiry_timestamp_seconds",
         "Expiry of the credential; then the user must sign in or create a setup token.",
     );
     let mut outage = Family::gauge(
@@ -82,7 +82,7 @@ fn user_families(rows: &[UserRow]) -> [Family; 7] {
 }
 
 fn summary_families(rows: &[UserRow], now: Timestamp, took: Duration) -> [Family; 5] {
-    let mut users = Family::gauge("claude_auth_people", "Enrolled users by the state of their login.");
+    let mut users = Family::gauge("claude_auth_users", "Enrolled users by the state of their login.");
     for (severity, _) in CODES {
         users.add(&[("state", severity.code())], count(rows, severity));
     }
@@ -165,10 +165,10 @@ mod tests {
                 r#"claude_auth_last_run_timestamp_seconds{user="alice"} 1999999999.5"#,
                 r#"claude_auth_last_verified_timestamp_seconds{user="alice"} 1999990000"#,
                 r#"claude_auth_access_token_expiry_timestamp_seconds{user="alice"} 2000001000"#,
-                r#"claude_auth_credential_lapse_timestamp_seconds{user="alice",credential="login",estimated="false"} 2001000000"#,
+                r#"claude_auth_credential_expiry_timestamp_seconds{user="alice",credential="login",estimated="false"} 2001000000"#,
                 r#"claude_auth_outage_since_timestamp_seconds{user="alice"} 1999991000"#,
-                r#"claude_auth_people{state="warning"} 1"#,
-                r#"claude_auth_people{state="ok"} 0"#,
+                r#"claude_auth_users{state="warning"} 1"#,
+                r#"claude_auth_users{state="ok"} 0"#,
                 "claude_auth_collector_unreadable 0",
                 "claude_auth_collector_last_run_timestamp_seconds 2000000000",
                 "claude_auth_collector_duration_seconds 0.25",
@@ -188,7 +188,7 @@ mod tests {
                 r#"claude_auth_status_code{user="mallory"} 7"#,
                 r#"claude_auth_status_code{user="eve"} 6"#,
                 "claude_auth_collector_unreadable 1",
-                r#"claude_auth_people{state="clock-skew"} 1"#,
+                r#"claude_auth_users{state="clock-skew"} 1"#,
             ],
         );
         assert!(!text.contains("last_verified") && !text.contains("9000000000"), "{text}");
