@@ -83,7 +83,7 @@ fn published(name: &str, number: u32, now: i64) -> String {
     json!({
         "uid": FIRST_UID + number, "schema": 1, "user": name, "at_ms": now - 3_600_000, "status": status,
         "text": "the login works: verified by inference; backed up in the store", "exit_code": exit_code,
-        "finding": "login", "notes": ["backed-up"], "verdict": "ok", "verified_at_ms": now - 3_600_000,
+        "finding": "login", "details": ["backed-up"], "verification": "ok", "verified_at_ms": now - 3_600_000,
         "outage": null, "outage_since_ms": null, "notice_about": null,
         "credential": {
             "kind": "login", "fingerprint": "ba7816bf8f01cfea", "access_token_expires_at_ms": now + 3_600_000,

@@ -101,7 +101,7 @@ fn valid_login_is_verified_and_backed_up_once() {
     assert_eq!(fixture.host.guest.file_identity(&login_path("alice")), identity, "the file was not touched");
     let state = fixture.state();
     assert_eq!(
-        (&state["schema"], &state["status"], &state["verdict"]),
+        (&state["schema"], &state["status"], &state["verification"]),
         (&json!(1), &json!("OK"), &json!("ok"))
     );
     assert_eq!(

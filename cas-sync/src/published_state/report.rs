@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use cas_core::outcome::Status;
+use cas_core::outcome::codes::current_code;
 use cas_core::text::sanitize_line_bounded;
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Map, Value};
@@ -12,8 +13,8 @@ use serde_json::{Map, Value};
 const MAX_TEXT: usize = 400;
 /// The maximum length of a word, in characters.
 const MAX_WORD: usize = 40;
-/// The maximum number of words; a sync writes fewer.
-const MAX_WORDS: usize = 16;
+/// The maximum number of codes; a sync writes fewer.
+const MAX_CODES: usize = 16;
 /// The tolerated difference of clocks.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// The end of the year 9999, in milliseconds. A later time is invalid.
@@ -35,10 +36,10 @@ pub(crate) struct PublishedReport {
     pub(crate) exit_code: u8,
     /// The code of its finding.
     pub(crate) finding: String,
-    /// The codes of its notes.
-    pub(crate) notes: Vec<String>,
+    /// The codes of its details.
+    pub(crate) details: Vec<String>,
     /// The code of the verification.
-    pub(crate) verdict: Option<String>,
+    pub(crate) verification: Option<String>,
     /// The time of the last successful verification.
     pub(crate) verified_at: Option<Timestamp>,
     /// The current temporary outage.
@@ -106,9 +107,9 @@ impl PublishedReport {
             text: members.text("text").unwrap_or_default(),
             // The default follows from the status.
             exit_code: exit_code.unwrap_or(u8::from(status == Status::Fail)),
-            finding: members.word("finding").unwrap_or_default(),
-            notes: members.words("notes"),
-            verdict: members.word("verdict"),
+            finding: members.code("finding").unwrap_or_default(),
+            details: members.codes(if members.has("details") { "details" } else { "notes" }),
+            verification: members.code("verification").or_else(|| members.code("verdict")),
             verified_at: members.time("verified_at_ms"),
             outage: members.text("outage"),
             outage_since: members.time("outage_since_ms"),
@@ -156,11 +157,20 @@ impl Members<'_> {
         self.0.get(name)?.as_str().map(|text| sanitize_line_bounded(text, MAX_WORD))
     }
 
-    fn words(&self, name: &str) -> Vec<String> {
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Returns a code; one of version 0.1.0 is converted.
+    fn code(&self, name: &str) -> Option<String> {
+        self.word(name).map(|code| current_code(&code).to_owned())
+    }
+
+    fn codes(&self, name: &str) -> Vec<String> {
         let all = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
-        all.take(MAX_WORDS)
+        all.take(MAX_CODES)
             .filter_map(Value::as_str)
-            .map(|word| sanitize_line_bounded(word, MAX_WORD))
+            .map(|code| sanitize_line_bounded(current_code(code), MAX_WORD))
             .collect()
     }
 
@@ -180,17 +190,31 @@ mod tests {
     }
 
     #[test]
+    fn state_of_version_0_1_0_is_converted() {
+        let report = parsed(&json!({
+            "at_ms": 5, "status": "WARN", "finding": "spent", "notes": ["backed-up", "lapsing"], "verdict": "limited",
+        }))
+        .expect("a state");
+        assert_eq!(report.finding, "stale-copy");
+        assert_eq!(report.details, ["backed-up", "expires-soon"]);
+        assert_eq!(report.verification.as_deref(), Some("rate-limited"));
+    }
+
+    #[test]
     fn state_of_a_sync_is_parsed() {
         let report = parsed(&json!({
             "schema": 1, "user": "alice", "at_ms": 5, "status": "WARN", "text": "not verified", "exit_code": 75,
-            "finding": "login", "notes": [], "verdict": "unknown", "verified_at_ms": 4, "outage": "529",
+            "finding": "login", "details": [], "verification": "inconclusive", "verified_at_ms": 4, "outage": "529",
             "outage_since_ms": 3, "credential": {"kind": "login", "fingerprint": "ba7816bf8f01cfea",
             "access_token_expires_at_ms": 9, "login_expires_at_ms": 10, "account": null, "expires_at_ms": 11,
             "expiry_is_estimated": true}, "notice_about": null, "later": {"member": 1},
         }))
         .expect("a state");
         assert_eq!((report.status, report.exit_code), (Status::Warn, 75));
-        assert_eq!((report.finding.as_str(), report.verdict.as_deref()), ("login", Some("unknown")));
+        assert_eq!(
+            (report.finding.as_str(), report.verification.as_deref()),
+            ("login", Some("inconclusive"))
+        );
         let credential = report.credential.expect("a credential");
         assert_eq!(credential.expires_at, Some(Timestamp::from_millis(11)));
         assert!(credential.expiry_is_estimated);
@@ -218,13 +242,13 @@ mod tests {
     fn hostile_members_are_sanitized_or_omitted() {
         let report = parsed(&json!({
             "at_ms": 1, "status": "OK", "text": "\u{1b}]0;owned\u{7}\u{1b}[2J\nalice OK\u{202e}\u{9b}31m\t", "exit_code": 70000,
-            "finding": {"a": 1}, "verdict": "x".repeat(9999), "verified_at_ms": "yesterday",
+            "finding": {"a": 1}, "verification": "x".repeat(9999), "verified_at_ms": "yesterday",
             "credential": {"kind": "\u{1b}[31mlogin"}, "outage": ["a"],
         }))
         .expect("a state");
         assert_eq!(report.text, "?]0;owned??[2J?alice OK??31m?");
         assert_eq!((report.exit_code, report.finding.as_str()), (0, ""));
-        assert_eq!(report.verdict.map(|word| word.chars().count()), Some(MAX_WORD));
+        assert_eq!(report.verification.map(|word| word.chars().count()), Some(MAX_WORD));
         assert_eq!((report.verified_at, report.credential, report.outage), (None, None, None));
     }
 

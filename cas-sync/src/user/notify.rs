@@ -50,8 +50,8 @@ impl NoticeChange {
     /// Returns the change from one sync to the next; `None` if the required action is the same, or
     /// there never was one.
     pub(crate) fn diff(before: Option<&StateReport>, after: &StateReport, outcome: &Outcome) -> Option<Self> {
-        let earlier = before.and_then(|before| before.notice_cause.as_deref());
-        let cause = after.notice_cause.as_deref();
+        let earlier = before.and_then(|before| before.notice_reason.as_deref());
+        let cause = after.notice_reason.as_deref();
         if earlier == cause {
             return None;
         }
@@ -67,7 +67,7 @@ impl NoticeChange {
             variables: [
                 ("CLAUDE_AUTH_STATE", Urgency::from_reason(cause).to_string()),
                 ("CLAUDE_AUTH_STATE_BEFORE", Urgency::from_reason(earlier).to_string()),
-                ("CLAUDE_AUTH_CAUSE", cause.unwrap_or_default().to_owned()),
+                ("CLAUDE_AUTH_REASON", cause.unwrap_or_default().to_owned()),
                 ("CLAUDE_AUTH_STATUS", after.status.clone()),
                 ("CLAUDE_AUTH_EXPIRES_AT", expires_at.map(|at| at.to_string()).unwrap_or_default()),
             ],
@@ -155,7 +155,7 @@ mod tests {
 
     fn state(outcome: &Outcome, cause: Option<&str>) -> StateReport {
         let state = StateReport::from_outcome(outcome, "alice", Timestamp::from_millis(1), None);
-        StateReport { notice_cause: cause.map(str::to_owned), ..state }
+        StateReport { notice_reason: cause.map(str::to_owned), ..state }
     }
 
     fn value<'change>(change: &'change NoticeChange, name: &str) -> &'change str {
@@ -167,7 +167,7 @@ mod tests {
     fn change_is_reported_once() {
         let (rejected, fine) =
             (outcome(Verification::Rejected { account_level: false }), outcome(Verification::Ok));
-        let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
+        let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-expires-in-7-days"));
         let rows = [
             (None, None, None),
             (None, bad, Some(("none", "action-required"))),
@@ -236,8 +236,8 @@ mod tests {
         let own = ["_", "PWD", "OLDPWD", "SHLVL"]; // the shell's
         let given: Vec<_> = names.into_iter().filter(|name| !own.contains(name)).collect();
         let expected = [
-            "CLAUDE_AUTH_CAUSE",
             "CLAUDE_AUTH_EXPIRES_AT",
+            "CLAUDE_AUTH_REASON",
             "CLAUDE_AUTH_STATE",
             "CLAUDE_AUTH_STATE_BEFORE",
             "CLAUDE_AUTH_STATUS",

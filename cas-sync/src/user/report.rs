@@ -94,7 +94,7 @@ impl Report {
             VerifyMode::Skip => Mode::Watch,
         };
         let followed = notice_file::update(outcome, mode, &self.state);
-        let notice_cause = match followed.context("cannot update the notice") {
+        let notice_reason = match followed.context("cannot update the notice") {
             Ok(cause) => Some(cause),
             Err(error) => {
                 print_error(&error);
@@ -110,7 +110,7 @@ impl Report {
         }
         let before = self.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut after = StateReport::from_outcome(outcome, &self.user, self.now, before.as_ref());
-        after.notice_cause = notice_cause.unwrap_or_else(|| before.as_ref()?.notice_cause.clone());
+        after.notice_reason = notice_reason.unwrap_or_else(|| before.as_ref()?.notice_reason.clone());
         if after.should_log(outcome, before.as_ref()) {
             syslog::log_outcome(&self.user, outcome);
         }

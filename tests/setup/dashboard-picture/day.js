@@ -17,13 +17,13 @@ const LAST_COLLECTED = 140;
 const SCRAPED_EVERY = MINUTE;
 
 const ACCESS_TOKEN = 8 * HOUR;
-const OK_STATE = { status: 'OK', exit_code: 0, verdict: 'ok' };
-const RECOVERED = { status: 'RECOVERED', exit_code: 0, verdict: 'ok' };
-const REFUSED = { status: 'FAIL', exit_code: 79, verdict: 'rejected' };
+const OK_STATE = { status: 'OK', exit_code: 0, verification: 'ok' };
+const RECOVERED = { status: 'RECOVERED', exit_code: 0, verification: 'ok' };
+const REFUSED = { status: 'FAIL', exit_code: 79, verification: 'rejected' };
 // A sync warns of a credential that expires within this many days.
 const WARNING_DAYS_LOGIN = 7;
 const WARNING_DAYS_SETUP_TOKEN = 30;
-const OVERLOADED = { status: 'WARN', exit_code: 75, verdict: 'unknown', outage: 'overloaded' };
+const OVERLOADED = { status: 'WARN', exit_code: 75, verification: 'inconclusive', outage: 'overloaded' };
 
 // The start of each sync, in hours since the last midnight, and its result: by the timer every six hours, and some between.
 const MACHINES = {
@@ -46,12 +46,12 @@ function timer(offset) {
 
 function main(now) {
   const machines = Object.entries(MACHINES);
-  for (const [instance, people] of machines) {
+  for (const [instance, users] of machines) {
     fs.rmSync(STATE, { recursive: true, force: true });
     fs.mkdirSync(join(STATE, 'enrolled'), { recursive: true });
-    writeAccounts(Object.keys(people));
+    writeAccounts(Object.keys(users));
     for (let at = now - LAST_COLLECTED - 25 * HOUR; at <= now; at += COLLECTED_EVERY) {
-      Object.entries(people).forEach(([user, person], index) => publish(user, 1001 + index, person, at, now));
+      Object.entries(users).forEach(([user, settings], index) => publish(user, 1001 + index, settings, at, now));
       scrape(metricsAt(at), instance, at);
     }
   }
@@ -64,10 +64,10 @@ function writeAccounts(users) {
 }
 
 /** Writes the state that this user's last sync has published by then, once the user is enrolled. */
-function publish(user, uid, person, at, now) {
-  if (at < midnight(now) + (person.enrolled ?? -Infinity) * HOUR) return;
+function publish(user, uid, settings, at, now) {
+  if (at < midnight(now) + (settings.enrolled ?? -Infinity) * HOUR) return;
   fs.writeFileSync(join(STATE, 'enrolled', user), '');
-  const state = stateAt(person, at, now);
+  const state = stateAt(settings, at, now);
   if (state === undefined) return;
   const file = join(STATE, 'published', user);
   fs.mkdirSync(dirname(file), { recursive: true });
@@ -75,33 +75,33 @@ function publish(user, uid, person, at, now) {
 }
 
 /** Returns the state as a sync writes it; `undefined` before the first one. */
-function stateAt(person, at, now) {
+function stateAt(settings, at, now) {
   let state, accessTokenEnds = 0, outageSince;
-  for (const [hour, outcome] of [...person.syncs].sort(([one], [other]) => one - other)) {
+  for (const [hour, outcome] of [...settings.syncs].sort(([one], [other]) => one - other)) {
     const began = midnight(now) + hour * HOUR;
     if (began > at) break;
-    const isVerified = outcome.verdict === 'ok';
+    const isVerified = outcome.verification === 'ok';
     if (isVerified && accessTokenEnds - began < 2 * HOUR) accessTokenEnds = began + ACCESS_TOKEN;
     outageSince = outcome.outage && (outageSince ?? began);
     state = {
       schema: 1,
-      ...(outcome === OK_STATE && expiresSoon(person, began, now) ? { ...OK_STATE, status: 'WARN' } : outcome),
+      ...(outcome === OK_STATE && expiresSoon(settings, began, now) ? { ...OK_STATE, status: 'WARN' } : outcome),
       at_ms: 1000 * began,
       verified_at_ms: isVerified ? 1000 * began : state.verified_at_ms,
       outage_since_ms: outageSince && 1000 * outageSince,
       credential: {
-        kind: person.isSetupToken ? 'setup-token' : 'login',
-        access_token_expires_at_ms: person.isSetupToken ? undefined : 1000 * accessTokenEnds,
-        expires_at_ms: 1000 * (now + person.daysLeft * DAY),
-        expiry_is_estimated: person.isSetupToken,
+        kind: settings.isSetupToken ? 'setup-token' : 'login',
+        access_token_expires_at_ms: settings.isSetupToken ? undefined : 1000 * accessTokenEnds,
+        expires_at_ms: 1000 * (now + settings.daysLeft * DAY),
+        expiry_is_estimated: settings.isSetupToken,
       },
     };
   }
   return state;
 }
 
-function expiresSoon(person, at, now) {
-  return person.daysLeft + (now - at) / DAY < (person.isSetupToken ? WARNING_DAYS_SETUP_TOKEN : WARNING_DAYS_LOGIN);
+function expiresSoon(settings, at, now) {
+  return settings.daysLeft + (now - at) / DAY < (settings.isSetupToken ? WARNING_DAYS_SETUP_TOKEN : WARNING_DAYS_LOGIN);
 }
 
 function midnight(now) {

@@ -34,7 +34,7 @@ fn valid_login_is_reported_and_recorded() {
         .expect(0, &["OK login complete, access token until 20", "verified by inference"]);
     let known = state(&test_user, "state.json");
     assert_eq!(
-        (known["verdict"].as_str(), known["credential"]["fingerprint"].as_str()),
+        (known["verification"].as_str(), known["credential"]["fingerprint"].as_str()),
         (Some("ok"), Some(&*generation(&file)))
     );
     assert!(known["verified_at_ms"].as_u64().is_some_and(|at| at <= now_ms() && at > now_ms() - HOUR_MS));
@@ -42,7 +42,7 @@ fn valid_login_is_reported_and_recorded() {
     assert_eq!(refreshes(&test_user), 0);
 
     let report = by_hand(&test_user, "verify --json").expect(0, &[]).json();
-    assert_eq!((report["verdict"].as_str(), report["finding"].as_str()), (Some("ok"), Some("login")));
+    assert_eq!((report["verification"].as_str(), report["finding"].as_str()), (Some("ok"), Some("login")));
     assert_eq!(report["login"]["generation"], generation(&file));
     for word in ["accessToken", "sk-ant"] {
         assert!(!report.to_string().contains(word), "{report}");
@@ -63,7 +63,7 @@ fn rejected_login_is_reported_and_not_changed() {
     assert_eq!(without_ledger(&test_user), before, "neither a refresh nor a restore");
     assert_eq!(refreshes(&test_user), 0);
     let known = state(&test_user, "state.json");
-    assert_eq!((known["verdict"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
+    assert_eq!((known["verification"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
     assert_eq!(known["status"], "OK", "how the last sync ended");
     assert_eq!(state(&test_user, "ledger.json")["generations"][generation(&file)]["state"], "rejected");
     by_hand(&test_user, "check").expect(79, &["rejected by the Anthropic API"]);
@@ -81,7 +81,7 @@ fn command_result_is_marked_for_publication() {
     test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&test_user, "verify").expect(79, &["rejected by the Anthropic API"]);
     let known = state(&test_user, "state.json");
-    assert_eq!((&known["verdict"], &known["status"]), (&json!("rejected"), &json!("OK")));
+    assert_eq!((&known["verification"], &known["status"]), (&json!("rejected"), &json!("OK")));
     assert_eq!((requests.take(), has_note()), (true, true));
     by_hand(&test_user, "check");
     assert!(!requests.take(), "nothing was found that root does not know");
@@ -113,7 +113,7 @@ fn active_credential_is_verified_unless_another_is_selected() {
     test_user.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&test_user, "verify --login").expect(79, &["FAIL login complete"]);
     let known = state(&test_user, "state.json");
-    assert_eq!((&known["credential"]["kind"], &known["verdict"]), (&json!("setup-token"), &json!("ok")));
+    assert_eq!((&known["credential"]["kind"], &known["verification"]), (&json!("setup-token"), &json!("ok")));
     test_user.remove(LOGIN);
     by_hand(&test_user, "verify --login").expect(79, &["there is no login", "`cas-sync restore`"]);
 }

@@ -77,7 +77,7 @@ fn test_users(guest: &Guest) {
     run_service(guest, "bob");
     let now = now_ms();
     let mut away = json!({
-        "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verdict": "unknown",
+        "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verification": "inconclusive",
         "verified_at_ms": now - 200_000_000, "outage": "the network", "outage_since_ms": now - 190_000_000_u64,
         "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "expires_at_ms": now + 1_000_000},
     });

@@ -96,7 +96,7 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
     let at = cas_tests::now_ms() - hours * 3_600_000 - 1_200_000;
     json!({
         "schema": 1, "user": "x", "at_ms": at, "status": status, "text": text, "exit_code": code,
-        "finding": "login", "notes": [], "verdict": "ok", "verified_at_ms": at,
+        "finding": "login", "details": [], "verification": "ok", "verified_at_ms": at,
     })
 }
 

@@ -23,8 +23,8 @@ const TIME_MEMBERS: [&str; 9] = [
     "at",
     "written_at",
     "backed_up_at",
-    "answered_at",
-    "failed_at",
+    "last_success",
+    "last_failure",
     "checked_at_ms",
     "last_renewed_ms",
 ];

@@ -98,10 +98,10 @@ fn error_about_a_state_file_does_not_quote_it() {
         json!({ "versions": [secret] }).to_string(),
         history_of(json!(secret)),
         history_of(json!({ "claude_ai_oauth_json": [secret], "setup_token": secret })),
-        json!({ "generations": secret, "answered_at": secret, "schema": secret, "fingerprint": [secret] }).to_string(),
+        json!({ "generations": secret, "last_success": secret, "schema": secret, "fingerprint": [secret] }).to_string(),
         json!({ "generations": { (secret.clone()): { "state": secret } } }).to_string(),
         json!({ "generations": {}, "withdrawn": [secret], "checked_at_ms": secret, "writes_by": secret }).to_string(),
-        json!({ "schema": 1, "user": "alice", "status": "OK", "credential": { "kind": secret }, "failed_at": secret }).to_string(),
+        json!({ "schema": 1, "user": "alice", "status": "OK", "credential": { "kind": secret }, "last_failure": secret }).to_string(),
     ];
     contents.push(format!("{{\"{secret}"));
     for name in STATE_FILES {

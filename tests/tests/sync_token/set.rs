@@ -49,7 +49,7 @@ fn valid_setup_token_is_activated_and_stored_with_its_dates() {
         assert_eq!(asked_with(&test_user, TOKEN), 1, "once for all of it");
         // All other reports are those of a sync.
         assert_eq!(
-            (&state(&test_user)["finding"], &state(&test_user)["verdict"]),
+            (&state(&test_user)["finding"], &state(&test_user)["verification"]),
             (&json!("setup-token"), &json!("ok"))
         );
         assert!(test_user.journal().contains("user=alice OK setup-token in use, verified by inference"));
@@ -130,7 +130,7 @@ fn inconclusive_setup_token_is_accepted_only_on_request() {
     let output = set(&test_user, &["--unverified"], TOKEN);
     assert_eq!((output.status.code(), env_file(&test_user).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
     assert!(stdout_text(&output).contains("not verified"), "{output:?}");
-    assert_eq!(state(&test_user)["verdict"], json!("unknown"));
+    assert_eq!(state(&test_user)["verification"], json!("inconclusive"));
     test_user.anthropic().answer_messages(OLD, Some(MessageAnswer::Revoked));
     let output = set(&test_user, &["--unverified"], OLD);
     assert_eq!(

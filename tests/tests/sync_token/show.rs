@@ -41,7 +41,7 @@ fn token_show_prints_location_and_expiry_without_a_request() {
         assert!(lines.contains(part), "{part}: {lines}");
     }
     assert_eq!(object["token"]["fingerprint"], json!(fingerprint(TOKEN)));
-    assert_eq!((&object["same"], &object["token"]["verdict"]), (&json!(true), &json!("ok")));
+    assert_eq!((&object["same"], &object["token"]["verification"]), (&json!(true), &json!("ok")));
     assert_eq!(object["token"]["expiry_is_estimated"], json!(false));
     assert!(
         object["token"]["verified_at_ms"].is_u64() && object["token"]["minted_at_ms"].is_u64(),

@@ -53,8 +53,8 @@ fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     let visible = notice(&alice).expect("shown");
     assert!(visible.starts_with("Claude Code: your login expires on "), "{visible}");
     assert!(visible.ends_with(&format!("{command}\n")), "{visible}");
-    assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
-    assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
+    assert_eq!(state(&alice)["notice_reason"], "login-expires-in-3-days");
+    assert_eq!(state(&alice)["details"], json!(["backed-up", "expires-soon"]));
 
     sign_in_expiring_in(&fixture, &alice, 30 * 24, 8);
     let login = alice.login().run(LIMIT).expect("an end");
@@ -87,7 +87,7 @@ fn login_past_its_expiry_is_refreshed_while_accepted() {
         let command = "run `cas-sync login --email person@example.com`\n";
         assert!(output.stdout.ends_with(command), "{}", output.stdout);
     }
-    assert_eq!(state(&alice)["notice_cause"], "login-lapsed");
+    assert_eq!(state(&alice)["notice_reason"], "login-expired");
 }
 
 /// The email of another account, or one with unusual characters, is not shown.
@@ -135,10 +135,10 @@ fn setup_token_warning_uses_its_dates() {
         (
             340,
             " at the latest, in 24 days; create a new one with `claude setup-token`",
-            "setup-token-lapses-in-30-days",
+            "setup-token-expires-in-30-days",
         ),
-        (360, " at the latest, in 4 days; ", "setup-token-lapses-in-7-days"),
-        (370, "setup-token has an estimated expiry of ", "setup-token-lapsed"),
+        (360, " at the latest, in 4 days; ", "setup-token-expires-in-7-days"),
+        (370, "setup-token has an estimated expiry of ", "setup-token-expired"),
     ] {
         age(days);
         let output = sync(&alice);
@@ -146,7 +146,7 @@ fn setup_token_warning_uses_its_dates() {
         assert!(output.stdout.starts_with("WARN setup-token in use, verified"), "{days}: {}", output.stdout);
         assert!(output.stdout.contains(says), "{days}: {}", output.stdout);
         assert!(output.stdout.ends_with("store it with `cas-sync token set`\n"), "{days}: {}", output.stdout);
-        assert_eq!(state(&alice)["notice_cause"], cause);
+        assert_eq!(state(&alice)["notice_reason"], cause);
     }
     fixture.anthropic().answer_messages(TOKEN, Some(Overloaded));
     assert_eq!(sync(&alice).exit_code, TRY_LATER, "an outage is one as before");

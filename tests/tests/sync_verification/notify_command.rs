@@ -32,7 +32,7 @@ fn notify_runs_once_per_change_as_the_user_without_secrets() {
         &fixture,
         &alice,
         "env >>$HOME/environment
-         echo \"$1: $CLAUDE_AUTH_STATE_BEFORE, $CLAUDE_AUTH_STATE, $CLAUDE_AUTH_CAUSE, $CLAUDE_AUTH_USER, $(id -u)\" >>$HOME/told
+         echo \"$1: $CLAUDE_AUTH_STATE_BEFORE, $CLAUDE_AUTH_STATE, $CLAUDE_AUTH_REASON, $CLAUDE_AUTH_USER, $(id -u)\" >>$HOME/told
          cat >>$HOME/told",
     );
     assert_eq!(sync(&alice).exit_code, OK_MESSAGE);

@@ -113,7 +113,7 @@ fn is_rejected(known: Option<&StateReport>, credential: &Credential) -> bool {
     known.is_some_and(|known| {
         let is_this =
             known.credential.as_ref().is_some_and(|reported| reported.fingerprint == credential.fingerprint);
-        is_this && known.verdict.as_deref() == Some("rejected")
+        is_this && known.verification.as_deref() == Some("rejected")
     })
 }
 

@@ -90,7 +90,7 @@ struct Answer {
     /// The message of `sync.log`.
     text: String,
     finding: &'static str,
-    verdict: Option<&'static str>,
+    verification: Option<&'static str>,
     /// The login that was processed.
     login: Option<LoginSummaryJson>,
 }
@@ -112,7 +112,7 @@ impl Answer {
             exit_code,
             text: outcome.to_string(),
             finding: outcome.finding_code(),
-            verdict: outcome.verification_code(),
+            verification: outcome.verification_code(),
             login: outcome.login().map(LoginSummaryJson::from_summary),
         }
     }

@@ -61,12 +61,12 @@ fn describe(own: &SelfReport, candidate: Candidate) -> String {
 
 fn verified(own: &SelfReport) -> String {
     let Ok(Some(report)) = &own.report else { return "never, as far as known".into() };
-    let answer = match report.verdict.as_deref() {
+    let answer = match report.verification.as_deref() {
         Some("ok") => "valid",
-        Some("limited") => "valid, usage limit reached",
+        Some("rate-limited") => "valid, usage limit reached",
         Some("rejected") => "rejected by the Anthropic API",
         Some("account-refused") => "account refused by the Anthropic API",
-        Some("unusable") => "claude could not be used",
+        Some("client-unusable") => "claude could not be used",
         Some(_) => "inconclusive",
         None => "not verified",
     };
@@ -138,8 +138,7 @@ fn backups(own: &SelfReport) -> Vec<String> {
             format!("at {url}: {answered}{failed}")
         }
     };
-    let has_note =
-        |code: &str| matches!(&own.report, Ok(Some(report)) if report.notes.iter().any(|note| note == code));
+    let has_note = |code: &str| matches!(&own.report, Ok(Some(report)) if report.details.iter().any(|note| note == code));
     let failed = if has_note("not-backed-up") { "the last sync could not back up this login" } else { "" };
     vec![local, store, failed.into()]
 }

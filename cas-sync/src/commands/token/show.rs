@@ -60,7 +60,7 @@ struct TokenDetails {
     /// Time of the last successful verification by a sync.
     verified_at: Option<Timestamp>,
     /// The result of the last verification, if it was about this token.
-    verdict: Option<String>,
+    verification: Option<String>,
 }
 
 impl SetupTokenInfo {
@@ -130,8 +130,10 @@ impl SetupTokenInfo {
                     None => "never by a sync of this machine".to_owned(),
                 },
             );
-            if let Some(verdict) = known.verdict.as_deref().filter(|word| !["ok", "limited"].contains(word)) {
-                line("last sync", verdict.to_owned());
+            if let Some(code) =
+                known.verification.as_deref().filter(|code| !["ok", "rate-limited"].contains(code))
+            {
+                line("last sync", code.to_owned());
             }
         }
         text
@@ -169,7 +171,7 @@ impl SetupTokenInfo {
                 "expires_at_ms": known.expiry.map(|expiry| expiry.at),
                 "expiry_is_estimated": known.expiry.map(|expiry| expiry.is_estimated()),
                 "verified_at_ms": known.verified_at,
-                "verdict": known.verdict,
+                "verification": known.verification,
             })
         });
         let error = self.failed.as_ref().map(|failed| format!("{:#}", failed.error));
@@ -203,7 +205,7 @@ impl TokenDetails {
             minted_at: stored.minted_at,
             expiry: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.expiry(token)),
             verified_at: state.as_ref().and_then(|state| state.verified_at_ms),
-            verdict: state.and_then(|state| state.verdict),
+            verification: state.and_then(|state| state.verification),
         }
     }
 }

@@ -34,17 +34,18 @@ pub struct StateReport {
     pub text: String,
     /// The exit status.
     pub exit_code: u8,
-    /// The code of the finding. Codes of version 0.1.0 are converted.
+    /// The code of the finding. Codes and members of version 0.1.0 are converted.
     #[serde(default, deserialize_with = "current_code")]
     pub finding: String,
     /// The codes of the details.
-    #[serde(default)]
-    pub notes: Vec<String>,
+    #[serde(default, alias = "notes", deserialize_with = "current_codes")]
+    pub details: Vec<String>,
     /// The credential that Claude Code would use.
     pub credential: Option<Credential>,
     /// The code of the verification of this run or of a later `cas-sync verify`, or null if there
     /// was none.
-    pub verdict: Option<String>,
+    #[serde(default, alias = "verdict", deserialize_with = "optional_code")]
+    pub verification: Option<String>,
     /// When this credential, or the one it was refreshed from, was last verified as valid.
     pub verified_at_ms: Option<Timestamp>,
     /// The cause of a temporary outage.
@@ -55,8 +56,8 @@ pub struct StateReport {
     #[serde(default)]
     pub notice_about: Option<Fingerprint>,
     /// The code of the notice's reason, while there is a notice.
-    #[serde(default)]
-    pub notice_cause: Option<String>,
+    #[serde(default, alias = "notice_cause", deserialize_with = "optional_code")]
+    pub notice_reason: Option<String>,
 }
 
 /// A credential without its secret.
@@ -110,10 +111,24 @@ impl Credential {
     }
 }
 
-/// Reads the code of a finding, also in the form of version 0.1.0.
-fn current_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|code| codes::current_finding_code(&code).to_owned())
+/// Reads a code, also one of version 0.1.0.
+///
+/// # Errors
+/// If it is not a string.
+pub fn current_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|code| codes::current_code(&code).to_owned())
 }
+
+fn optional_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let code = Option::<String>::deserialize(deserializer)?;
+    Ok(code.map(|code| codes::current_code(&code).to_owned()))
+}
+
+fn current_codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let codes = Vec::<String>::deserialize(deserializer)?;
+    Ok(codes.iter().map(|code| codes::current_code(code).to_owned()).collect())
+}
+
 impl StateReport {
     /// Creates the report of a run that began at `now`. `before` is the report of the previous run.
     pub fn from_outcome(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
@@ -130,15 +145,15 @@ impl StateReport {
             text: outcome.to_string(),
             exit_code: outcome.exit_code(),
             finding: codes::finding_code(&outcome.finding).to_owned(),
-            notes: codes::detail_codes(outcome),
-            verdict: outcome.verdict().map(codes::verification_code).map(str::to_owned),
+            details: codes::detail_codes(outcome),
+            verification: outcome.verdict().map(codes::verification_code).map(str::to_owned),
             verified_at_ms: if is_alive { Some(now) } else { known.and_then(|before| before.verified_at_ms) },
             outage_since_ms: match lasting {
                 Some(before) => before.outage_since_ms,
                 None => outage.as_ref().map(|_| now),
             },
             notice_about: notice_about(outcome, credential.as_ref(), before),
-            notice_cause: None, // set after the notice is written
+            notice_reason: None, // set after the notice is written
             credential,
             outage,
         }
@@ -157,7 +172,7 @@ impl StateReport {
         let credential = credential(outcome)?;
         let before = self.verified_at(&credential);
         Some(Self {
-            verdict: Some(codes::verification_code(verdict).to_owned()),
+            verification: Some(codes::verification_code(verdict).to_owned()),
             verified_at_ms: if verdict.is_alive() { Some(now) } else { before },
             credential: Some(credential),
             ..self.clone()
@@ -168,7 +183,7 @@ impl StateReport {
     /// journal. A persistent outage without any change is logged once, everything else after every
     /// run.
     pub fn should_log(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
-        let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.notes.clone());
+        let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.details.clone());
         let is_new = before.is_none_or(|before| situation(before) != situation(self));
         self.outage.is_none() || is_new || outcome.notes.iter().any(Detail::is_change)
     }
@@ -291,15 +306,15 @@ mod tests {
         let verified =
             state.with_verification(&outcome(Verification::Ok), at(2)).expect("a conclusive result");
         let result = |state: &StateReport| {
-            (state.status.clone(), state.text.clone(), state.at_ms, state.notes.clone())
+            (state.status.clone(), state.text.clone(), state.at_ms, state.details.clone())
         };
         assert_eq!(result(&verified), result(&state));
-        assert_eq!((verified.verdict.as_deref(), verified.verified_at_ms), (Some("ok"), Some(at(2))));
+        assert_eq!((verified.verification.as_deref(), verified.verified_at_ms), (Some("ok"), Some(at(2))));
         let rejected = Verification::Rejected { account_level: false };
         let rejected_state =
             verified.with_verification(&outcome(rejected), at(3)).expect("a conclusive result");
         assert_eq!(
-            (rejected_state.verdict.as_deref(), rejected_state.verified_at_ms),
+            (rejected_state.verification.as_deref(), rejected_state.verified_at_ms),
             (Some("rejected"), Some(at(2)))
         );
         for uncertain in
@@ -317,8 +332,22 @@ mod tests {
         let json = serde_json::to_string(&state).expect("it is JSON");
         assert!(json.starts_with(r#"{"schema":1,"user":"alice","at_ms":1,"status":"OK","#), "{json}");
         assert_eq!(serde_json::from_str::<StateReport>(&json).expect("readable"), state);
-        let former = json.replace(r#""finding":"setup-token""#, r#""finding":"beyond-repair""#);
-        let read = serde_json::from_str::<StateReport>(&former).expect("readable");
-        assert_eq!(read.finding, "unrecoverable", "the code of version 0.1.0");
+    }
+
+    #[test]
+    fn state_report_of_version_0_1_0_is_converted() {
+        let former = r#"{"schema":1,"user":"alice","at_ms":1,"status":"WARN","text":"t","exit_code":75,
+            "finding":"beyond-repair","notes":["backed-up","copies-remain","lapsing"],"credential":null,
+            "verdict":"limited","verified_at_ms":null,"outage":null,"outage_since_ms":null,
+            "notice_cause":"login-lapses-in-3-days"}"#;
+        let read = serde_json::from_str::<StateReport>(former).expect("readable");
+        assert_eq!(read.finding, "unrecoverable");
+        assert_eq!(read.details, ["backed-up", "backups-remain", "expires-soon"]);
+        assert_eq!(read.verification.as_deref(), Some("rate-limited"));
+        assert_eq!(read.notice_reason.as_deref(), Some("login-expires-in-3-days"));
+        let current = serde_json::to_value(&read).expect("JSON");
+        for former in ["notes", "verdict", "notice_cause"] {
+            assert_eq!(current.get(former), None);
+        }
     }
 }

@@ -63,8 +63,10 @@ impl StateLock {
 
 #[derive(Default, Serialize, Deserialize)]
 struct StoredContact {
-    answered_at: Option<Timestamp>,
-    failed_at: Option<Timestamp>,
+    #[serde(alias = "answered_at")]
+    last_success: Option<Timestamp>,
+    #[serde(alias = "failed_at")]
+    last_failure: Option<Timestamp>,
 }
 
 impl StateDirectory {
@@ -114,7 +116,7 @@ impl StateDirectory {
     /// Loads the last contacts with the store, which are empty if unknown.
     pub fn store_contact(&self) -> StoreContact {
         let stored: StoredContact = self.load("store-contact.json").unwrap_or_default();
-        StoreContact { last_success: stored.answered_at, last_failure: stored.failed_at }
+        StoreContact { last_success: stored.last_success, last_failure: stored.last_failure }
     }
 
     /// Saves the last contacts with the store.
@@ -122,7 +124,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`]; the next login then asks the store again.
     pub fn save_contact(&self, contact: StoreContact) -> Result<(), StateError> {
-        let stored = StoredContact { answered_at: contact.last_success, failed_at: contact.last_failure };
+        let stored = StoredContact { last_success: contact.last_success, last_failure: contact.last_failure };
         self.save("store-contact.json", &stored)
     }
 
@@ -325,6 +327,18 @@ mod tests {
             }
         });
         assert_eq!(state.ledger().expect("readable").withdrawn_tokens.len(), 4);
+    }
+
+    #[test]
+    fn store_contact_of_version_0_1_0_is_read() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
+        fs::write(state.path("store-contact.json"), r#"{"answered_at":5,"failed_at":7}"#).expect("a file");
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let contact = StoreContact { last_success: at(5), last_failure: at(7) };
+        assert_eq!(state.store_contact(), contact);
+        state.save_contact(contact).expect("saved");
+        assert_eq!(state.store_contact(), contact);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::fs::directories;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::outcome::Outcome;
 use crate::outcome::notice::{MAX_LEN, NoticeLine, NoticeReason, UserAction};
-use crate::outcome::state_report::{self, StateReport};
+use crate::outcome::state_report::{self, StateReport, current_code};
 use crate::planner::Mode;
 use crate::state::directory::{StateDirectory, StateError, StateLock};
 use crate::time::timestamp::Timestamp;
@@ -40,11 +40,13 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 #[serde(default)]
 struct NoticeRecord {
     /// [`NoticeReason::as_str`].
-    cause: String,
+    #[serde(alias = "cause", deserialize_with = "current_code")]
+    reason: String,
     /// The credential or the date it is about.
     about: String,
     /// Whether it is an expiry warning.
-    is_of_an_end: bool,
+    #[serde(alias = "is_of_an_end")]
+    is_expiry_warning: bool,
     /// Whether it is repeated every day.
     is_daily: bool,
     /// When it was last shown.
@@ -138,9 +140,9 @@ fn lock(state: &StateDirectory) -> Result<impl Drop, StateError> {
 impl NoticeRecord {
     fn for_line(line: &NoticeLine) -> Self {
         Self {
-            cause: line.cause.as_str().to_owned(),
+            reason: line.cause.as_str().to_owned(),
             about: line.about.clone(),
-            is_of_an_end: matches!(line.cause, NoticeReason::Expiring(..)),
+            is_expiry_warning: matches!(line.cause, NoticeReason::Expiring(..)),
             is_daily: line.is_daily,
             shown_at_ms: None,
         }
@@ -152,17 +154,17 @@ impl NoticeRecord {
 
     /// Returns the code of the reason, if the user has to act, now or soon.
     fn code_of_action(self) -> Option<String> {
-        (!self.is_restore()).then_some(self.cause)
+        (!self.is_restore()).then_some(self.reason)
     }
 
     /// Returns true if the user has to act now, also if the reason is unknown.
     fn is_required(&self) -> bool {
-        !self.is_of_an_end && !self.is_restore()
+        !self.is_expiry_warning && !self.is_restore()
     }
 
     /// Returns true if it says that a login was restored.
     fn is_restore(&self) -> bool {
-        self.cause == NoticeReason::LoginRestored.as_str()
+        self.reason == NoticeReason::LoginRestored.as_str()
     }
 
     /// Returns true if it says that a login was restored, and was not shown yet.
@@ -172,7 +174,7 @@ impl NoticeRecord {
 
     fn is_due(&self, now: Timestamp) -> bool {
         // A notice without a known reason is repeated.
-        let is_daily = self.is_daily || self.cause.is_empty();
+        let is_daily = self.is_daily || self.reason.is_empty();
         match self.shown_at_ms {
             None => true,
             Some(shown_at) => is_daily && !shown_at.is_within(REPEAT_INTERVAL, now),

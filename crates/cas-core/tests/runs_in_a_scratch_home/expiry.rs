@@ -121,7 +121,12 @@ fn login_expiry_is_warned_of_by_a_sync_only() {
         assert_eq!((outcome.status, outcome.exit_code()), (status, 0), "{outcome}");
         assert!(outcome.to_string().contains(expected.unwrap_or("login complete")), "{outcome}");
         let state = StateReport::from_outcome(&outcome, "alice", Timestamp::from_millis(now), None);
-        assert_eq!(state.notes.contains(&"lapsing".to_owned()), expected.is_some(), "{:?}", state.notes);
+        assert_eq!(
+            state.details.contains(&"expires-soon".to_owned()),
+            expected.is_some(),
+            "{:?}",
+            state.details
+        );
         assert!(!home.run(Mode::Login, now).should_log(), "no line for each login");
     }
 }

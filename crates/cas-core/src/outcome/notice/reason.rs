@@ -38,22 +38,22 @@ impl NoticeReason {
             Self::LoginLost => "login-lost",
             Self::LoginObstructed => "login-obstructed",
             Self::RestoreFailed => "restore-failed",
-            Self::LoginSuperseded => "login-spent",
+            Self::LoginSuperseded => "login-superseded",
             Self::LoginRestored => "login-restored",
             Self::Expiring(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {
-                "login-lapses-in-7-days"
+                "login-expires-in-7-days"
             }
-            Self::Expiring(CredentialKind::Login, WarningStage::Within3Days) => "login-lapses-in-3-days",
-            Self::Expiring(CredentialKind::Login, WarningStage::Within1Day) => "login-lapses-in-1-day",
-            Self::Expiring(CredentialKind::Login, WarningStage::Expired) => "login-lapsed",
+            Self::Expiring(CredentialKind::Login, WarningStage::Within3Days) => "login-expires-in-3-days",
+            Self::Expiring(CredentialKind::Login, WarningStage::Within1Day) => "login-expires-in-1-day",
+            Self::Expiring(CredentialKind::Login, WarningStage::Expired) => "login-expired",
             Self::Expiring(CredentialKind::SetupToken, WarningStage::Within30Days) => {
-                "setup-token-lapses-in-30-days"
+                "setup-token-expires-in-30-days"
             }
             Self::Expiring(
                 CredentialKind::SetupToken,
                 WarningStage::Within7Days | WarningStage::Within3Days | WarningStage::Within1Day,
-            ) => "setup-token-lapses-in-7-days",
-            Self::Expiring(CredentialKind::SetupToken, WarningStage::Expired) => "setup-token-lapsed",
+            ) => "setup-token-expires-in-7-days",
+            Self::Expiring(CredentialKind::SetupToken, WarningStage::Expired) => "setup-token-expired",
         }
     }
 }
@@ -74,7 +74,7 @@ impl Urgency {
     pub fn from_reason(code: Option<&str>) -> Self {
         match code {
             None => Self::None,
-            Some(code) if code.contains("-lapse") => Self::ExpiresSoon,
+            Some(code) if code.contains("-expire") => Self::ExpiresSoon,
             Some(_) => Self::ActionRequired,
         }
     }

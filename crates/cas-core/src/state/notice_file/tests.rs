@@ -54,6 +54,21 @@ fn notice_stays_until_the_credential_is_valid_or_replaced() {
 }
 
 #[test]
+fn record_of_version_0_1_0_is_converted() {
+    let former =
+        r#"{"cause":"login-lapsed","about":"b","is_of_an_end":true,"is_daily":true,"shown_at_ms":7}"#;
+    let expected = NoticeRecord {
+        reason: "login-expired".into(),
+        about: "b".into(),
+        is_expiry_warning: true,
+        is_daily: true,
+        shown_at_ms: Some(Timestamp::from_millis(7)),
+    };
+    assert_eq!(serde_json::from_str::<NoticeRecord>(former).expect("readable"), expected);
+    assert_eq!(serde_json::from_str::<NoticeRecord>("{}").expect("readable"), NoticeRecord::default());
+}
+
+#[test]
 fn unchanged_notice_is_not_rewritten() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
@@ -72,7 +87,7 @@ fn unchanged_notice_is_not_rewritten() {
     assert!(shown(&target).is_some_and(|text| text.contains("administrator")), "the target is unchanged");
 }
 
-const EXPIRES_IN_3_DAYS: Option<&str> = Some("login-lapses-in-3-days");
+const EXPIRES_IN_3_DAYS: Option<&str> = Some("login-expires-in-3-days");
 const HOUR: u64 = 60 * 60 * 1000;
 const NOW: u64 = 1_796_040_000_000;
 
