@@ -139,8 +139,8 @@ impl Provisioner {
             skip_reason: target.skip_reason.clone(),
             is_enrolled: match target.desired {
                 Desired::Enrolled => {
-                    let are_due = session.record.as_ref().is_some_and(|record| record.units_are_due);
-                    !are_due && enroll::is_enrolled(&target.name)
+                    let pending = session.record.as_ref().is_some_and(|record| record.units_pending);
+                    !pending && enroll::is_enrolled(&target.name)
                 }
                 _ => enroll::has_enrollment_artifacts(&target.name),
             },
@@ -198,8 +198,9 @@ impl Provisioner {
             Step::CheckPolicy => Ok(self.check_policy(facts, session)),
             Step::RewritePolicy => {
                 // The attempt invalidates the earlier policy check, whether it succeeds or not.
-                if let Some(record) = session.record.as_mut().filter(|record| record.proved_at_ms > 0) {
-                    record.proved_at_ms = 0;
+                if let Some(record) = session.record.as_mut().filter(|record| record.policy_checked_at_ms > 0)
+                {
+                    record.policy_checked_at_ms = 0;
                     if let Err(error) = self.records.save(&session.user, record) {
                         return Err(Box::new(Facts {
                             token: TokenState::HomeUnusable(format!("{error:#}")),
@@ -355,7 +356,7 @@ impl Provisioner {
         let before = self.records.load(&session.user);
         let mut after = self.context.final_record(facts, session.record.take(), &result);
         if let Some(record) = &mut after {
-            record.units_are_due |= self.enrolled.contains(&session.user);
+            record.units_pending |= self.enrolled.contains(&session.user);
         }
         let written = match after {
             None if before.is_some() => self.records.delete(&session.user),

@@ -69,13 +69,13 @@ impl RunContext {
                     accessor: held.accessor.clone(),
                     host: held.host.clone(),
                     former: replaced.cloned().collect(),
-                    proved_at_ms: match facts.policy_check {
-                        PolicyCheck::Ok if was_checked => record.proved_at_ms,
+                    policy_checked_at_ms: match facts.policy_check {
+                        PolicyCheck::Ok if was_checked => record.policy_checked_at_ms,
                         PolicyCheck::Ok => self.now_ms,
                         _ => 0,
                     },
-                    proved_at: self.document_location.clone(),
-                    units_are_due: record.units_are_due,
+                    policy_checked_location: self.document_location.clone(),
+                    units_pending: record.units_pending,
                 })
             }
             (Desired::Enrolled, TokenState::NotRequired) if *result == ProvisionResult::Ok => {
@@ -88,8 +88,9 @@ impl RunContext {
     /// Returns true if the recorded check is recent and applies to the current document location. A
     /// time in the future comes from a wrong clock and does not count.
     fn is_check_valid(&self, record: &Record) -> bool {
-        let validity = record.proved_at_ms..record.proved_at_ms.saturating_add(POLICY_CHECK_VALIDITY_MS);
-        validity.contains(&self.now_ms) && record.proved_at == self.document_location
+        let validity =
+            record.policy_checked_at_ms..record.policy_checked_at_ms.saturating_add(POLICY_CHECK_VALIDITY_MS);
+        validity.contains(&self.now_ms) && record.policy_checked_location == self.document_location
     }
 }
 
@@ -125,9 +126,9 @@ mod tests {
             accessor: "a".into(),
             host: Some("here".into()),
             former: vec!["b".into()],
-            proved_at_ms: 99 * DAY_MS,
-            proved_at: "https://vault/secret/people".into(),
-            units_are_due: false,
+            policy_checked_at_ms: 99 * DAY_MS,
+            policy_checked_location: "https://vault/secret/people".into(),
+            units_pending: false,
         }
     }
 
@@ -143,9 +144,9 @@ mod tests {
             context.cached_policy_check(&TokenState::NotRequired, &sample_record()),
             PolicyCheck::Pending
         );
-        let old = Record { proved_at_ms: 93 * DAY_MS, ..sample_record() };
+        let old = Record { policy_checked_at_ms: 93 * DAY_MS, ..sample_record() };
         assert_eq!(context.cached_policy_check(&present_token("a"), &old), PolicyCheck::Pending);
-        let moved = Record { proved_at: "https://vault/kv/people".into(), ..sample_record() };
+        let moved = Record { policy_checked_location: "https://vault/kv/people".into(), ..sample_record() };
         assert_eq!(
             context.cached_policy_check(&present_token("a"), &moved),
             PolicyCheck::Pending,

@@ -27,15 +27,15 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) former: Vec<String>,
     /// The time of the last successful policy check, in milliseconds since the epoch.
-    #[serde(default)]
-    pub(super) proved_at_ms: u64,
+    #[serde(default, alias = "proved_at_ms")]
+    pub(super) policy_checked_at_ms: u64,
     /// The document location to which that check applies.
-    #[serde(default)]
-    pub(super) proved_at: String,
+    #[serde(default, alias = "proved_at")]
+    pub(super) policy_checked_location: String,
     /// True if the user's units must still be started. Enabled units are not necessarily
     /// running.
-    #[serde(default)]
-    pub(super) units_are_due: bool,
+    #[serde(default, alias = "units_are_due")]
+    pub(super) units_pending: bool,
 }
 
 /// The directory of all records.
@@ -94,8 +94,8 @@ impl Records {
     /// Fails if a record cannot be written. The next run then starts the units again.
     pub(super) fn mark_started(&self, users: &[&str]) -> Result<()> {
         for user in users {
-            if let Some(record) = self.load(user).filter(|record| record.units_are_due) {
-                self.save(user, &Record { units_are_due: false, ..record })?;
+            if let Some(record) = self.load(user).filter(|record| record.units_pending) {
+                self.save(user, &Record { units_pending: false, ..record })?;
             }
         }
         Ok(())
@@ -119,7 +119,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let records = Records::new(&scratch.path().join("provisioned"));
         assert_eq!(records.list_names().expect("none is not an error"), Vec::<String>::new());
-        let record = Record { accessor: "a".into(), proved_at_ms: 7, ..Record::default() };
+        let record = Record { accessor: "a".into(), policy_checked_at_ms: 7, ..Record::default() };
         records.save("bob", &record).expect("kept");
         records.save("ada", &Record::default()).expect("kept");
         assert_eq!(records.list_names().expect("listed"), ["ada", "bob"]);
@@ -130,5 +130,22 @@ mod tests {
         records.delete("ada").expect("forgotten");
         records.delete("ada").expect("twice is not an error");
         assert_eq!(records.list_names().expect("listed"), ["bob"]);
+    }
+
+    #[test]
+    fn record_of_version_0_1_0_is_read() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let records = Records::new(scratch.path());
+        let former = r#"{"accessor":"a","host":"h","former":["b"],"proved_at_ms":7,"proved_at":"l","units_are_due":true}"#;
+        fs::write(scratch.path().join("ada"), former).expect("a file");
+        let record = Record {
+            accessor: "a".into(),
+            host: Some("h".into()),
+            former: vec!["b".into()],
+            policy_checked_at_ms: 7,
+            policy_checked_location: "l".into(),
+            units_pending: true,
+        };
+        assert_eq!(records.load("ada"), Some(record));
     }
 }
