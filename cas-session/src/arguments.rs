@@ -6,11 +6,9 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use cas_core::outcome::ExitStatus;
 use cas_protocol::reply;
 use lexopt::{Arg, Parser, ValueExt};
-
-/// The exit status of a usage error.
-pub(crate) const USAGE: u8 = 2;
 
 const HELP: &str = "\
 cas-session - restore the Claude login at session start
@@ -178,7 +176,7 @@ pub(crate) fn print_version() -> ExitCode {
 /// Prints a usage error.
 pub(crate) fn usage_error(error: &lexopt::Error) -> ExitCode {
     print_error(&format!("{error}; see `cas-session --help`"));
-    ExitCode::from(USAGE)
+    ExitStatus::UsageError.into()
 }
 
 /// Prints an error to standard error. Under the PAM module this is /dev/null.

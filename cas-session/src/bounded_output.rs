@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths;
@@ -16,9 +17,6 @@ use crate::arguments::print_error;
 
 /// The time limit if a directory server or a file system hangs.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// The exit status after a timeout: try again later.
-const EX_TEMPFAIL: i32 = 75;
 
 /// Prints the line that `line` returns for the calling user, if the user is enrolled. After a
 /// timeout prints `on_timeout` and exits. As at a login, the environment is not used for paths,
@@ -31,7 +29,7 @@ pub(crate) fn print_line(
     thread::spawn(move || {
         thread::sleep(LIMIT);
         print_error(&format!("the user database or the home does not answer; {on_timeout}"));
-        process::exit(EX_TEMPFAIL);
+        process::exit(ExitStatus::TryLater.code().into());
     });
     match print_if_enrolled(line) {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_core::system::account::{Account, Paths};
@@ -24,7 +25,7 @@ pub(crate) fn run(request: &Exec) -> ExitCode {
         Ok(never) => match never {},
         Err(error) => {
             print_error(&format!("{error:#}"));
-            ExitCode::from(if is_missing(&error) { 127 } else { 126 })
+            (if is_missing(&error) { ExitStatus::NotFound } else { ExitStatus::CannotExecute }).into()
         }
     }
 }

@@ -19,6 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use cas_core::outcome::ExitStatus;
 use cas_core::system::file_size_limit;
 use clap::Parser;
 
@@ -87,7 +88,7 @@ fn internal(command: Internal) -> ExitCode {
         },
         Internal::DispatchRequests => return request_dispatcher::run(),
     };
-    done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
+    done.map_or_else(|error| exit_with_error(&error, ExitStatus::Failure), |()| ExitCode::SUCCESS)
 }
 
 /// Returns true if this was called by the name of the former script and without arguments, as in

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use cas_core::outcome::{Finding, Outcome, Status};
+use cas_core::outcome::{ExitStatus, Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
 use cas_core::state::publication::Publication;
 use cas_core::system::identity::IdentityError;
@@ -34,12 +34,12 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
             {
                 syslog::log_message(name, Status::Fail, &error.to_string());
             }
-            return exit_with_error(&error, 1);
+            return exit_with_error(&error, ExitStatus::Failure);
         }
     };
     let caller = match caller.with_name_override() {
         Ok(caller) => caller,
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => return exit_with_error(&error, ExitStatus::Failure),
     };
     let now = now();
     let (user, state, requests) =
@@ -60,9 +60,9 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     match run_sync(caller, now, verification) {
         Ok((outcome, notify)) => {
             report.publish_all(&outcome, notify.as_ref());
-            ExitCode::from(outcome.exit_code())
+            outcome.exit_status().into()
         }
-        Err(error) => ExitCode::from(report.report_failure(&error)),
+        Err(error) => report.report_failure(&error).into(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cas_core::fs::atomic_file::write_atomic_with_mode;
 use cas_core::fs::directories::create_root_directory;
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
@@ -29,7 +30,7 @@ const OVERFLOW_UID: u32 = 65534;
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
         Ok(enrolled) => print_result(&describe(&enrolled, watch), &enrolled.remarks),
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 
@@ -184,7 +185,7 @@ pub(crate) fn bind_identities() -> ExitCode {
         true => bind_version_0_1_0_enrollments(),
         false => Err(anyhow!("only root can bind login names; run it with sudo")),
     };
-    bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
+    bound.map_or_else(|error| exit_with_error(&error, ExitStatus::Failure), |()| ExitCode::SUCCESS)
 }
 
 /// Binds each name that version 0.1.0 enrolled to the uid for which it was enrolled. Prints the

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use cas_core::config;
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::Account;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
@@ -21,7 +22,7 @@ use crate::term::stderr::exit_with_error;
 pub(crate) fn unenroll(user: &str, waits: bool) -> ExitCode {
     match require_root("unenroll") {
         Ok(()) => report(&[&enrolled_spelling(user)], waits),
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn unenroll_all(waits: bool) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(users) => report(&users.iter().map(String::as_str).collect::<Vec<_>>(), waits),
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 
@@ -55,18 +56,18 @@ fn report(users: &[&str], waits: bool) -> ExitCode {
                 "{user} is no longer enrolled. The user's files and the backup in the store are kept; open sessions keep their environment."
             ),
             Ok(false) => println!("{user} was not enrolled; nothing was changed."),
-            Err(error) => code = exit_with_error(&error, 1),
+            Err(error) => code = exit_with_error(&error, ExitStatus::Failure),
         }
     }
     if waits && let Err(error) = systemd::wait_until_stopped(users) {
-        code = exit_with_error(&error, 1);
+        code = exit_with_error(&error, ExitStatus::Failure);
     }
     match systemd::still_running(users) {
         Ok(remarks) if waits && !remarks.is_empty() => {
-            code = exit_with_error(&anyhow!("{}", remarks.join("; ")), 1);
+            code = exit_with_error(&anyhow!("{}", remarks.join("; ")), ExitStatus::Failure);
         }
         Ok(remarks) => remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}.")),
-        Err(error) => code = exit_with_error(&error, 1),
+        Err(error) => code = exit_with_error(&error, ExitStatus::Failure),
     }
     code
 }

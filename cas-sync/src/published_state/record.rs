@@ -1,8 +1,8 @@
 //! The content of a published file: the members of the user's `state.json`, and two members of
 //! root. `uid` is the user that it describes; `unreadable` is the reason if there is no state.
 
-use cas_core::outcome::Status;
 use cas_core::outcome::state_report::SCHEMA;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::text::sanitize_line_bounded;
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
@@ -45,7 +45,8 @@ impl PublishedRecord {
             before.filter(|before| before.uid() == Some(uid)).map(|Self(state)| state).unwrap_or_default();
         state.remove(UNREADABLE);
         let changes = json!({
-            "schema": SCHEMA, "at_ms": now, "status": Status::Skip.to_string(), "text": why, "exit_code": 0,
+            "schema": SCHEMA, "at_ms": now, "status": Status::Skip.to_string(), "text": why,
+            "exit_code": ExitStatus::Success,
         });
         state.extend(changes.as_object().cloned().unwrap_or_default());
         Self(state).with_owner(uid)

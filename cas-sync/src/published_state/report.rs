@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use cas_core::outcome::Status;
 use cas_core::outcome::codes::current_code;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::text::sanitize_line_bounded;
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Map, Value};
@@ -106,7 +106,7 @@ impl PublishedReport {
             status,
             text: members.text("text").unwrap_or_default(),
             // The default follows from the status.
-            exit_code: exit_code.unwrap_or(u8::from(status == Status::Fail)),
+            exit_code: exit_code.unwrap_or(ExitStatus::failure_if(status == Status::Fail).code()),
             finding: members.code("finding").unwrap_or_default(),
             details: members.codes(if members.has("details") { "details" } else { "notes" }),
             verification: members.code("verification").or_else(|| members.code("verdict")),

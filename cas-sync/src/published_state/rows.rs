@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::paths::STATE_DIR;
@@ -78,14 +78,16 @@ impl UserRow {
         }
     }
 
-    /// Returns the exit code: that of the last sync if its state is valid and recent, else 1; 75 if
-    /// no sync has run yet.
+    /// Returns the exit code: that of the last sync if its state is valid and recent, else a
+    /// failure; [`ExitStatus::TryLater`] if no sync has run yet.
     pub(crate) fn exit_code(&self) -> u8 {
         match (self.severity, &self.report) {
-            (UserSeverity::Gone | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => 1,
-            (UserSeverity::Overdue, Some(report)) => report.exit_code.max(1),
+            (UserSeverity::Gone | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => {
+                ExitStatus::Failure.code()
+            }
+            (UserSeverity::Overdue, Some(report)) => report.exit_code.max(ExitStatus::Failure.code()),
             (_, Some(report)) => report.exit_code,
-            (_, None) => 75,
+            (_, None) => ExitStatus::TryLater.code(),
         }
     }
 
@@ -142,7 +144,7 @@ pub(crate) fn read_all() -> Result<(Vec<UserRow>, Timestamp)> {
 
 /// Returns the exit code of the worst row that has one other than 0.
 pub(crate) fn exit_code(rows: &[UserRow]) -> u8 {
-    rows.iter().map(UserRow::exit_code).find(|code| *code != 0).unwrap_or(0)
+    rows.iter().map(UserRow::exit_code).find(|code| *code != 0).unwrap_or(ExitStatus::Success.code())
 }
 
 fn rate(report: &PublishedReport, now: Timestamp) -> (UserSeverity, String) {

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use cas_core::outcome::ExitStatus;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::paths::{ENROLLED_DIR, IDENTITIES, STATE_DIR};
 use nix::errno::Errno;
@@ -59,7 +60,7 @@ const ENROLLMENT_CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
 pub(crate) fn run() -> ExitCode {
     match Dispatcher::new().and_then(Dispatcher::serve) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use cas_core::outcome::ExitStatus;
+
 use crate::term::wrap;
 
 /// Prints an error and returns the exit code.
-pub(crate) fn exit_with_error(error: &anyhow::Error, code: u8) -> ExitCode {
+pub(crate) fn exit_with_error(error: &anyhow::Error, status: ExitStatus) -> ExitCode {
     print_error(error);
-    ExitCode::from(code)
+    status.into()
 }
 
 /// Prints an error.

@@ -1,6 +1,7 @@
 //! Decides whether a new credential may be activated, from its verification. Pure.
 
 use cas_core::credential::verification::Verification;
+use cas_core::outcome::ExitStatus;
 
 use crate::user::error::CommandError;
 
@@ -18,22 +19,23 @@ pub(crate) fn check_accepted(
 ) -> Result<(), CommandError> {
     match verdict {
         Verification::Ok | Verification::RateLimited => Ok(()),
-        Verification::Rejected { account_level: false } => {
-            Err(CommandError::new(79, format!("the Anthropic API rejects {what}: {remedy}")))
-        }
+        Verification::Rejected { account_level: false } => Err(CommandError::new(
+            ExitStatus::SignInRequired,
+            format!("the Anthropic API rejects {what}: {remedy}"),
+        )),
         Verification::Rejected { account_level: true } => Err(CommandError::new(
-            1,
+            ExitStatus::Failure,
             format!("the Anthropic API refuses the account or organization of {what}; ask its administrator"),
         )),
         Verification::ClientUnusable(_) | Verification::Inconclusive(_) if unverified => Ok(()),
         Verification::ClientUnusable(why) => Err(CommandError::new(
-            69,
+            ExitStatus::ClientUnusable,
             format!(
                 "cannot verify {what}, because claude is unusable: {why}; --unverified accepts it nevertheless"
             ),
         )),
         Verification::Inconclusive(why) => Err(CommandError::new(
-            75,
+            ExitStatus::TryLater,
             format!("cannot verify {what}: {why}; try again later, or accept it with --unverified"),
         )),
     }
@@ -67,8 +69,9 @@ mod tests {
             (unusable, Some(69), None),
             (unknown, Some(75), None),
         ] {
-            let code_of =
-                |unverified| check_accepted("it", &verdict, unverified, "x").err().map(|failed| failed.code);
+            let code_of = |unverified| {
+                check_accepted("it", &verdict, unverified, "x").err().map(|failed| failed.status.code())
+            };
             assert_eq!((code_of(false), code_of(true)), (code, code_on_request), "{verdict:?}");
         }
     }

@@ -14,7 +14,7 @@ use cas_core::credential::login::Owner;
 use cas_core::credential::verification::{Verification, Verifier};
 use cas_core::engine::{Engine, EngineInput};
 use cas_core::fs::obstacle::Obstacle;
-use cas_core::outcome::{Detail, Outcome, Status};
+use cas_core::outcome::{Detail, ExitStatus, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::{StateDirectory, StateError, StateLock};
 use cas_core::state::sync_requests::SyncRequests;
@@ -59,10 +59,12 @@ pub(crate) struct UserContext {
     config_warnings: Vec<String>,
 }
 
-/// Runs a command of the user: returns its exit code, or prints its error.
-pub(crate) fn run_command(command: impl FnOnce(&UserContext) -> Result<u8, CommandError>) -> ExitCode {
+/// Runs a command of the user: returns its exit status, or prints its error.
+pub(crate) fn run_command(
+    command: impl FnOnce(&UserContext) -> Result<ExitStatus, CommandError>,
+) -> ExitCode {
     match UserContext::for_current_user().and_then(|user| command(&user)) {
-        Ok(code) => ExitCode::from(code),
+        Ok(status) => status.into(),
         Err(failed) => failed.report(),
     }
 }
@@ -79,7 +81,7 @@ impl UserContext {
         if caller.is_home_unavailable() {
             let home = caller.account.home.display();
             let why = "is missing, not mounted, or not in use yet; try again later";
-            return Err(CommandError::new(75, format!("the home {home} {why}")));
+            return Err(CommandError::new(ExitStatus::TryLater, format!("the home {home} {why}")));
         }
         let context = Self::configured(caller, now())?;
         context
@@ -134,7 +136,7 @@ impl UserContext {
     /// message.
     ///
     /// # Errors
-    /// [`CommandError`] with exit code 75 at the timeout or after a signal.
+    /// [`CommandError`] with [`ExitStatus::TryLater`] at the timeout or after a signal.
     pub(crate) fn lock(&self) -> Result<Flock<File>, CommandError> {
         let signals = block_termination()?;
         let deadline = Deadline::after(LOCK_TIMEOUT);
@@ -150,13 +152,19 @@ impl UserContext {
                         is_printed = true;
                     }
                     if signals.wait(None, Some(LOCK_INTERVAL)) == Wake::Signal {
-                        return Err(CommandError::new(75, "interrupted; nothing was changed"));
+                        return Err(CommandError::new(
+                            ExitStatus::TryLater,
+                            "interrupted; nothing was changed",
+                        ));
                     }
                 }
                 Err(StateError::Busy(lock)) => {
                     let lock = lock.display();
                     let why = format!("another run is still active and holds {lock}; nothing was changed");
-                    return Err(CommandError::new(75, format!("{why}; try again when it has ended")));
+                    return Err(CommandError::new(
+                        ExitStatus::TryLater,
+                        format!("{why}; try again when it has ended"),
+                    ));
                 }
                 locked => return Ok(locked?),
             }

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use cas_core::outcome::ExitStatus;
 use cas_core::store::{Document, Fields, Store, StoreError, user_document};
 use cas_protocol::deadline::Deadline;
 
@@ -30,7 +31,7 @@ pub(crate) fn update_document(
         if user_document::is_offboarded(&document) {
             return Err(StoreError::offboarded().into());
         }
-        let changes = fields(&document).map_err(|error| CommandError::new(1, error))?;
+        let changes = fields(&document).map_err(|error| CommandError::new(ExitStatus::Failure, error))?;
         match store.merge(&changes, document.version, &deadline) {
             Err(StoreError::Conflict) if retries < MAX_RETRIES => {
                 retries += 1;

@@ -3,84 +3,79 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use cas_core::claude_files::credentials_file::WriteError;
 use cas_core::config::ConfigError;
 use cas_core::fs::owned_file::FileError;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::directory::StateError;
 use cas_core::state::env_file::EnvFileContent;
+use cas_core::state::restore_lock::RestoreError;
 use cas_core::store::StoreError;
 use cas_core::system::privileges::DropPrivilegesError;
 
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::exit_with_error;
 
-/// An error and its exit code: 1 failed, 2 usage, 69 `claude` missing or unusable, 75 try later, 77
-/// refused by the store, 78 configuration, 79 the user must sign in.
+/// An error and its exit status.
 #[derive(Debug)]
 pub(crate) struct CommandError {
-    pub(crate) code: u8,
+    pub(crate) status: ExitStatus,
     pub(crate) error: anyhow::Error,
 }
 
 impl CommandError {
-    /// Creates an error with this code and a message that has the remedy.
-    pub(crate) fn new(code: u8, message: impl fmt::Display) -> Self {
-        Self { code, error: anyhow::anyhow!("{message}") }
+    /// Creates an error with this status and a message that has the remedy.
+    pub(crate) fn new(status: ExitStatus, message: impl fmt::Display) -> Self {
+        Self { status, error: anyhow::anyhow!("{message}") }
     }
 
     /// Prints the error and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        exit_with_error(&self.error, self.code)
+        exit_with_error(&self.error, self.status)
     }
 
     /// Returns the error with an addition to its message.
     #[must_use]
     pub(crate) fn with_note(self, more: &str) -> Self {
-        Self { code: self.code, error: anyhow::anyhow!("{:#}; {more}", self.error) }
+        Self { status: self.status, error: anyhow::anyhow!("{:#}; {more}", self.error) }
     }
 }
 
 impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: 1, error }
+        Self { status: ExitStatus::Failure, error }
     }
 }
 
 impl From<DropPrivilegesError> for CommandError {
     fn from(error: DropPrivilegesError) -> Self {
-        Self { code: 1, error: error.into() }
+        Self { status: ExitStatus::Failure, error: error.into() }
     }
 }
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
-        Self { code: 78, error: error.into() }
+        Self { status: ExitStatus::Misconfigured, error: error.into() }
     }
 }
 
 impl From<FileError> for CommandError {
     fn from(problem: FileError) -> Self {
-        Self { code: 1, error: problem.into() }
+        Self { status: ExitStatus::Failure, error: problem.into() }
     }
 }
 
 impl From<StateError> for CommandError {
     fn from(error: StateError) -> Self {
-        Self { code: if matches!(error, StateError::Busy(_)) { 75 } else { 1 }, error: error.into() }
+        let is_busy = matches!(error, StateError::Busy(_));
+        let status = if is_busy { ExitStatus::TryLater } else { ExitStatus::Failure };
+        Self { status, error: error.into() }
     }
 }
 
 impl From<StoreError> for CommandError {
     fn from(failure: StoreError) -> Self {
-        Self::new(store_exit_code(&failure), format!("store {failure}"))
-    }
-}
-
-/// Returns the exit code of a store error.
-pub(crate) fn store_exit_code(failure: &StoreError) -> u8 {
-    match failure {
-        StoreError::Refused { .. } | StoreError::Deleted { .. } => 77,
-        StoreError::Misconfigured { .. } => 78,
-        StoreError::Conflict | StoreError::Busy { .. } | StoreError::Unreachable { .. } => 75,
+        Self::new((&failure).into(), format!("store {failure}"))
     }
 }
 
@@ -89,7 +84,17 @@ pub(crate) fn store_exit_code(failure: &StoreError) -> u8 {
 /// # Errors
 /// [`CommandError`] if they cannot be blocked: the command must not begin.
 pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
-    SignalBlock::new().map_err(|errno| CommandError::new(1, format!("cannot block signals: {errno}")))
+    SignalBlock::new()
+        .map_err(|errno| CommandError::new(ExitStatus::Failure, format!("cannot block signals: {errno}")))
+}
+
+/// Returns the exit status if a write under the lock of restores failed: another process may be busy
+/// for a moment, unless the file itself cannot be written.
+pub(crate) fn restore_exit_status(error: &RestoreError) -> ExitStatus {
+    match error {
+        RestoreError::Write(WriteError::File(_)) => ExitStatus::Failure,
+        _ => ExitStatus::TryLater,
+    }
 }
 
 /// Returns the content of the env file if it can be used or replaced.
@@ -98,7 +103,7 @@ pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
 /// [`CommandError`] for a file that the user does not own; it is not changed.
 pub(crate) fn reject_unreadable(content: EnvFileContent) -> Result<EnvFileContent, CommandError> {
     match content {
-        EnvFileContent::Unreadable(why) => Err(CommandError::new(1, why)),
+        EnvFileContent::Unreadable(why) => Err(CommandError::new(ExitStatus::Failure, why)),
         content => Ok(content),
     }
 }

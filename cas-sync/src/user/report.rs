@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use cas_core::config::ConfigError;
 use cas_core::outcome::state_report::{self, StateReport};
-use cas_core::outcome::{Finding, Outcome, Status};
+use cas_core::outcome::{ExitStatus, Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
@@ -72,8 +72,8 @@ impl Report {
             .unwrap_or_else(|error| print_error(&error));
     }
 
-    /// Reports a run that could not begin, with its error on the terminal. Returns the exit code.
-    pub(crate) fn report_failure(&self, error: &anyhow::Error) -> u8 {
+    /// Reports a run that could not begin, with its error on the terminal. Returns the exit status.
+    pub(crate) fn report_failure(&self, error: &anyhow::Error) -> ExitStatus {
         let why = format!("{error:#}");
         let finding = match error.is::<ConfigError>() {
             true => Finding::Misconfigured(why),
@@ -82,7 +82,7 @@ impl Report {
         let outcome = Outcome::new(Status::Fail, finding);
         print_error(error);
         self.update_state(&outcome);
-        outcome.exit_code()
+        outcome.exit_status()
     }
 
     /// Updates the state from the outcome, and logs it unless it only repeats that an outage

@@ -21,16 +21,16 @@ use crate::user::context::{UserContext, run_command};
 pub(crate) fn backup(request: &Backup) -> ExitCode {
     run_command(|user| {
         let result = run_planner(user, Command::Backup, request.verify, |_| ())?;
-        let code = result.outcome.exit_code();
+        let status = result.outcome.exit_status();
         let locations = locations(user, &result);
         let details: String = locations.iter().map(|location| location.describe(user.now)).collect();
         let text = format!("{} {}\n{details}", result.outcome.status, result.outcome);
         print(
             request.json,
-            &BackupReport { answer: Answer::new(user, &result.outcome, code), locations },
+            &BackupReport { answer: Answer::new(user, &result.outcome, status), locations },
             &text,
         )?;
-        Ok(code)
+        Ok(status)
     })
 }
 

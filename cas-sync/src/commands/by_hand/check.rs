@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use cas_core::outcome::ExitStatus;
 use cas_core::outcome::state_report::{self, Credential, StateReport};
 use cas_core::outcome::with_login_email;
 use cas_core::planner::{Command, Target};
@@ -44,11 +45,11 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
             result.text = with_login_email(&result.text, user.address(&owner).as_ref());
         }
-        let code = result.answer.exit_code();
+        let status = result.answer.exit_status();
         if !request.quiet {
             print(request.json, &CheckJson::new(user, &result, &requirements), &sentence(&result))?;
         }
-        Ok(code)
+        Ok(status)
     })
 }
 
@@ -67,7 +68,7 @@ struct CheckJson {
     schema: u32,
     user: String,
     answer: &'static str,
-    exit_code: u8,
+    exit_code: ExitStatus,
     text: String,
     credential: Option<Credential>,
     /// Remaining validity; `None` if it is not known, 0 if it has expired.
@@ -85,7 +86,7 @@ impl CheckJson {
             schema: SCHEMA,
             user: user.account.name.clone(),
             answer: result.answer.as_str(),
-            exit_code: result.answer.exit_code(),
+            exit_code: result.answer.exit_status(),
             text: result.text.clone(),
             credential: result.credential.clone(),
             remaining_s: expires_at.map(left),

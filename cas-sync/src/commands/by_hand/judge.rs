@@ -7,6 +7,7 @@ use cas_core::credential::expiry::{Expiry, ExpirySource};
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
+use cas_core::outcome::ExitStatus;
 use cas_core::outcome::state_report::{Credential, StateReport};
 use cas_core::planner::{Facts, backups};
 use cas_core::time::format;
@@ -45,12 +46,12 @@ impl Answer {
         }
     }
 
-    pub(super) fn exit_code(self) -> u8 {
+    pub(super) fn exit_status(self) -> ExitStatus {
         match self {
-            Self::Ok => 0,
-            Self::ActionRequired => 79,
-            Self::Retry => 75,
-            Self::Unknown => 1,
+            Self::Ok => ExitStatus::Success,
+            Self::ActionRequired => ExitStatus::SignInRequired,
+            Self::Retry => ExitStatus::TryLater,
+            Self::Unknown => ExitStatus::Failure,
         }
     }
 }

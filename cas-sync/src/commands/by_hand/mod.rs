@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use cas_core::engine::{Inspection, RunResult};
-use cas_core::outcome::{Finding, Outcome};
+use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Mode};
 use cas_core::store::{Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
@@ -70,7 +70,7 @@ fn inspect(
 
 /// Reports an invalid option value as a usage error.
 fn usage_error(option: &str, value: &str, why: &impl fmt::Display) -> ExitCode {
-    exit_with_error(&anyhow::anyhow!("{option} {value:?}: {why}"), 2)
+    exit_with_error(&anyhow::anyhow!("{option} {value:?}: {why}"), ExitStatus::UsageError)
 }
 
 /// Prints JSON or text. A closed standard output does not change the result.
@@ -86,7 +86,7 @@ struct Answer {
     schema: u32,
     user: String,
     status: String,
-    exit_code: u8,
+    exit_code: ExitStatus,
     /// The message of `sync.log`.
     text: String,
     finding: &'static str,
@@ -104,7 +104,7 @@ struct LoginSummaryJson {
 }
 
 impl Answer {
-    fn new(user: &UserContext, outcome: &Outcome, exit_code: u8) -> Self {
+    fn new(user: &UserContext, outcome: &Outcome, exit_code: ExitStatus) -> Self {
         Self {
             schema: SCHEMA,
             user: user.account.name.clone(),

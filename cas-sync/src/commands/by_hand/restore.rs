@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use cas_core::credential::fingerprint::RefreshTokenId;
-use cas_core::outcome::{BackupLocation, Finding, Outcome};
+use cas_core::outcome::{BackupLocation, ExitStatus, Finding, Outcome};
 use cas_core::planner::{self, BackupFilter, Command, Step};
 use serde::Serialize;
 
@@ -60,10 +60,10 @@ fn restore_backup(
     filter: BackupFilter,
     can_verify: bool,
     json: bool,
-) -> Result<u8, CommandError> {
+) -> Result<ExitStatus, CommandError> {
     let outcome =
         run_planner(user, Command::Restore(filter), can_verify && user.config.verify, |_| ())?.outcome;
-    let code = outcome.exit_code();
+    let status = outcome.exit_status();
     let restored = match &outcome.finding {
         Finding::Restored { login, source, .. } => Some(RestoredBackup::new(login.generation, *source)),
         _ => None,
@@ -73,13 +73,13 @@ fn restore_backup(
         false => "",
     };
     let text = format!("{} {outcome}{unchanged}", outcome.status);
-    let answer = Answer::new(user, &outcome, code);
+    let answer = Answer::new(user, &outcome, status);
     print(json, &RestoreReport { answer, dry_run: false, restored }, &text)?;
-    Ok(code)
+    Ok(status)
 }
 
 /// Runs the planner on the same facts and writes nothing.
-fn dry_run(user: &UserContext, filter: BackupFilter, json: bool) -> Result<u8, CommandError> {
+fn dry_run(user: &UserContext, filter: BackupFilter, json: bool) -> Result<ExitStatus, CommandError> {
     let inspection = inspect(user, Command::Restore(filter), user.store(), true);
     let (outcome, restored, text) = match planner::next(&inspection.facts) {
         Step::Restore(generation, source) => {
@@ -103,24 +103,24 @@ fn dry_run(user: &UserContext, filter: BackupFilter, json: bool) -> Result<u8, C
         }
         step => {
             return Err(CommandError::new(
-                1,
+                ExitStatus::Failure,
                 format!("cannot show the restore: unexpected step {step:?}; report this as a defect"),
             ));
         }
     };
-    let code = outcome.as_ref().map_or(0, Outcome::exit_code);
+    let status = outcome.as_ref().map_or(ExitStatus::Success, Outcome::exit_status);
     let outcome = outcome.unwrap_or_else(|| {
         Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(text.clone()))
     });
-    let answer = Answer { text: text.clone(), ..Answer::new(user, &outcome, code) };
+    let answer = Answer { text: text.clone(), ..Answer::new(user, &outcome, status) };
     print(json, &RestoreReport { answer, dry_run: true, restored }, &text)?;
-    Ok(code)
+    Ok(status)
 }
 
-fn list(user: &UserContext, filter: BackupFilter, json: bool) -> Result<u8, CommandError> {
+fn list(user: &UserContext, filter: BackupFilter, json: bool) -> Result<ExitStatus, CommandError> {
     let read_store = filter.from != Some(BackupLocation::LocalHistory);
     let inspection = inspect(user, Command::Restore(filter), user.store(), read_store);
     let backups = BackupList::new(user, &inspection, filter);
     print(json, &backups, &backups.table(user.now))?;
-    Ok(backups.exit_code())
+    Ok(backups.exit_status())
 }

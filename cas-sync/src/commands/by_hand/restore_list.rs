@@ -3,6 +3,7 @@
 use cas_core::config::StoreKind;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::engine::{BackupInfo, Inspection};
+use cas_core::outcome::ExitStatus;
 use cas_core::planner::{self, Backup, BackupFilter, DocumentFact, Ineligible};
 use cas_core::time::format::format_duration_short;
 use cas_core::time::timestamp::Timestamp;
@@ -10,7 +11,6 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use crate::user::context::UserContext;
-use crate::user::error::store_exit_code;
 
 /// Maximum width of a machine name in the table.
 const MACHINE_WIDTH: usize = 16;
@@ -20,7 +20,7 @@ const MACHINE_WIDTH: usize = 16;
 pub(super) struct BackupList {
     schema: u32,
     user: String,
-    exit_code: u8,
+    exit_code: ExitStatus,
     /// The state of the login file, in one word.
     login: &'static str,
     backups: Vec<BackupRow>,
@@ -53,8 +53,8 @@ impl BackupList {
         };
         let row = |backup: Backup| BackupRow::new(&backup, &inspection.found);
         let (store, exit_code) = match &inspection.facts.document {
-            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), store_exit_code(failure)),
-            DocumentFact::Read(_) | DocumentFact::NotRead => (None, 0),
+            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), failure.into()),
+            DocumentFact::Read(_) | DocumentFact::NotRead => (None, ExitStatus::Success),
         };
         Self {
             schema: SCHEMA,
@@ -66,7 +66,7 @@ impl BackupList {
         }
     }
 
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(super) fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

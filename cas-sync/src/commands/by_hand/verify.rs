@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
-use cas_core::outcome::{Finding, Outcome};
+use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Target};
 
 use super::{Answer, print, run_planner};
@@ -25,14 +25,14 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
     run_command(|user| {
         let record = |outcome: &Outcome| record(user, target, outcome);
         let outcome = run_planner(user, Command::Verify(target), true, record)?.outcome;
-        let code = exit_code(&outcome);
+        let status = exit_status(&outcome);
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
             request.json,
-            &Answer::new(user, &outcome, code),
+            &Answer::new(user, &outcome, status),
             &format!("{} {outcome}{remedy}", outcome.status),
         )?;
-        Ok(code)
+        Ok(status)
     })
 }
 
@@ -54,18 +54,22 @@ fn record(user: &UserContext, target: Target, outcome: &Outcome) {
     }
 }
 
-fn exit_code(outcome: &Outcome) -> u8 {
+fn exit_status(outcome: &Outcome) -> ExitStatus {
     match (&outcome.finding, outcome.verdict()) {
         (_, Some(verdict)) => match verdict {
-            Verification::Ok | Verification::RateLimited => 0,
-            Verification::Rejected { account_level: false } => 79,
-            Verification::Rejected { account_level: true } => 1,
-            Verification::ClientUnusable(_) => 69,
-            Verification::Inconclusive(_) => 75,
+            Verification::Ok | Verification::RateLimited => ExitStatus::Success,
+            Verification::Rejected { account_level: false } => ExitStatus::SignInRequired,
+            Verification::Rejected { account_level: true } => ExitStatus::Failure,
+            Verification::ClientUnusable(_) => ExitStatus::ClientUnusable,
+            Verification::Inconclusive(_) => ExitStatus::TryLater,
         },
-        (Finding::LoginUnusable { .. } | Finding::StaleCopy { is_certain: true, .. }, None) => 79,
-        (Finding::Stale { .. } | Finding::Refreshing(_) | Finding::StaleCopy { .. }, None) => 75,
-        (_, None) => 1,
+        (Finding::LoginUnusable { .. } | Finding::StaleCopy { is_certain: true, .. }, None) => {
+            ExitStatus::SignInRequired
+        }
+        (Finding::Stale { .. } | Finding::Refreshing(_) | Finding::StaleCopy { .. }, None) => {
+            ExitStatus::TryLater
+        }
+        (_, None) => ExitStatus::Failure,
     }
 }
 
@@ -116,7 +120,7 @@ mod tests {
         ];
         for (finding, code) in rows {
             let outcome = Outcome::new(Status::Ok, finding);
-            assert_eq!(exit_code(&outcome), code, "{outcome}");
+            assert_eq!(exit_status(&outcome).code(), code, "{outcome}");
         }
     }
 }

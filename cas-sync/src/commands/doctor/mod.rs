@@ -16,6 +16,7 @@ mod target;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::Account;
 use cas_core::system::privileges::harden_process;
 use cas_core::text::escape_c1_in_json;
@@ -59,9 +60,9 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
                     print!("{}", render::render_text(&report, request.verbose, Terminal::for_stdout()))
                 }
             }
-            ExitCode::from(render::exit_code(&inspections))
+            render::exit_status(&inspections).into()
         }
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text and JSON output: the most severe finding first, without control characters.
 
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::text::is_displayable;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,13 +41,13 @@ impl Severity {
     }
 }
 
-/// Returns 1 if there is a problem or a user could not be inspected, else 0.
-pub(super) fn exit_code(inspections: &[Inspection]) -> u8 {
+/// Returns a failure if there is a problem or a user could not be inspected.
+pub(super) fn exit_status(inspections: &[Inspection]) -> ExitStatus {
     let has_problem = |inspection: &Inspection| match &inspection.rows {
         Ok(rows) => findings(rows).iter().any(|(_, finding)| finding.severity == Severity::Problem),
         Err(_) => true,
     };
-    u8::from(inspections.iter().any(has_problem))
+    ExitStatus::failure_if(inspections.iter().any(has_problem))
 }
 
 /// Returns the findings, the most severe first, then in the order of the checks.
@@ -229,6 +229,6 @@ pub(super) fn render_json(report: &DoctorReport<'_>) -> Value {
         "schema": SCHEMA,
         "inspections": inspections.collect::<Vec<_>>(),
         "fixes": report.fixes,
-        "exit_code": exit_code(report.inspections),
+        "exit_code": exit_status(report.inspections),
     })
 }

@@ -4,6 +4,7 @@ use super::Inspection;
 use super::check::{CheckResult, Finding, Remedy, Row};
 use super::render::*;
 use crate::term::Terminal;
+use cas_core::outcome::ExitStatus;
 
 const PLAIN: Terminal = Terminal { columns: None, has_color: false, is_unicode: false };
 
@@ -29,18 +30,18 @@ fn worst_finding_is_first_with_its_command() {
     let root = text_of(&inspections, true, PLAIN);
     assert!(root.contains("\n      systemctl start x && systemctl start y\n"), "{root}");
     assert!(root.contains("\n      (ada, not root:) chmod 600 '/home/ada/it is'\n"), "{root}");
-    assert_eq!(exit_code(&inspections), 1);
+    assert_eq!(exit_status(&inspections), ExitStatus::Failure);
 }
 
 #[test]
 fn exit_code_is_1_for_problems_and_failed_inspections_only() {
     let warned = [inspection(vec![Finding::warning("x", Remedy::Text("y".into()))])];
-    assert_eq!(exit_code(&warned), 0);
+    assert_eq!(exit_status(&warned), ExitStatus::Success);
     let passed = [inspection(Vec::new())];
-    assert_eq!(exit_code(&passed), 0);
+    assert_eq!(exit_status(&passed), ExitStatus::Success);
     assert_eq!(text_of(&passed, false, PLAIN), "No problems found. 1 checks passed.\n");
     let failed = [Inspection { user: Some("ada".into()), rows: Err("no answer".into()) }];
-    assert_eq!(exit_code(&failed), 1);
+    assert_eq!(exit_status(&failed), ExitStatus::Failure);
     assert_eq!(
         render_json(&DoctorReport { inspections: &failed, fixes: &[], as_root: true })["inspections"][0]["error"],
         "no answer"

@@ -4,6 +4,7 @@ use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::ClaudeJson;
 use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::credential::login::Owner;
+use cas_core::outcome::ExitStatus;
 
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{is_at_a_terminal, prompt};
@@ -22,7 +23,10 @@ pub(super) fn parse(text: &str) -> Result<String, CommandError> {
         && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
     match is_email {
         true => Ok(text.to_owned()),
-        false => Err(CommandError::new(2, "--email: not an email; give one such as alice@example.org")),
+        false => Err(CommandError::new(
+            ExitStatus::UsageError,
+            "--email: not an email; give one such as alice@example.org",
+        )),
     }
 }
 
@@ -46,7 +50,8 @@ pub(super) fn known_or_prompt(
     match given.or_else(known) {
         None if is_at_a_terminal() => {
             let question = "Your email (or press Enter to choose in the browser): ";
-            let answer = prompt(question, signals).map_err(|error| CommandError::new(1, error))?;
+            let answer =
+                prompt(question, signals).map_err(|error| CommandError::new(ExitStatus::Failure, error))?;
             answer.as_deref().map(parse).transpose()
         }
         email => Ok(email),
@@ -65,7 +70,7 @@ mod tests {
         let long = format!("{}@example.org", "a".repeat(250));
         for text in ["", "alice", "@example.org", "alice@", "alice@host", "a b@example.org", "a@b.c\n", &long]
         {
-            assert!(parse(text).is_err_and(|failed| failed.code == 2), "{text}");
+            assert!(parse(text).is_err_and(|failed| failed.status == ExitStatus::UsageError), "{text}");
         }
     }
 }

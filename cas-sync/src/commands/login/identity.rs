@@ -2,6 +2,7 @@
 
 use cas_core::credential::login::LoginSummary;
 use cas_core::ledger::Ledger;
+use cas_core::outcome::ExitStatus;
 
 use crate::user::error::CommandError;
 
@@ -37,7 +38,7 @@ pub(super) fn check(
 
 fn rejected(why: &str, remedy: &str) -> CommandError {
     CommandError::new(
-        79,
+        ExitStatus::SignInRequired,
         format!("cannot install the new login: {why}; {remedy}; your login was not changed"),
     )
 }
@@ -88,8 +89,9 @@ mod tests {
             (&nameless, None, &fresh, Some("own"), Some(79)),
             (&nameless, None, &seen, None, None),
         ] {
-            let code_of =
-                |switch| check(new, before, ledger, expected, switch).err().map(|failed| failed.code);
+            let code_of = |switch| {
+                check(new, before, ledger, expected, switch).err().map(|failed| failed.status.code())
+            };
             assert_eq!(code_of(false), code, "{new:?} {before:?} {expected:?}");
             let is_expected = expected.is_none() || expected == new.owner.organization.as_deref();
             assert_eq!(code_of(true), if is_expected { None } else { code }, "{new:?} {expected:?}");

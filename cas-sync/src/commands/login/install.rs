@@ -6,12 +6,13 @@ use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
 use cas_core::credential::json_edit::is_json_object;
 use cas_core::credential::login::Login;
 use cas_core::credential::login_file::LoginFileState;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::restore_lock::{RestoreError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
-use crate::user::error::CommandError;
+use crate::user::error::{CommandError, restore_exit_status};
 
 /// A refresh by Claude Code, which holds these locks, takes a second.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,15 +32,15 @@ pub(super) fn replace_login(
     let deadline = Deadline::after(LOCK_TIMEOUT);
     let write = || write(state, file, login, &deadline);
     match write_under_restore_lock(state, file, &deadline, now(), write) {
-        Ok(written) => written.map_err(|why| CommandError::new(1, why)),
+        Ok(written) => written.map_err(|why| CommandError::new(ExitStatus::Failure, why)),
         // If the new login is in the file despite the error, it is active and must not be signed
         // out.
         Err(RestoreError::Write(WriteError::File(_))) if holds(file, login) => Ok(()),
         Err(RestoreError::State(error)) => Err(error.into()),
         Err(error) => {
-            let code = if matches!(error, RestoreError::Write(WriteError::File(_))) { 1 } else { 75 };
+            let status = restore_exit_status(&error);
             let why = format!("cannot write the new login: {error}; your login was not changed");
-            Err(CommandError::new(code, why))
+            Err(CommandError::new(status, why))
         }
     }
 }
@@ -115,7 +116,7 @@ mod tests {
             "a login in the file must not be signed out"
         );
         let failed = replace_login(&state, &file(&path), &old).expect_err("the file has another login");
-        assert_eq!(failed.code, 1);
+        assert_eq!(failed.status, ExitStatus::Failure);
         assert!(failed.error.to_string().contains("your login was not changed"), "{:#}", failed.error);
         assert_eq!(fs::read_to_string(&path).expect("there"), text_of("new"));
     }

@@ -15,7 +15,7 @@ use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::credential::login::Login;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::verification::Verification;
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::{Secret, Zeroizing};
@@ -58,7 +58,7 @@ fn sign_in(request: &LoginArgs, signals: &SignalBlock) -> Result<(), CommandErro
     let file = CredentialsFile::new(user.paths.credentials_file.clone(), owner);
     // Checked before the user opens a browser.
     if let LoginFileState::Unreadable(why) = file.read(user.now).login {
-        return Err(CommandError::new(1, why));
+        return Err(CommandError::new(ExitStatus::Failure, why));
     }
     user.state.ledger()?;
     let _locked = user.lock()?;
@@ -100,7 +100,10 @@ fn code(pasted: &Secret<String>) -> Result<Secret<String>, CommandError> {
     let mut code = Zeroizing::new(String::with_capacity(pasted.expose().len()));
     pasted.expose().lines().for_each(|line| code.push_str(line.trim()));
     if code.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        return Err(CommandError::new(1, format!("the code contains white space; {UNCHANGED}")));
+        return Err(CommandError::new(
+            ExitStatus::Failure,
+            format!("the code contains white space; {UNCHANGED}"),
+        ));
     }
     Ok(Secret::new(std::mem::take(&mut *code)))
 }
@@ -114,8 +117,9 @@ fn install(
     signals: &SignalBlock,
 ) -> Result<(Login, Verification), CommandError> {
     let login = sign_in.login(user.account.uid.as_raw(), now());
-    let login = login
-        .ok_or_else(|| CommandError::new(1, format!("Claude Code wrote no complete login; {UNCHANGED}")))?;
+    let login = login.ok_or_else(|| {
+        CommandError::new(ExitStatus::Failure, format!("Claude Code wrote no complete login; {UNCHANGED}"))
+    })?;
     let verdict = verify(request, user, file, &login, signals)?;
     install::replace_login(&user.state, file, &login)?;
     Ok((login, verdict))
@@ -133,11 +137,12 @@ fn verify(
     let before = file.read(user.now).login.summary();
     let expected = user.config.expected_organization.as_deref();
     identity::check(&login.summary, before.login(), &ledger, expected, request.switch_account)?;
-    let token =
-        login.access_token().ok_or_else(|| CommandError::new(1, "the new login has no access token"))?;
+    let token = login
+        .access_token()
+        .ok_or_else(|| CommandError::new(ExitStatus::Failure, "the new login has no access token"))?;
     let verdict = user.claude().probe_cancellable(&|| signals.is_pending(), &token);
     if signals.is_pending() {
-        return Err(CommandError::new(1, format!("interrupted; {UNCHANGED}")));
+        return Err(CommandError::new(ExitStatus::Failure, format!("interrupted; {UNCHANGED}")));
     }
     check_accepted("the new login", &verdict, request.unverified, "sign in again")
         .map_err(|failed| failed.with_note(UNCHANGED))?;
@@ -177,17 +182,24 @@ fn finish(user: &UserContext, login: &Login, email: Option<&str>, verdict: Verif
 
 fn not_signed_in(error: SignInError) -> CommandError {
     match error {
-        SignInError::Interrupted => CommandError::new(1, format!("interrupted; {UNCHANGED}")),
+        SignInError::Interrupted => {
+            CommandError::new(ExitStatus::Failure, format!("interrupted; {UNCHANGED}"))
+        }
         SignInError::Refused(reason) => CommandError::new(
-            1,
+            ExitStatus::Failure,
             format!("cannot sign in: {reason}; {UNCHANGED}; run `cas-sync login` to try again"),
         ),
-        SignInError::Late(why) => CommandError::new(75, format!("{why}; {UNCHANGED}: try again")),
-        SignInError::Unusable(why) => CommandError::new(69, format!("{why}; {UNCHANGED}")),
+        SignInError::Late(why) => {
+            CommandError::new(ExitStatus::TryLater, format!("{why}; {UNCHANGED}: try again"))
+        }
+        SignInError::Unusable(why) => {
+            CommandError::new(ExitStatus::ClientUnusable, format!("{why}; {UNCHANGED}"))
+        }
     }
 }
 
 fn no_code(error: PromptError) -> CommandError {
-    let code = if matches!(error, PromptError::Late) { 75 } else { 1 };
-    CommandError::new(code, format!("cannot read the code: {error}; {UNCHANGED}"))
+    let is_late = matches!(error, PromptError::Late);
+    let status = if is_late { ExitStatus::TryLater } else { ExitStatus::Failure };
+    CommandError::new(status, format!("cannot read the code: {error}; {UNCHANGED}"))
 }

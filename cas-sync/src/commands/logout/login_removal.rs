@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use cas_core::claude_files::credentials_file::{CredentialsFile, Snapshot, WriteError};
+use cas_core::claude_files::credentials_file::{CredentialsFile, Snapshot};
 use cas_core::credential::login_file::{self, LoginFileState, LoginPlace};
 use cas_core::fs::atomic_file;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_core::state::restore_lock::{RestoreError, write_under_restore_lock};
 use cas_protocol::deadline::Deadline;
 
 use super::LOCK_TIMEOUT;
 use crate::os::environment::now;
-use crate::user::error::CommandError;
+use crate::user::error::{CommandError, restore_exit_status};
 
 /// Maximum number of writes when a session writes the file at the same time.
 const MAX_WRITES: usize = 5;
@@ -48,7 +49,7 @@ pub(super) fn remove(
     for _ in 0..MAX_WRITES {
         let found = file.read(now());
         if let LoginFileState::Unreadable(why) = &found.login {
-            return Err(CommandError::new(1, why));
+            return Err(CommandError::new(ExitStatus::Failure, why));
         }
         record(state, &found)?;
         if matches!(found.login, LoginFileState::Missing) {
@@ -70,7 +71,10 @@ pub(super) fn remove(
             }
         }
     }
-    Err(CommandError::new(75, "cannot delete the login: other processes keep writing the credential file"))
+    Err(CommandError::new(
+        ExitStatus::TryLater,
+        "cannot delete the login: other processes keep writing the credential file",
+    ))
 }
 
 /// Removes the temporary files of killed writes, which may hold a login.
@@ -106,8 +110,8 @@ fn revoke_login(found: &Snapshot, revoke: Option<Revoke<'_>>) -> LoginResult {
 }
 
 fn command_error(error: &RestoreError) -> CommandError {
-    let code = if matches!(error, RestoreError::Write(WriteError::File(_))) { 1 } else { 75 };
-    CommandError::new(code, format!("cannot delete the login: {error}"))
+    let status = restore_exit_status(error);
+    CommandError::new(status, format!("cannot delete the login: {error}"))
 }
 
 fn write_without_login(

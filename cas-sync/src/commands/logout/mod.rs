@@ -15,6 +15,7 @@ use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::config::StoreKind;
 use cas_core::credential::login_file::LoginFileState;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_core::state::local_store::LocalStore;
 use cas_protocol::deadline::Deadline;
@@ -48,7 +49,7 @@ pub(crate) fn run(request: &LogoutArgs) -> ExitCode {
         Ok(signals) => signals,
         Err(failed) => return failed.report(),
     };
-    sign_out(request, &signals).unwrap_or_else(|failed| failed.report())
+    sign_out(request, &signals).map_or_else(|failed| failed.report(), ExitCode::from)
 }
 
 /// The files and the client of one sign-out.
@@ -61,10 +62,10 @@ struct LogOut<'a> {
     keep_backups: bool,
 }
 
-fn sign_out(request: &LogoutArgs, signals: &SignalBlock) -> Result<ExitCode, CommandError> {
+fn sign_out(request: &LogoutArgs, signals: &SignalBlock) -> Result<ExitStatus, CommandError> {
     if !request.yes && !is_at_a_terminal() {
         return Err(CommandError::new(
-            2,
+            ExitStatus::UsageError,
             "cannot ask for confirmation without a terminal; give --yes to sign out",
         ));
     }
@@ -72,13 +73,15 @@ fn sign_out(request: &LogoutArgs, signals: &SignalBlock) -> Result<ExitCode, Com
     let log_out = LogOut::new(&user, request.keep_backups)?;
     if !log_out.has_anything()? {
         login_removal::remove_leftovers(&user.state, &log_out.credentials)?;
-        log_out.remove_account().map_err(|error| CommandError::new(1, error))?;
+        log_out.remove_account().map_err(|error| CommandError::new(ExitStatus::Failure, error))?;
         print("There is no login and no backup of one.");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitStatus::Success);
     }
     let question = if request.keep_backups { QUESTION_KEEP } else { QUESTION };
-    if !request.yes && !confirm(question, signals).map_err(|error| CommandError::new(1, error))? {
-        return Err(CommandError::new(1, UNCHANGED));
+    if !request.yes
+        && !confirm(question, signals).map_err(|error| CommandError::new(ExitStatus::Failure, error))?
+    {
+        return Err(CommandError::new(ExitStatus::Failure, UNCHANGED));
     }
     let _locked = user.lock()?;
     let result = log_out.run()?;
@@ -89,7 +92,7 @@ fn sign_out(request: &LogoutArgs, signals: &SignalBlock) -> Result<ExitCode, Com
     for error in result.errors() {
         print_error(&anyhow::anyhow!("{error}"));
     }
-    Ok(if result.errors().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(ExitStatus::failure_if(!result.errors().is_empty()))
 }
 
 impl<'a> LogOut<'a> {
@@ -98,14 +101,18 @@ impl<'a> LogOut<'a> {
         let claude = user.claude();
         let owner = user.account.uid.as_raw();
         let state_path = claude.state_file().map_err(|error| match error {
-            SignInError::Unusable(why) => CommandError::new(69, format!("{why}; {UNCHANGED}")),
-            _ => CommandError::new(1, UNCHANGED),
+            SignInError::Unusable(why) => {
+                CommandError::new(ExitStatus::ClientUnusable, format!("{why}; {UNCHANGED}"))
+            }
+            _ => CommandError::new(ExitStatus::Failure, UNCHANGED),
         })?;
         let state_file = ClaudeStateFile::new(state_path, owner);
-        state_file.check().map_err(|error| CommandError::new(1, format!("{error}; {UNCHANGED}")))?;
+        state_file
+            .check()
+            .map_err(|error| CommandError::new(ExitStatus::Failure, format!("{error}; {UNCHANGED}")))?;
         let credentials = CredentialsFile::new(user.paths.credentials_file.clone(), owner);
         if let LoginFileState::Unreadable(why) = credentials.read(user.now).login {
-            return Err(CommandError::new(1, format!("{why}; {UNCHANGED}")));
+            return Err(CommandError::new(ExitStatus::Failure, format!("{why}; {UNCHANGED}")));
         }
         user.state.ledger()?;
         let history = LocalStore::new(user.state.clone(), user.now);

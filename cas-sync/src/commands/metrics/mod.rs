@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use cas_core::outcome::ExitStatus;
 use nix::unistd::Uid;
 
 use crate::cli::Metrics as Request;
@@ -22,7 +23,7 @@ use crate::term::stderr::exit_with_error;
 pub(crate) fn run(request: &Request) -> ExitCode {
     match collect(request) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 

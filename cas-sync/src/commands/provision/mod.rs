@@ -24,6 +24,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_core::system::privileges::harden_process;
@@ -51,8 +52,6 @@ use crate::term::stderr::print_stderr;
 
 pub(crate) use self::token_agent::run as run_token_agent;
 
-const EXIT_CONFIG: u8 = 78;
-const EXIT_RETRY_LATER: u8 = 75;
 /// The maximum size of an administrator's token file in bytes.
 const MAX_TOKEN_SIZE: u64 = 4096;
 
@@ -60,7 +59,7 @@ const MAX_TOKEN_SIZE: u64 = 4096;
 pub(crate) fn run(request: &Provision) -> ExitCode {
     let started = Instant::now();
     if let Err(error) = enroll::require_root("provision") {
-        return exit_with_error(&error, 1);
+        return exit_with_error(&error, ExitStatus::Failure);
     }
     // Take the lock before reading the roster, so that a delayed run cannot apply an older roster
     // than a concurrent one.
@@ -69,30 +68,30 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(None) => {
             let busy =
                 anyhow::anyhow!("another `cas-sync provision` is running; run this again when it has ended");
-            return exit_with_error(&busy, EXIT_RETRY_LATER);
+            return exit_with_error(&busy, ExitStatus::TryLater);
         }
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => return exit_with_error(&error, ExitStatus::Failure),
     };
     let (roster, mut provisioner) =
         match harden_process().map_err(anyhow::Error::from).and_then(|()| load(request)) {
             Ok(prepared) => prepared,
-            Err(error) => return exit_with_error(&error, EXIT_CONFIG),
+            Err(error) => return exit_with_error(&error, ExitStatus::Misconfigured),
         };
     let signals = match SignalBlock::new().context("cannot block signals") {
         Ok(deferred) => deferred,
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => return exit_with_error(&error, ExitStatus::Failure),
     };
     let mut summary = ProvisionSummary { is_dry: request.dry_run, ..ProvisionSummary::default() };
     // Adopt before planning, because the plan refuses names that are bound to another uid.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut provisioner) {
             Ok(done) => summary.remarks.push(done),
-            Err(error) => return exit_with_error(&error, 1),
+            Err(error) => return exit_with_error(&error, ExitStatus::Failure),
         }
     }
     let targets = match select_users(request, &roster, &provisioner) {
         Ok(targets) => targets,
-        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
+        Err(error) => return exit_with_error(&error, ExitStatus::Misconfigured),
     };
     let mut progress = Progress::new(targets.len());
     let mut is_outage_logged = false;
@@ -124,7 +123,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
     } else {
         summary.print_text();
     }
-    ExitCode::from(summary.exit_code())
+    summary.exit_status().into()
 }
 
 /// Prints the policies and the token role for an administrator who configures Vault manually.
@@ -134,7 +133,7 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
         .and_then(|(config, _)| Ok(DocumentLayout::from_settings(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
-        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
+        Err(error) => return exit_with_error(&error, ExitStatus::Misconfigured),
     };
     let users = if only.is_empty() { &["USER".to_owned()][..] } else { only };
     for user in users {

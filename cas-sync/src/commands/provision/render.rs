@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::store::StoreError;
 use cas_core::system::syslog;
 use cas_core::text::sanitize_line;
@@ -14,7 +14,6 @@ use super::apply::UserResult;
 use super::plan::{Offboarding, ProvisionResult, Step};
 use crate::os::environment::env_var;
 use crate::term::wrap::{terminal_width, width, wrap_for};
-use crate::user::error::store_exit_code;
 
 /// The version of the JSON. Members can be added; existing members keep their meaning.
 const SCHEMA: u32 = 1;
@@ -68,7 +67,7 @@ impl ProvisionSummary {
             "interrupted_before": self.interrupted_before,
             "remarks": self.remarks,
             "units_failed": self.units_failed,
-            "exit_code": self.exit_code(),
+            "exit_code": self.exit_status(),
         });
         drop(writeln!(io::stdout(), "{document}"));
     }
@@ -79,18 +78,18 @@ impl ProvisionSummary {
     }
 
     /// Returns the exit status of the most severe result, as `--help` lists them.
-    pub(super) fn exit_code(&self) -> u8 {
-        let rank = |code: &u8| match code {
-            78 => 4,
-            1 => 3,
-            77 => 2,
-            75 => 1,
+    pub(super) fn exit_status(&self) -> ExitStatus {
+        let rank = |status: &ExitStatus| match status {
+            ExitStatus::Misconfigured => 4,
+            ExitStatus::Failure => 3,
+            ExitStatus::Refused => 2,
+            ExitStatus::TryLater => 1,
             _ => 0,
         };
-        let units_code = u8::from(!self.units_failed.is_empty());
-        let interruption_code = if self.interrupted_before.is_some() { 75 } else { 0 };
-        let user_codes = self.results.iter().map(|outcome| exit_code_for(&outcome.result));
-        user_codes.chain([units_code, interruption_code]).max_by_key(rank).unwrap_or(0)
+        let units = ExitStatus::failure_if(!self.units_failed.is_empty());
+        let interruption = self.interrupted_before.map_or(ExitStatus::Success, |_| ExitStatus::TryLater);
+        let users = self.results.iter().map(|outcome| exit_status_for(&outcome.result));
+        users.chain([units, interruption]).max_by_key(rank).unwrap_or(ExitStatus::Success)
     }
 
     fn to_json(&self, outcome: &UserResult) -> Value {
@@ -210,12 +209,12 @@ fn format_count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn exit_code_for(result: &ProvisionResult) -> u8 {
+fn exit_status_for(result: &ProvisionResult) -> ExitStatus {
     match result {
-        ProvisionResult::Ok => 0,
-        ProvisionResult::Skipped(_) | ProvisionResult::RemovalVetoed(_) => 1,
-        ProvisionResult::PolicyTooBroad(_) | ProvisionResult::NeedsAdmin(_) => 77,
-        ProvisionResult::Failed(failure) => store_exit_code(failure),
+        ProvisionResult::Ok => ExitStatus::Success,
+        ProvisionResult::Skipped(_) | ProvisionResult::RemovalVetoed(_) => ExitStatus::Failure,
+        ProvisionResult::PolicyTooBroad(_) | ProvisionResult::NeedsAdmin(_) => ExitStatus::Refused,
+        ProvisionResult::Failed(failure) => failure.into(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::Account;
 use cas_core::system::privileges::harden_process;
 use nix::unistd::Uid;
@@ -35,9 +36,9 @@ pub(crate) fn run(request: &Sessions) -> ExitCode {
                 true => render::print_json(&sessions),
                 false => render::print_text(&sessions, request.all),
             }
-            ExitCode::from(render::exit_code(&sessions))
+            render::exit_status(&sessions).into()
         }
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cas_core::outcome::ExitStatus;
 use cas_core::text::{escape_c1_in_json, sanitize_line};
 use serde::Serialize;
 
@@ -13,12 +14,12 @@ use crate::term::Terminal;
 /// Version of the JSON. Members may be added; none is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Returns 1 if a process holds an old token or a user could not be inspected, else 0.
-pub(super) fn exit_code(all: &BTreeMap<String, UserSessions>) -> u8 {
+/// Returns a failure if a process holds an old token or a user could not be inspected.
+pub(super) fn exit_status(all: &BTreeMap<String, UserSessions>) -> ExitStatus {
     let has_problem = |found: &UserSessions| {
         found.as_ref().map_or(true, |sessions| sessions.iter().any(|found| found.holds.is_old()))
     };
-    u8::from(all.values().any(has_problem))
+    ExitStatus::failure_if(all.values().any(has_problem))
 }
 
 /// Prints one JSON object.
@@ -119,12 +120,12 @@ mod tests {
         ];
         assert_eq!(lines(&all, false), expected);
         assert_eq!(lines(&all, true).len(), 5);
-        assert_eq!(exit_code(&all), 1);
+        assert_eq!(exit_status(&all), ExitStatus::Failure);
         let current: BTreeMap<String, UserSessions> =
             [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
-        assert_eq!(exit_code(&current), 0);
+        assert_eq!(exit_status(&current), ExitStatus::Success);
         assert_eq!(lines(&current, false).len(), 1);
         let failed: BTreeMap<String, UserSessions> = [("bob".into(), Err("no answer".into()))].into();
-        assert_eq!(exit_code(&failed), 1, "unknown");
+        assert_eq!(exit_status(&failed), ExitStatus::Failure, "unknown");
     }
 }

@@ -15,6 +15,7 @@ use anyhow::{Result, bail, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::fs::owned_file::{self, Ownership};
+use cas_core::outcome::ExitStatus;
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
@@ -49,7 +50,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
             view.print(request.json);
             ExitCode::from(view.exit_code)
         }
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 

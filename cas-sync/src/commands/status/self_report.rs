@@ -4,7 +4,7 @@
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::sign_out::SignOut;
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
 
@@ -72,16 +72,19 @@ pub(crate) struct Summary {
 impl SelfReport {
     /// Returns status, reason and exit code.
     pub(crate) fn summary(&self) -> Summary {
-        let warn = |exit_code, reason: String| Summary { status: Status::Warn, reason, exit_code };
+        let warn = |status: ExitStatus, reason: String| {
+            let exit_code = status.code();
+            Summary { status: Status::Warn, reason, exit_code }
+        };
         if let Some(problem) = &self.sources.state_problem {
             let status = if problem.prevents_start() { Status::Fail } else { Status::Warn };
-            return Summary { status, reason: problem.to_string(), exit_code: 1 };
+            return Summary { status, reason: problem.to_string(), exit_code: ExitStatus::Failure.code() };
         }
         let report = match &self.report {
             Ok(report) => report.as_ref(),
             Err(why) => {
                 return warn(
-                    1,
+                    ExitStatus::Failure,
                     format!(
                         "cannot read the result of the last sync: {why}; run `cas-sync run` to write it again"
                     ),
@@ -92,7 +95,7 @@ impl SelfReport {
         if !chosen.is_managed() {
             let source = chosen.reason();
             return warn(
-                1,
+                ExitStatus::Failure,
                 format!(
                     "Claude Code uses {}, {source}, which is not managed or verified here; run `cas-sync doctor` to see how to remove it",
                     chosen.kind.text()
@@ -100,24 +103,24 @@ impl SelfReport {
             );
         }
         let Some(report) = report else {
-            return warn(75, "not synced yet; run `cas-sync run`".into());
+            return warn(ExitStatus::TryLater, "not synced yet; run `cas-sync run`".into());
         };
         if report.is_in_future(self.now) {
             return warn(
-                1,
+                ExitStatus::Failure,
                 format!("the last sync was {}: check the clock", format_relative(report.at, self.now)),
             );
         }
         if self.has_changed(report) && report.exit_code != 0 {
             return warn(
-                75,
+                ExitStatus::TryLater,
                 "it has changed since the last sync reported a problem; run `cas-sync run` to check it again"
                     .into(),
             );
         }
         if report.is_outdated(self.now) && report.status != Status::Fail {
             let ago = format_relative(report.at, self.now);
-            return warn(1, format!("the last sync was {ago}: {}", self.restart_hint()));
+            return warn(ExitStatus::Failure, format!("the last sync was {ago}: {}", self.restart_hint()));
         }
         Summary { status: report.status, reason: report.text.clone(), exit_code: report.exit_code }
     }
@@ -140,10 +143,18 @@ impl SelfReport {
     }
 
     fn no_login_summary(&self, report: Option<&PublishedReport>) -> Summary {
-        let fail = |reason: String| Summary { status: Status::Fail, reason, exit_code: 79 };
+        let fail = |reason: String| Summary {
+            status: Status::Fail,
+            reason,
+            exit_code: ExitStatus::SignInRequired.code(),
+        };
         if self.effective.token_not_here {
             let reason = "Claude Code is not logged in: there is a setup token, but this session started without it; log in again, or start Claude Code with `cas-session exec`";
-            return Summary { status: Status::Warn, reason: reason.into(), exit_code: 1 };
+            return Summary {
+                status: Status::Warn,
+                reason: reason.into(),
+                exit_code: ExitStatus::Failure.code(),
+            };
         }
         if self.sources.sign_out == Some(SignOut::Logout) {
             let remedy = "sign in with `cas-sync login`, or restore a backup with `cas-sync restore`";

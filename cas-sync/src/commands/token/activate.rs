@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use cas_core::credential::expiry::{SETUP_TOKEN_LIFETIME, SetupTokenDates};
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::verification::Verification;
-use cas_core::outcome::Status;
+use cas_core::outcome::{ExitStatus, Status};
 use cas_core::state::env_file::{EnvFileContent, StagedToken};
 use cas_core::store::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
 use cas_core::store::{Document, Fields};
@@ -70,7 +70,7 @@ impl Activation<'_> {
         let value = Secret::new(token.expose().to_owned());
         let verdict = self.user.claude().probe_cancellable(&|| signals.is_pending(), &value);
         if signals.is_pending() {
-            return Err(CommandError::new(1, "interrupted; nothing was changed"));
+            return Err(CommandError::new(ExitStatus::Failure, "interrupted; nothing was changed"));
         }
         check_accepted("this setup token", &verdict, self.unverified, NEW_TOKEN)?;
         Ok(verdict)

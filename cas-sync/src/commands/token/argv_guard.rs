@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::user::error::CommandError;
+use cas_core::outcome::ExitStatus;
 
 /// The prefix of every Anthropic credential.
 const CREDENTIAL: &str = "sk-ant-";
@@ -23,7 +24,7 @@ pub(crate) fn reject_token_in_argv(arguments: impl Iterator<Item = OsString>) ->
     };
     match has_token || words.iter().any(|word| word.contains(CREDENTIAL)) {
         false => Ok(()),
-        true => Err(CommandError::new(2, TOKEN_IN_ARGV)),
+        true => Err(CommandError::new(ExitStatus::UsageError, TOKEN_IN_ARGV)),
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
             "sk-ant-oat01-abc",
         ] {
             let failed = rejected(line).unwrap_or_else(|| panic!("{line}"));
-            assert_eq!(failed.code, 2, "{line}");
+            assert_eq!(failed.status, ExitStatus::UsageError, "{line}");
             assert!(!format!("{:#}", failed.error).contains("abc"), "{line}");
         }
         for line in [

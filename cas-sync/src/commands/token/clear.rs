@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::outcome::ExitStatus;
 use cas_core::state::env_file::EnvFileContent;
 use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_token_fields};
 use cas_core::store::{Fields, Store};
@@ -32,7 +33,7 @@ browser, in the settings of your Claude account, under Claude Code.
 pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), CommandError> {
     if !is_confirmed && !is_at_a_terminal() {
         return Err(CommandError::new(
-            2,
+            ExitStatus::UsageError,
             "cannot ask for confirmation without a terminal; give --yes to remove the setup token",
         ));
     }
@@ -43,8 +44,10 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
         drop(io::stdout().write_all(b"There is no setup token.\n"));
         return Ok(());
     }
-    if !is_confirmed && !confirm(QUESTION, signals).map_err(|error| CommandError::new(1, error))? {
-        return Err(CommandError::new(1, "nothing was changed"));
+    if !is_confirmed
+        && !confirm(QUESTION, signals).map_err(|error| CommandError::new(ExitStatus::Failure, error))?
+    {
+        return Err(CommandError::new(ExitStatus::Failure, "nothing was changed"));
     }
     let _locked = user.lock()?;
     let previous = match reject_unreadable(env_file.read())? {

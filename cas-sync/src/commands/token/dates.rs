@@ -1,6 +1,7 @@
 //! Parses the creation date of a setup token.
 
 use cas_core::credential::expiry::SETUP_TOKEN_LIFETIME;
+use cas_core::outcome::ExitStatus;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::user::error::CommandError;
@@ -12,7 +13,7 @@ use crate::user::error::CommandError;
 /// that the token has expired.
 pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
     let Some(text) = given else { return Ok(None) };
-    let usage = |why: &str| CommandError::new(2, format!("--minted-at: {why}"));
+    let usage = |why: &str| CommandError::new(ExitStatus::UsageError, format!("--minted-at: {why}"));
     let moment =
         Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).or_else(|| Timestamp::parse_rfc3339(text));
     let moment = moment.ok_or_else(|| usage("give a day such as 2026-11-21, or a time of RFC 3339"))?;
@@ -42,7 +43,10 @@ mod tests {
         assert_eq!(read("2026-11-21T20:00:00+01:00").as_deref(), Some("2026-11-21T19:00:00Z"));
         assert_eq!(read("2025-11-22").as_deref(), Some("2025-11-22T00:00:00Z"));
         for text in ["2026-11-22", "2025-11-21", "yesterday", "", "21.11.2026", "2026-13-01"] {
-            assert!(minted_at(Some(text), now).is_err_and(|failed| failed.code == 2), "{text}");
+            assert!(
+                minted_at(Some(text), now).is_err_and(|failed| failed.status == ExitStatus::UsageError),
+                "{text}"
+            );
         }
     }
 }

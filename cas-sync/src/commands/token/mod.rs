@@ -9,6 +9,7 @@ mod stored_token;
 
 use std::process::ExitCode;
 
+use cas_core::outcome::ExitStatus;
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
 
@@ -51,7 +52,7 @@ fn set(request: &TokenSet, signals: &SignalBlock) -> Result<(), CommandError> {
     reject_unreadable(env_file(&user).read())?;
     let input = secret_input::ask(PROMPT, ReadUntil::Eof, None, signals).map_err(not_read)?;
     let token = SetupToken::from_user_input(input.expose()).map_err(|malformed| {
-        CommandError::new(1, format!("invalid setup token: {malformed}; {NEW_TOKEN}"))
+        CommandError::new(ExitStatus::Failure, format!("invalid setup token: {malformed}; {NEW_TOKEN}"))
     })?;
     drop(input);
     let created_at = minted_at.map_or(CreatedAt::JustNow, CreatedAt::At);
@@ -64,12 +65,12 @@ fn import(request: &TokenImport, signals: &SignalBlock) -> Result<(), CommandErr
     let env_file = env_file(&user);
     let token = match reject_unreadable(env_file.read())? {
         EnvFileContent::Token(token) => token,
-        EnvFileContent::Malformed(why) => return Err(CommandError::new(1, why)),
+        EnvFileContent::Malformed(why) => return Err(CommandError::new(ExitStatus::Failure, why)),
         _ => {
             let path = env_file.path().display();
             let remedy = "run `cas-sync token set` to enter one";
             return Err(CommandError::new(
-                1,
+                ExitStatus::Failure,
                 format!("cannot import a setup token: {path} holds none; {remedy}"),
             ));
         }
@@ -83,5 +84,6 @@ fn env_file(user: &UserContext) -> EnvFile {
 }
 
 fn not_read(error: PromptError) -> CommandError {
-    CommandError::new(1, format!("cannot read the setup token: {error}")).with_note("nothing was changed")
+    CommandError::new(ExitStatus::Failure, format!("cannot read the setup token: {error}"))
+        .with_note("nothing was changed")
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use cas_core::credential::expiry::{Expiry, ExpirySource, SetupTokenDates};
 use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::outcome::ExitStatus;
 use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::state::env_file::EnvFileContent;
 use cas_core::store::user_document::{SetupTokenField, UserDocument};
@@ -72,8 +73,12 @@ impl SetupTokenInfo {
             EnvFileContent::Token(token) => {
                 (StoredToken::Token(Fingerprint::from_bytes(token.expose())), None)
             }
-            EnvFileContent::Malformed(why) => (StoredToken::Malformed, Some(CommandError::new(1, why))),
-            EnvFileContent::Unreadable(why) => (StoredToken::Unknown, Some(CommandError::new(1, why))),
+            EnvFileContent::Malformed(why) => {
+                (StoredToken::Malformed, Some(CommandError::new(ExitStatus::Failure, why)))
+            }
+            EnvFileContent::Unreadable(why) => {
+                (StoredToken::Unknown, Some(CommandError::new(ExitStatus::Failure, why)))
+            }
         };
         let (store, dates, unanswered) = match read_store(user) {
             Ok((place, dates)) => (place, dates, None),

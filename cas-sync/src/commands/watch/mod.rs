@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
+use cas_core::outcome::ExitStatus;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::privileges::harden_process;
 use nix::sys::signal::{SigSet, Signal};
@@ -39,7 +40,7 @@ use crate::user::identity::CallingUser;
 pub(crate) fn run() -> ExitCode {
     match watch() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_with_error(&error, 1),
+        Err(error) => exit_with_error(&error, ExitStatus::Failure),
     }
 }
 
@@ -104,6 +105,6 @@ struct ExitOnDrop;
 
 impl Drop for ExitOnDrop {
     fn drop(&mut self) {
-        std::process::exit(1);
+        std::process::exit(ExitStatus::Failure.code().into());
     }
 }

@@ -1,6 +1,7 @@
 //! Schedules the push of a new login to the store. The push is `cas-sync internal push` in a
 //! separate process, so that the watcher needs no network code.
 
+use cas_core::outcome::ExitStatus;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -94,11 +95,10 @@ pub(super) fn run_push(program: &Path) -> PushResult {
 }
 
 fn result_of(output: &Output) -> PushResult {
-    /// Exit code of `cas-sync run`: the store is busy or not reachable.
-    const TRY_LATER: i32 = 75;
     let is_skipped = output.stdout.starts_with(b"SKIP");
     match output.status.code() {
-        Some(TRY_LATER) | None => PushResult::Retry,
+        None => PushResult::Retry,
+        Some(code) if code == i32::from(ExitStatus::TryLater.code()) => PushResult::Retry,
         Some(_) if is_skipped => PushResult::Retry,
         Some(_) => PushResult::Done,
     }

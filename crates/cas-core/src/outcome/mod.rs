@@ -11,6 +11,7 @@ pub mod state_report;
 use std::fmt;
 use std::str::FromStr;
 
+pub use exit_status::ExitStatus;
 pub use finding::{Detail, Finding};
 pub use message::with_login_email;
 
