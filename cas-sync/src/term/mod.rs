@@ -1,5 +1,6 @@
 //! The properties of the terminal: its width, colors and character set.
 
+pub(crate) mod json;
 pub(crate) mod secret_input;
 pub(crate) mod stderr;
 pub(crate) mod wrap;

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::judge::{Answer, CheckRequirements, CheckResult, judge};
-use super::{SCHEMA, inspect, print, usage_error};
+use super::{inspect, print, usage_error};
 use crate::cli::CheckArgs;
 use crate::user::context::{UserContext, run_command};
 
@@ -47,7 +47,7 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
         }
         let status = result.answer.exit_status();
         if !request.quiet {
-            print(request.json, &CheckJson::new(user, &result, &requirements), &sentence(&result))?;
+            print(request.json, &CheckJson::new(user, &result, &requirements), &sentence(&result));
         }
         Ok(status)
     })
@@ -65,7 +65,6 @@ fn sentence(result: &CheckResult) -> String {
 
 #[derive(Serialize)]
 struct CheckJson {
-    schema: u32,
     user: String,
     answer: &'static str,
     exit_code: ExitStatus,
@@ -83,7 +82,6 @@ impl CheckJson {
         let expires_at = result.credential.as_ref().and_then(|credential| credential.expires_at_ms);
         let left = |at: Timestamp| at.checked_duration_since(user.now).map_or(0, |left| left.as_secs());
         Self {
-            schema: SCHEMA,
             user: user.account.name.clone(),
             answer: result.answer.as_str(),
             exit_code: result.answer.exit_status(),

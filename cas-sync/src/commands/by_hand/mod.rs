@@ -24,13 +24,11 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
+use crate::term::json;
 use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
 use crate::user::error::CommandError;
 use crate::user::verification::VerifyMode;
-
-/// Version of the JSON. Members may be added; none is removed or changes its meaning.
-const SCHEMA: u32 = 1;
 
 /// Runs the command under the sync's lock, records the outcome and reports changes.
 ///
@@ -74,16 +72,16 @@ fn usage_error(option: &str, value: &str, why: &impl fmt::Display) -> ExitCode {
 }
 
 /// Prints JSON or text. A closed standard output does not change the result.
-fn print(json: bool, value: &impl Serialize, message: &str) -> Result<()> {
-    let text = if json { serde_json::to_string_pretty(value)? } else { message.trim_end().to_owned() };
-    drop(writeln!(io::stdout(), "{text}"));
-    Ok(())
+fn print(as_json: bool, value: &impl Serialize, message: &str) {
+    match as_json {
+        true => json::print(value),
+        false => drop(writeln!(io::stdout(), "{}", message.trim_end())),
+    }
 }
 
 /// The members that all results of a run have.
 #[derive(Serialize)]
 struct Answer {
-    schema: u32,
     user: String,
     status: String,
     exit_code: ExitStatus,
@@ -106,7 +104,6 @@ struct LoginSummaryJson {
 impl Answer {
     fn new(user: &UserContext, outcome: &Outcome, exit_code: ExitStatus) -> Self {
         Self {
-            schema: SCHEMA,
             user: user.account.name.clone(),
             status: outcome.status.to_string(),
             exit_code,

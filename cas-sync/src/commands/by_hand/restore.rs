@@ -74,7 +74,7 @@ fn restore_backup(
     };
     let text = format!("{} {outcome}{unchanged}", outcome.status);
     let answer = Answer::new(user, &outcome, status);
-    print(json, &RestoreReport { answer, dry_run: false, restored }, &text)?;
+    print(json, &RestoreReport { answer, dry_run: false, restored }, &text);
     Ok(status)
 }
 
@@ -113,7 +113,7 @@ fn dry_run(user: &UserContext, filter: BackupFilter, json: bool) -> Result<ExitS
         Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(text.clone()))
     });
     let answer = Answer { text: text.clone(), ..Answer::new(user, &outcome, status) };
-    print(json, &RestoreReport { answer, dry_run: true, restored }, &text)?;
+    print(json, &RestoreReport { answer, dry_run: true, restored }, &text);
     Ok(status)
 }
 
@@ -121,6 +121,6 @@ fn list(user: &UserContext, filter: BackupFilter, json: bool) -> Result<ExitStat
     let read_store = filter.from != Some(BackupLocation::LocalHistory);
     let inspection = inspect(user, Command::Restore(filter), user.store(), read_store);
     let backups = BackupList::new(user, &inspection, filter);
-    print(json, &backups, &backups.table(user.now))?;
+    print(json, &backups, &backups.table(user.now));
     Ok(backups.exit_status())
 }

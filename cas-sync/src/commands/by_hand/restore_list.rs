@@ -9,7 +9,6 @@ use cas_core::time::format::format_duration_short;
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::SCHEMA;
 use crate::user::context::UserContext;
 
 /// Maximum width of a machine name in the table.
@@ -18,7 +17,6 @@ const MACHINE_WIDTH: usize = 16;
 /// The list of backups.
 #[derive(Serialize)]
 pub(super) struct BackupList {
-    schema: u32,
     user: String,
     exit_code: ExitStatus,
     /// The state of the login file, in one word.
@@ -57,7 +55,6 @@ impl BackupList {
             DocumentFact::Read(_) | DocumentFact::NotRead => (None, ExitStatus::Success),
         };
         Self {
-            schema: SCHEMA,
             user: user.account.name.clone(),
             exit_code,
             login: state_word(&inspection.facts.login),

@@ -19,7 +19,6 @@ use anyhow::{Result, ensure};
 use cas_core::outcome::ExitStatus;
 use cas_core::system::account::Account;
 use cas_core::system::privileges::harden_process;
-use cas_core::text::escape_c1_in_json;
 use nix::unistd::Uid;
 
 use self::check::{Fix, Row};
@@ -30,8 +29,8 @@ use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
 use crate::os::parallel;
-use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
+use crate::term::{Terminal, json};
 use crate::user::identity::CallingUser;
 
 pub(crate) use self::target::run_internal;
@@ -55,7 +54,7 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
                 as_root: Uid::effective().is_root(),
             };
             match request.json {
-                true => println!("{}", escape_c1_in_json(&render::render_json(&report).to_string())),
+                true => json::print(&render::render_json(&report)),
                 false => {
                     print!("{}", render::render_text(&report, request.verbose, Terminal::for_stdout()))
                 }

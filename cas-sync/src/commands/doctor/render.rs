@@ -12,9 +12,6 @@ use crate::os::shell_quote::shell_quote;
 use crate::term::Terminal;
 use crate::term::wrap::wrap;
 
-/// Version of the JSON. Members can be added; the meaning of a member never changes.
-const SCHEMA: u32 = 1;
-
 /// Maximum length of a line. Commands are not wrapped, because they are pasted.
 pub(super) const WIDTH: usize = 80;
 
@@ -226,7 +223,6 @@ pub(super) fn render_json(report: &DoctorReport<'_>) -> Value {
         })
     });
     json!({
-        "schema": SCHEMA,
         "inspections": inspections.collect::<Vec<_>>(),
         "fixes": report.fixes,
         "exit_code": exit_status(report.inspections),

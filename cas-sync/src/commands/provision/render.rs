@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 use super::apply::UserResult;
 use super::plan::{Offboarding, ProvisionResult, Step};
 use crate::os::environment::env_var;
+use crate::term::json;
 use crate::term::wrap::{terminal_width, width, wrap_for};
 
-/// The version of the JSON. Members can be added; existing members keep their meaning.
-const SCHEMA: u32 = 1;
 /// The number of users from which the progress is shown.
 const MIN_USERS_FOR_PROGRESS: usize = 20;
 
@@ -58,8 +57,7 @@ impl ProvisionSummary {
     /// Prints the results as JSON to stdout.
     pub(super) fn print_json(&self) {
         let users: Vec<Value> = self.results.iter().map(|outcome| self.to_json(outcome)).collect();
-        let document = json!({
-            "schema": SCHEMA,
+        json::print(&json!({
             "dry_run": self.is_dry,
             "users": users,
             "requests": self.requests,
@@ -68,8 +66,7 @@ impl ProvisionSummary {
             "remarks": self.remarks,
             "units_failed": self.units_failed,
             "exit_code": self.exit_status(),
-        });
-        drop(writeln!(io::stdout(), "{document}"));
+        }));
     }
 
     /// Returns true if the run minted, or would mint, a token.

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use cas_core::outcome::ExitStatus;
-use cas_core::text::{escape_c1_in_json, sanitize_line};
+use cas_core::text::sanitize_line;
 use serde::Serialize;
 
 use super::UserSessions;
 
 use crate::processes::{Session, TokenStatus};
-use crate::term::Terminal;
-
-/// Version of the JSON. Members may be added; none is removed or changes its meaning.
-const SCHEMA: u32 = 1;
+use crate::term::{Terminal, json};
 
 /// Returns a failure if a process holds an old token or a user could not be inspected.
 pub(super) fn exit_status(all: &BTreeMap<String, UserSessions>) -> ExitStatus {
@@ -26,7 +23,6 @@ pub(super) fn exit_status(all: &BTreeMap<String, UserSessions>) -> ExitStatus {
 pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     #[derive(Serialize)]
     struct SessionsOutput<'all> {
-        schema: u32,
         users: Vec<UserOutput<'all>>,
     }
     #[derive(Serialize)]
@@ -40,8 +36,7 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
         sessions: found.as_deref().unwrap_or_default(),
         error: found.as_ref().err().map(String::as_str),
     });
-    let output = SessionsOutput { schema: SCHEMA, users: users.collect() };
-    println!("{}", escape_c1_in_json(&serde_json::to_string(&output).unwrap_or_default()));
+    json::print(&SessionsOutput { users: users.collect() });
 }
 
 /// Prints the processes with an old token, or with `every` all processes.

@@ -1,5 +1,4 @@
-//! The JSON output. `docs/user/status.md` describes each member. Members may be added; none is
-//! removed or changes its meaning.
+//! The members of the JSON output. `docs/user/status.md` describes each one.
 
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -9,13 +8,10 @@ use crate::precedence::Candidate;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, UserRow};
 
-/// Version of the JSON.
-const SCHEMA: u32 = 1;
-
 /// Returns all users, the most severe state first.
 pub(crate) fn all_users(rows: &[UserRow], now: Timestamp) -> Value {
     let users: Vec<Value> = rows.iter().map(user_json).collect();
-    json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "users": users })
+    json!({ "at_ms": now, "exit_code": rows::exit_code(rows), "users": users })
 }
 
 /// Returns the user's own state.
@@ -24,7 +20,6 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
     let effective = &own.effective;
     let login = own.sources.login.login();
     json!({
-        "schema": SCHEMA,
         "at_ms": own.now,
         "user": own.user,
         "machine": own.machine,

@@ -34,8 +34,8 @@ use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, UserRow};
 use crate::published_state::{MAX_SIZE, read};
 use crate::systemd::{self, Units};
-use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
+use crate::term::{self, Terminal};
 use crate::user::identity::CallingUser;
 use cas_protocol::paths::STATE_DIR;
 
@@ -63,9 +63,11 @@ struct View {
 
 impl View {
     fn print(&self, as_json: bool) {
-        let text = if as_json { format!("{}\n", self.json) } else { self.lines.join("\n") + "\n" };
-        // A reader such as head(1) may close the pipe early.
-        drop(io::stdout().lock().write_all(text.as_bytes()));
+        match as_json {
+            true => term::json::print(&self.json),
+            // A reader such as head(1) may close the pipe early.
+            false => drop(writeln!(io::stdout(), "{}", self.lines.join("\n"))),
+        }
     }
 }
 

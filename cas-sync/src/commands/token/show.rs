@@ -17,13 +17,11 @@ use serde_json::{Value, json};
 
 use super::env_file;
 use super::stored_token::StoredToken;
+use crate::term;
 use crate::term::wrap::{terminal_width, wrap};
 use crate::user::context::UserContext;
 use crate::user::document::STORE_TIMEOUT;
 use crate::user::error::CommandError;
-
-/// Version of the JSON. Members may be added; none is removed or changes its meaning.
-const SCHEMA: u32 = 1;
 
 /// Prints what is known. Exits with 0 if everything could be read.
 pub(super) fn show(as_json: bool) -> ExitCode {
@@ -32,12 +30,13 @@ pub(super) fn show(as_json: bool) -> ExitCode {
         Err(failed) => return failed.report(),
     };
     let (info, out) = (SetupTokenInfo::load(&user), io::stdout());
-    let text = match as_json {
-        true => format!("{}\n", info.json(&user.account.name)),
-        false => format!("{}{}", info.headline(), info.lines(user.now, terminal_width(&out))),
-    };
-    // A closed standard output does not change the exit code.
-    drop(out.lock().write_all(text.as_bytes()));
+    if as_json {
+        term::json::print(&info.json(&user.account.name));
+    } else {
+        let text = format!("{}{}", info.headline(), info.lines(user.now, terminal_width(&out)));
+        // A closed standard output does not change the exit code.
+        drop(out.lock().write_all(text.as_bytes()));
+    }
     info.failed.map_or(ExitCode::SUCCESS, |failed| failed.report())
 }
 
@@ -181,7 +180,6 @@ impl SetupTokenInfo {
         });
         let error = self.failed.as_ref().map(|failed| format!("{:#}", failed.error));
         json!({
-            "schema": SCHEMA,
             "user": user,
             "env_file": self.env_file.json(),
             "store": self.store.json(),
