@@ -194,7 +194,8 @@ fn is_null(text: &str) -> bool {
 }
 
 /// The error of an invalid roster: the line and the remedy.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {what}", path.display(), line.map(|line| format!(", line {line}")).unwrap_or_default())]
 pub(crate) struct RosterError {
     path: PathBuf,
     line: Option<usize>,
@@ -207,18 +208,6 @@ impl RosterError {
         Self { path: path.to_owned(), line: None, what: what.to_string() }
     }
 }
-
-impl fmt::Display for RosterError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match self.line {
-            Some(line) => write!(formatter, "{path}, line {line}: {}", self.what),
-            None => write!(formatter, "{path}: {}", self.what),
-        }
-    }
-}
-
-impl std::error::Error for RosterError {}
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! Reads a secret: typed or pasted at a terminal without echo, or from a pipe. It is never an
 //! argument, because all users can see arguments, and the shell stores them in its history.
 
-use std::fmt;
 use std::io::{self, IsTerminal, Stdin, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -175,37 +174,27 @@ impl Drop for NoEcho<'_> {
 }
 
 /// The reason why there is no input.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum PromptError {
     /// A termination signal arrived.
+    #[error("interrupted")]
     Interrupted,
     /// The deadline expired.
+    #[error("no input arrived in time")]
     Late,
     /// The input is empty.
+    #[error("the input is empty; paste it at the terminal, or send it on the standard input")]
     Nothing,
     /// The input is longer than the limit.
+    #[error("the input is longer than {LIMIT} bytes")]
     TooLong,
     /// The input is not UTF-8.
+    #[error("the input is not UTF-8 text")]
     NoText,
     /// The terminal or the pipe failed.
+    #[error("cannot read the input: {0}")]
     Failed(io::Error),
 }
-
-impl fmt::Display for PromptError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Interrupted => formatter.write_str("interrupted"),
-            Self::Late => formatter.write_str("no input arrived in time"),
-            Self::Nothing => formatter
-                .write_str("the input is empty; paste it at the terminal, or send it on the standard input"),
-            Self::TooLong => write!(formatter, "the input is longer than {LIMIT} bytes"),
-            Self::NoText => formatter.write_str("the input is not UTF-8 text"),
-            Self::Failed(error) => write!(formatter, "cannot read the input: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for PromptError {}
 
 #[cfg(test)]
 mod tests {

@@ -88,8 +88,8 @@ pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
         .map_err(|errno| CommandError::new(ExitStatus::Failure, format!("cannot block signals: {errno}")))
 }
 
-/// Returns the exit status if a write under the lock of restores failed: another process may be busy
-/// for a moment, unless the file itself cannot be written.
+/// Returns the exit status if a write under the lock of restores failed: another process may be
+/// busy for a moment, unless the file itself cannot be written.
 pub(crate) fn restore_exit_status(error: &RestoreError) -> ExitStatus {
     match error {
         RestoreError::Write(WriteError::File(_)) => ExitStatus::Failure,

@@ -165,7 +165,8 @@ impl fmt::Display for VaultPath {
 }
 
 /// A setting that cannot be used. Its `Display` ends in the correct form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the {setting}: {problem}; {remedy}")]
 pub struct SettingError {
     setting: &'static str,
     problem: String,
@@ -177,14 +178,6 @@ impl SettingError {
         Self { setting, problem: problem.to_owned(), remedy }
     }
 }
-
-impl fmt::Display for SettingError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "cannot use the {}: {}; {}", self.setting, self.problem, self.remedy)
-    }
-}
-
-impl std::error::Error for SettingError {}
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc2822;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::peer::{CheckPeer, Trusted, UntrustedPeer};
+use super::peer::{CheckPeer, PeerError, Trusted};
 use super::redact::single_line;
 use super::response::RawResponse;
 use super::token_file::Token;
@@ -149,7 +149,7 @@ impl Client {
             Ok(Err(NotExchanged::Untrusted(why))) => {
                 return Err(StoreError::Refused {
                     reason: format!("{action}: {why}"),
-                    remedy: UntrustedPeer::REMEDY.to_owned(),
+                    remedy: PeerError::REMEDY.to_owned(),
                 });
             }
             Ok(Err(NotExchanged::Failed(what))) => return Err(unreachable(&what)),
@@ -229,7 +229,7 @@ impl From<&reqwest::Error> for NotExchanged {
     fn from(error: &reqwest::Error) -> Self {
         let mut cause: Option<&dyn Error> = Some(error);
         while let Some(inner) = cause {
-            if let Some(untrusted) = inner.downcast_ref::<UntrustedPeer>() {
+            if let Some(untrusted) = inner.downcast_ref::<PeerError>() {
                 return Self::Untrusted(untrusted.to_string());
             }
             cause = inner.source();

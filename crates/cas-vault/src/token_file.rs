@@ -1,7 +1,6 @@
 //! Reads the user's Vault token from its file, which must be private, owned by the user, and not a
 //! symlink. Errors never contain the content.
 
-use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +57,8 @@ pub fn parse(bytes: &[u8]) -> Option<Token> {
 }
 
 /// A token file that cannot be used. Its `Display` ends in the remedy.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}; {}", self.reason(), self.remedy())]
 pub struct TokenFileError {
     path: PathBuf,
     problem: Problem,
@@ -132,14 +132,6 @@ impl TokenFileError {
         }
     }
 }
-
-impl fmt::Display for TokenFileError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}; {}", self.reason(), self.remedy())
-    }
-}
-
-impl std::error::Error for TokenFileError {}
 
 impl From<TokenFileError> for StoreError {
     fn from(error: TokenFileError) -> Self {

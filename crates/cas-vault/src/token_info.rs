@@ -1,7 +1,5 @@
 //! Determines the owner of a token from the server's `auth/token/lookup-self`.
 
-use std::fmt;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -130,25 +128,18 @@ fn display_name(user: &str) -> String {
 }
 
 /// The token does not belong to the user.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TokenOwnerError {
+    #[error("it is a root token")]
     Root,
+    #[error("it has neither meta.user nor a policy {POLICY_PREFIX}USER")]
     NoUser,
+    #[error("its meta.user is {0:?}")]
     User(String),
+    #[error("it has the policy {0:?}")]
     Policy(String),
+    #[error("its display name is {0:?}")]
     DisplayName(String),
-}
-
-impl fmt::Display for TokenOwnerError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => formatter.write_str("it is a root token"),
-            Self::NoUser => write!(formatter, "it has neither meta.user nor a policy {POLICY_PREFIX}USER"),
-            Self::User(name) => write!(formatter, "its meta.user is {name:?}"),
-            Self::Policy(name) => write!(formatter, "it has the policy {name:?}"),
-            Self::DisplayName(name) => write!(formatter, "its display name is {name:?}"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A user's `.credentials.json`. It is written as Claude Code writes it: under Claude Code's locks,
 //! after a second check, by rename, with every member kept that is not the login.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -204,14 +203,17 @@ impl Snapshot {
 }
 
 /// Why the credential file was not written. The old one is still in place.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Another process wrote it after it was read.
+    #[error("other processes keep writing the credential file")]
     Conflict,
     /// Claude Code's locks were not acquired.
-    Lock(LockError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The file cannot be read or written.
-    File(FileError),
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl WriteError {
@@ -227,30 +229,6 @@ impl WriteError {
     /// Returns true if another process holds one of Claude Code's locks.
     pub fn is_lock_busy(&self) -> bool {
         matches!(self, Self::Lock(LockError::Busy(_)))
-    }
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict => formatter.write_str("other processes keep writing the credential file"),
-            Self::Lock(error) => error.fmt(formatter),
-            Self::File(problem) => problem.fmt(formatter),
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
-
-impl From<LockError> for WriteError {
-    fn from(error: LockError) -> Self {
-        Self::Lock(error)
-    }
-}
-
-impl From<FileError> for WriteError {
-    fn from(problem: FileError) -> Self {
-        Self::File(problem)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Claude Code's locks around its credential file: directories that are created to lock and removed
 //! to release (`docs/design/claude-code.md`). A write without them can undo a refresh in progress.
 
-use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -231,36 +230,19 @@ fn touched_at(path: &Path) -> Option<Timestamp> {
 }
 
 /// Why Claude Code's locks were not taken.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process held it until the deadline: Claude Code is refreshing, or was killed during
     /// a refresh.
+    #[error("Claude Code holds its lock {0}; if none is running, remove that directory")]
     Busy(PathBuf),
     /// The deadline had expired before the first attempt.
+    #[error("no time was left; the next login or sync tries again")]
     DeadlineExpired,
     /// It cannot be created.
+    #[error("cannot create the lock {0}: {1}")]
     Failed(PathBuf, io::Error),
 }
-
-impl fmt::Display for LockError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy(path) => write!(
-                formatter,
-                "Claude Code holds its lock {}; if none is running, remove that directory",
-                path.display()
-            ),
-            Self::DeadlineExpired => {
-                formatter.write_str("no time was left; the next login or sync tries again")
-            }
-            Self::Failed(path, error) => {
-                write!(formatter, "cannot create the lock {}: {error}", path.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for LockError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,6 @@
 //! Claude Code's `~/.claude.json`. Two members matter to a login: the signed-in account, and
 //! whether the client has completed its first-start dialog.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -143,32 +142,21 @@ impl ClaudeStateFile {
 }
 
 /// Why the file was not updated.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum UpdateStateError {
     /// Claude Code holds its lock, or the lock cannot be created.
+    #[error(transparent)]
     Lock(LockError),
     /// The file cannot be read or written.
+    #[error(transparent)]
     File(FileError),
     /// It is not a JSON object.
+    #[error("{0} is not a JSON object; move it away")]
     InvalidJson(PathBuf),
     /// Other processes keep writing it.
+    #[error("other processes keep writing {0}")]
     Contended(PathBuf),
 }
-
-impl fmt::Display for UpdateStateError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lock(error) => error.fmt(formatter),
-            Self::File(problem) => problem.fmt(formatter),
-            Self::InvalidJson(path) => {
-                write!(formatter, "{} is not a JSON object; move it away", path.display())
-            }
-            Self::Contended(path) => write!(formatter, "other processes keep writing {}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for UpdateStateError {}
 
 #[cfg(test)]
 mod tests {

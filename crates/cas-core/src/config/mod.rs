@@ -323,7 +323,8 @@ fn suggestion(unknown: &str) -> String {
 }
 
 /// A configuration that cannot be used: the file, and what is wrong.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", path.display())]
 pub struct ConfigError {
     path: PathBuf,
     what: String,
@@ -334,14 +335,6 @@ impl ConfigError {
         Self { path: path.to_owned(), what: what.to_string() }
     }
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.path.display(), self.what)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests;

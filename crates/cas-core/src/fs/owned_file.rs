@@ -1,7 +1,6 @@
 //! Reads files that must belong to a given user. A symlink is not followed, a FIFO does not block,
 //! and devices and oversized files are rejected.
 
-use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -88,7 +87,8 @@ impl OwnedFile {
 }
 
 /// Why a file cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", reason.describe(path))]
 pub struct FileError {
     pub(crate) path: PathBuf,
     pub(crate) reason: Reason,
@@ -111,6 +111,26 @@ impl Reason {
             OpenError::Failed(error) => Self::Failed("read", error),
         }
     }
+
+    fn describe(&self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            Self::NotRegular => format!("{path} is not a regular file: move it away"),
+            Self::Foreign { owner } => {
+                format!("{path} belongs to user id {owner}: give it to its user, or remove it")
+            }
+            Self::Shared => {
+                format!("{path} can be written by others or has a second name: remove it, it is made anew")
+            }
+            Self::TooLarge { limit } => {
+                format!("{path} is larger than {limit} bytes: move it out of the way")
+            }
+            Self::Failed(step, error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                format!("cannot {step} {path}: the file size limit is reached; raise it (ulimit -f)")
+            }
+            Self::Failed(step, error) => format!("cannot {step} {path}: {error}"),
+        }
+    }
 }
 
 impl FileError {
@@ -122,36 +142,6 @@ impl FileError {
         }
     }
 }
-
-impl fmt::Display for FileError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.reason {
-            Reason::NotRegular => write!(formatter, "{path} is not a regular file: move it away"),
-            Reason::Foreign { owner } => {
-                write!(formatter, "{path} belongs to user id {owner}: give it to its user, or remove it")
-            }
-            Reason::Shared => {
-                write!(
-                    formatter,
-                    "{path} can be written by others or has a second name: remove it, it is made anew"
-                )
-            }
-            Reason::TooLarge { limit } => {
-                write!(formatter, "{path} is larger than {limit} bytes: move it out of the way")
-            }
-            Reason::Failed(step, error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                write!(
-                    formatter,
-                    "cannot {step} {path}: the file size limit is reached; raise it (ulimit -f)"
-                )
-            }
-            Reason::Failed(step, error) => write!(formatter, "cannot {step} {path}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for FileError {}
 
 #[cfg(test)]
 mod tests {

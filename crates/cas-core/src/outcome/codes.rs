@@ -24,8 +24,8 @@ pub(super) fn finding_code(finding: &Finding) -> &'static str {
     }
 }
 
-/// The codes that version 0.1.0 wrote, and the current ones: of findings, details, verifications and
-/// notices. `state.json` and `notice.json` of that version are read with them.
+/// The codes that version 0.1.0 wrote, and the current ones: of findings, details, verifications
+/// and notices. `state.json` and `notice.json` of that version are read with them.
 const RENAMED: [(&str, &str); 23] = [
     ("spent", "stale-copy"),
     ("beyond-repair", "unrecoverable"),

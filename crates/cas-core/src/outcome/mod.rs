@@ -51,27 +51,20 @@ impl fmt::Display for Status {
 }
 
 impl FromStr for Status {
-    type Err = UnknownStatus;
+    type Err = ParseStatusError;
 
-    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
+    fn from_str(word: &str) -> Result<Self, ParseStatusError> {
         [Self::Ok, Self::Recovered, Self::Warn, Self::Fail, Self::Skip]
             .into_iter()
             .find(|status| status.to_string() == word)
-            .ok_or(UnknownStatus)
+            .ok_or(ParseStatusError)
     }
 }
 
 /// The word is not a [`Status`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownStatus;
-
-impl fmt::Display for UnknownStatus {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("unknown status")
-    }
-}
-
-impl std::error::Error for UnknownStatus {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown status")]
+pub struct ParseStatusError;
 
 /// Where a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

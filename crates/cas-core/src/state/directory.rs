@@ -2,7 +2,6 @@
 //! restore replaced, and the locks. Each change is made under a lock to the current content, so
 //! that a login and a sync do not overwrite each other's changes.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -251,15 +250,20 @@ impl StateDirectory {
 }
 
 /// Why an operation in the state directory failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another process held the lock until the deadline.
+    #[error("another run holds {0}; the next run tries again")]
     Busy(PathBuf),
     /// The lock cannot be created or acquired.
+    #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, io::Error),
     /// A file cannot be read or written.
+    #[error(transparent)]
     File(FileError),
-    /// A file is invalid.
+    /// A file is invalid. The message has the position only: that of the library quotes the
+    /// content, which may be a token.
+    #[error("{0} is damaged (line {line}, column {column}): move it away; it is created again", line = .1.line(), column = .1.column())]
     Corrupt(PathBuf, serde_json::Error),
 }
 
@@ -273,31 +277,6 @@ impl StateError {
         }
     }
 }
-
-impl fmt::Display for StateError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy(path) => {
-                write!(formatter, "another run holds {}; the next run tries again", path.display())
-            }
-            Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
-            Self::File(problem) => problem.fmt(formatter),
-            Self::Corrupt(path, error) => {
-                // The position only: the library's message quotes the content, which may be a
-                // token.
-                write!(
-                    formatter,
-                    "{} is damaged (line {}, column {}): move it away; it is created again",
-                    path.display(),
-                    error.line(),
-                    error.column()
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for StateError {}
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,6 @@
 //! one of Claude Code's locks: a login, the launcher, the watcher and a sync all take it, and a
 //! client can hold its locks for a minute.
 
-use std::fmt;
-
 use super::directory::{StateDirectory, StateError, StateLock};
 use crate::claude_files::credentials_file::{CredentialsFile, WriteError};
 use crate::fs::obstacle::Obstacle;
@@ -34,12 +32,14 @@ pub fn write_under_restore_lock<T>(
 }
 
 /// Why the credential file was not written under the lock of restores.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// A file of the state directory, or the lock itself.
-    State(StateError),
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The credential file, or one of Claude Code's locks.
-    Write(WriteError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 impl RestoreError {
@@ -53,27 +53,6 @@ impl RestoreError {
         match self {
             Self::State(error) => error.obstacle(),
             Self::Write(error) => error.obstacle(),
-        }
-    }
-}
-
-impl From<StateError> for RestoreError {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-impl From<WriteError> for RestoreError {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
-}
-
-impl fmt::Display for RestoreError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::State(error) => error.fmt(formatter),
-            Self::Write(error) => error.fmt(formatter),
         }
     }
 }

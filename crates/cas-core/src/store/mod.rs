@@ -6,7 +6,6 @@ pub mod merge;
 pub mod user_document;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -82,10 +81,11 @@ pub enum Renewal {
 }
 
 /// Why a store operation failed. Its `Display` ends in the remedy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store, or a check before the request, refused the operation. A repetition changes
     /// nothing.
+    #[error("refused: {reason}; {remedy}")]
     Refused {
         /// What was refused, and the cause if it is known. Never contains a token.
         reason: String,
@@ -94,6 +94,7 @@ pub enum StoreError {
     },
     /// The configured store is not usable, so no request was sent. An administrator has to correct
     /// it.
+    #[error("not configured: {reason}; {remedy}")]
     Misconfigured {
         /// The setting, and what is wrong with it.
         reason: String,
@@ -101,6 +102,7 @@ pub enum StoreError {
         remedy: String,
     },
     /// The document was deleted or destroyed. It is reported and never written again.
+    #[error("{reason}; an admin can undelete it, or write a new one, in the store")]
     Deleted {
         /// The deleted version, the time, and whether it can be undeleted.
         reason: String,
@@ -110,8 +112,10 @@ pub enum StoreError {
         is_destroyed: bool,
     },
     /// The document changed since it was read.
+    #[error("the document changed meanwhile; the next run reads it again")]
     Conflict,
     /// The store is temporarily unavailable: sealed, rate limited, without a leader.
+    #[error("busy: {reason}; it is asked again later")]
     Busy {
         /// The server's message.
         reason: String,
@@ -120,6 +124,7 @@ pub enum StoreError {
     },
     /// There was no response of the store: refused connection, timeout, TLS failure, or a response
     /// of another server.
+    #[error("unreachable: {reason}; it is asked again later")]
     Unreachable {
         /// The peer, the step and the error.
         reason: String,
@@ -135,24 +140,3 @@ impl StoreError {
         }
     }
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused { reason, remedy } => write!(formatter, "refused: {reason}; {remedy}"),
-            Self::Misconfigured { reason, remedy } => write!(formatter, "not configured: {reason}; {remedy}"),
-            Self::Deleted { reason, .. } => {
-                write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
-            }
-            Self::Conflict => {
-                formatter.write_str("the document changed meanwhile; the next run reads it again")
-            }
-            Self::Busy { reason, .. } => write!(formatter, "busy: {reason}; it is asked again later"),
-            Self::Unreachable { reason } => {
-                write!(formatter, "unreachable: {reason}; it is asked again later")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}

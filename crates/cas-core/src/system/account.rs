@@ -1,6 +1,5 @@
 //! Accounts of the system's user database, and the paths of a user's files.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -110,19 +109,12 @@ impl AccountEntry {
 }
 
 /// The account does not exist or cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{asked:?}: {why}")]
 pub struct AccountError {
     asked: String,
     why: String,
 }
-
-impl fmt::Display for AccountError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}: {}", self.asked, self.why)
-    }
-}
-
-impl std::error::Error for AccountError {}
 
 /// The paths of a user's files. The names are a contract with other programs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 //! its owner has left, and that account must not get the login in the store. Enrolling a user
 //! writes the binding. Only an administrator changes it (`cas-sync provision --adopt NAME`).
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -97,9 +96,12 @@ impl Identities {
 }
 
 /// The reason why an account is not accepted as the account that was enrolled by this name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The name was enrolled for an account with another uid.
+    #[error(
+        "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and its account has uid {found} now; `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's document with `cas-sync provision --offboard {name} --delete-document`"
+    )]
     Reused {
         /// The login name.
         name: String,
@@ -109,6 +111,9 @@ pub enum IdentityError {
         found: u32,
     },
     /// The record cannot be read.
+    #[error(
+        "cannot tell which uid {name} was enrolled for: {STATE_DIR}/{IDENTITIES}/{name} {why}; `cas-sync provision --adopt {name}` writes it again"
+    )]
     Unreadable {
         /// The login name.
         name: String,
@@ -116,27 +121,6 @@ pub enum IdentityError {
         why: String,
     },
 }
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reused { name, bound, found } => write!(
-                formatter,
-                "cannot use the credentials of {name}: the name was enrolled for uid {bound}, \
-                 and its account has uid {found} now; \
-                 `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's \
-                 document with `cas-sync provision --offboard {name} --delete-document`"
-            ),
-            Self::Unreadable { name, why } => write!(
-                formatter,
-                "cannot tell which uid {name} was enrolled for: {STATE_DIR}/{IDENTITIES}/{name} {why}; \
-                 `cas-sync provision --adopt {name}` writes it again"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for IdentityError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,6 @@
 //! Drops privileges to the user permanently. No file of a user is opened before this has succeeded.
 
 use std::ffi::CString;
-use std::fmt;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -125,13 +124,6 @@ fn cannot(what: &'static str) -> impl Fn(Errno) -> DropPrivilegesError {
 }
 
 /// The process did not become the user.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct DropPrivilegesError(String);
-
-impl fmt::Display for DropPrivilegesError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DropPrivilegesError {}

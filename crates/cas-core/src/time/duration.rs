@@ -1,20 +1,11 @@
 //! Parses durations of the configuration and the command line: `90s`, `15min`, `3d`.
 
-use std::fmt;
 use std::time::Duration;
 
 /// The text is not a duration. `Display` describes the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a whole number and a unit (ms, s, min, h or d), such as 90s, 15min, 2h or 3d")]
 pub struct ParseDurationError;
-
-impl fmt::Display for ParseDurationError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .write_str("write a whole number and a unit (ms, s, min, h or d), such as 90s, 15min, 2h or 3d")
-    }
-}
-
-impl std::error::Error for ParseDurationError {}
 
 /// Parses an integer and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space
 /// between.

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::table::{self, Peer};
-use super::trusted::{Trusted, UntrustedPeer};
+use super::trusted::{PeerError, Trusted};
 
 /// The interval at which an unaccepted connection is checked. A server accepts within microseconds;
 /// the connect timeout bounds the wait.
@@ -36,13 +36,13 @@ impl CheckPeer {
         Self { port, trusted }
     }
 
-    async fn check(&self) -> Result<(), UntrustedPeer> {
+    async fn check(&self) -> Result<(), PeerError> {
         let mut unknown_reads = 0;
         loop {
             match self.read_state()? {
                 State::Trusted => return Ok(()),
                 State::NotAccepted => (),
-                State::Unknown if unknown_reads == MAX_UNKNOWN_READS => return Err(UntrustedPeer::Unknown),
+                State::Unknown if unknown_reads == MAX_UNKNOWN_READS => return Err(PeerError::Unknown),
                 State::Unknown => unknown_reads += 1,
             }
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -51,9 +51,9 @@ impl CheckPeer {
 
     /// Reads the table once. All connections of this process to the port must be trusted, because
     /// the table does not say which one is new.
-    fn read_state(&self) -> Result<State, UntrustedPeer> {
-        let rows = rows().map_err(UntrustedPeer::NoTable)?;
-        let own = own_sockets().map_err(UntrustedPeer::NoTable)?;
+    fn read_state(&self) -> Result<State, PeerError> {
+        let rows = rows().map_err(PeerError::NoTable)?;
+        let own = own_sockets().map_err(PeerError::NoTable)?;
         let mut state = State::Trusted;
         for peer in table::peers(&rows, &own, self.port) {
             match peer {

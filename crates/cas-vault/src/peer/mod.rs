@@ -10,4 +10,4 @@ mod table;
 mod trusted;
 
 pub(crate) use check::CheckPeer;
-pub(crate) use trusted::{Trusted, UntrustedPeer};
+pub(crate) use trusted::{PeerError, Trusted};

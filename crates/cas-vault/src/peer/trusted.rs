@@ -1,6 +1,5 @@
 //! The users that may receive a token over an unencrypted connection.
 
-use std::fmt;
 use std::io;
 
 use nix::unistd::{Uid, User};
@@ -30,42 +29,32 @@ impl Trusted {
     }
 
     /// Checks a process of this user.
-    pub(super) fn check(&self, uid: u32) -> Result<(), UntrustedPeer> {
-        if self.uids.contains(&uid) { Ok(()) } else { Err(UntrustedPeer::User(uid)) }
+    pub(super) fn check(&self, uid: u32) -> Result<(), PeerError> {
+        if self.uids.contains(&uid) { Ok(()) } else { Err(PeerError::User(uid)) }
     }
 }
 
 /// Why no token was sent.
-#[derive(Debug)]
-pub(crate) enum UntrustedPeer {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeerError {
     /// A process of this user accepted the connection.
+    #[error(
+        "cannot send the token without encryption: a process of user id {0} listens there, not root or vault.agent_user"
+    )]
     User(u32),
     /// The kernel does not show the other end.
+    #[error("cannot send the token without encryption: the kernel does not report which user listens there")]
     Unknown,
     /// The table of sockets cannot be read.
+    #[error("cannot send the token without encryption: cannot read /proc/self/net: {0}")]
     NoTable(io::Error),
 }
 
-impl UntrustedPeer {
+impl PeerError {
     /// The remedy for all variants.
     pub(crate) const REMEDY: &str =
         "use https://, or set vault.agent_user to the user that the agent or server on this port runs as";
 }
-
-impl fmt::Display for UntrustedPeer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("cannot send the token without encryption: ")?;
-        match self {
-            Self::User(uid) => {
-                write!(formatter, "a process of user id {uid} listens there, not root or vault.agent_user")
-            }
-            Self::Unknown => formatter.write_str("the kernel does not report which user listens there"),
-            Self::NoTable(error) => write!(formatter, "cannot read /proc/self/net: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for UntrustedPeer {}
 
 #[cfg(test)]
 mod tests {
@@ -78,7 +67,7 @@ mod tests {
             assert!(trusted.check(uid).is_ok(), "{uid}");
         }
         for uid in [1, 1001, 65_534, u32::MAX] {
-            assert!(matches!(trusted.check(uid), Err(UntrustedPeer::User(found)) if found == uid));
+            assert!(matches!(trusted.check(uid), Err(PeerError::User(found)) if found == uid));
         }
         let own = Trusted::with_agent(None).expect("no agent");
         assert!(own.check(Uid::effective().as_raw()).is_ok());
