@@ -80,7 +80,8 @@ impl Identities {
     pub fn check<Home>(&self, account: &Account<Home>) -> Result<(), IdentityError> {
         match self.bound_uid(&account.name)? {
             Some(bound) if bound != account.uid.as_raw() => {
-                Err(IdentityError::Reused { name: account.name.clone(), bound, found: account.uid.as_raw() })
+                let (name, found) = (account.name.clone(), account.uid.as_raw());
+                Err(IdentityError::Reused(ReusedName { name, bound, found }))
             }
             _ => Ok(()),
         }
@@ -99,17 +100,8 @@ impl Identities {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The name was enrolled for an account with another uid.
-    #[error(
-        "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and its account has uid {found} now; `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's document with `cas-sync provision --offboard {name} --delete-document`"
-    )]
-    Reused {
-        /// The login name.
-        name: String,
-        /// The uid of the account that was enrolled.
-        bound: u32,
-        /// The uid of the current account.
-        found: u32,
-    },
+    #[error("cannot use the credentials of {name}: {0}", name = .0.name)]
+    Reused(ReusedName),
     /// The record cannot be read.
     #[error(
         "cannot tell which uid {name} was enrolled for: {STATE_DIR}/{IDENTITIES}/{name} {why}; `cas-sync provision --adopt {name}` writes it again"
@@ -120,6 +112,21 @@ pub enum IdentityError {
         /// The cause, as the end of a sentence about the file.
         why: String,
     },
+}
+
+/// A name whose account has another uid than the one for which the name was enrolled. Its text
+/// contains the remedies for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the name was enrolled for uid {bound}, and its account has uid {found} now; for the same user run `cas-sync provision --adopt {name}`; for another user first delete the former user's document with `cas-sync provision --offboard {name} --delete-document`"
+)]
+pub struct ReusedName {
+    /// The login name.
+    pub name: String,
+    /// The uid of the account that was enrolled.
+    pub bound: u32,
+    /// The uid of the current account.
+    pub found: u32,
 }
 
 #[cfg(test)]
