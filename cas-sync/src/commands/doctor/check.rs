@@ -12,6 +12,18 @@ pub(super) struct Check<Facts> {
     pub(super) evaluate: fn(&Facts) -> CheckResult,
 }
 
+impl<Facts> Check<Facts> {
+    /// Creates a check with its id, the statement that is true if it finds nothing, and its
+    /// evaluation.
+    pub(super) const fn new(
+        id: &'static str,
+        passed: &'static str,
+        evaluate: fn(&Facts) -> CheckResult,
+    ) -> Self {
+        Self { id, passed, evaluate }
+    }
+}
+
 impl<Facts> Clone for Check<Facts> {
     fn clone(&self) -> Self {
         *self

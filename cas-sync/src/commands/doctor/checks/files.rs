@@ -4,15 +4,11 @@ use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user};
 use super::super::facts::{Entry, EntryKind, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 5] = [
-    Check { id: "wrong-owner", passed: "the files and directories belong to the user", evaluate: owner },
-    Check { id: "login-mode", passed: "other users cannot read the login file", evaluate: login_mode },
-    Check {
-        id: "claude-directory-mode",
-        passed: "only its owner can write to ~/.claude",
-        evaluate: claude_directory,
-    },
-    Check { id: "config-mode", passed: "the configuration directory is private", evaluate: config },
-    Check { id: "state-mode", passed: "the state directory is private", evaluate: state },
+    Check::new("wrong-owner", "the files and directories belong to the user", owner),
+    Check::new("login-mode", "other users cannot read the login file", login_mode),
+    Check::new("claude-directory-mode", "only its owner can write to ~/.claude", claude_directory),
+    Check::new("config-mode", "the configuration directory is private", config),
+    Check::new("state-mode", "the state directory is private", state),
 ];
 
 impl UserFacts {

@@ -8,30 +8,14 @@ use super::super::facts::{Client, EnvFile, Onboarding, UserFacts};
 use crate::processes::RestartHint;
 
 pub(super) const CHECKS: [Check<UserFacts>; 8] = [
-    Check {
-        id: "env-file-malformed",
-        passed: "the env file is missing or holds one token",
-        evaluate: malformed,
-    },
-    Check {
-        id: "env-file-unusable",
-        passed: "the env file is missing or a regular file of the user",
-        evaluate: unusable,
-    },
-    Check {
-        id: "setup-token-expires",
-        passed: "the setup token does not expire within 30 days",
-        evaluate: expires,
-    },
-    Check { id: "claude-missing", passed: "Claude Code is installed", evaluate: missing },
-    Check { id: "claude-too-old", passed: "Claude Code reports refusals", evaluate: too_old },
-    Check { id: "claude-json-unusable", passed: "Claude Code can use ~/.claude.json", evaluate: state_file },
-    Check {
-        id: "onboarding-pending",
-        passed: "Claude Code has completed its first start",
-        evaluate: onboarding,
-    },
-    Check { id: "old-session", passed: "no process holds an old setup token", evaluate: sessions },
+    Check::new("env-file-malformed", "the env file is missing or holds one token", malformed),
+    Check::new("env-file-unusable", "the env file is missing or a regular file of the user", unusable),
+    Check::new("setup-token-expires", "the setup token does not expire within 30 days", expires),
+    Check::new("claude-missing", "Claude Code is installed", missing),
+    Check::new("claude-too-old", "Claude Code reports refusals", too_old),
+    Check::new("claude-json-unusable", "Claude Code can use ~/.claude.json", state_file),
+    Check::new("onboarding-pending", "Claude Code has completed its first start", onboarding),
+    Check::new("old-session", "no process holds an old setup token", sessions),
 ];
 
 fn malformed(facts: &UserFacts) -> CheckResult {

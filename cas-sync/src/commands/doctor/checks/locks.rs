@@ -7,9 +7,9 @@ use super::super::check::{Check, CheckResult, Finding, as_user, move_aside_as_us
 use super::super::facts::{Lock, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 3] = [
-    Check { id: "lock-future", passed: "no lock has a time in the future", evaluate: future },
-    Check { id: "lock-foreign", passed: "no lock belongs to another user", evaluate: foreign },
-    Check { id: "lock-obstructed", passed: "each lock is an empty directory", evaluate: obstructed },
+    Check::new("lock-future", "no lock has a time in the future", future),
+    Check::new("lock-foreign", "no lock belongs to another user", foreign),
+    Check::new("lock-obstructed", "each lock is an empty directory", obstructed),
 ];
 
 /// Clients take a lock over when it is old, and this one does not get old for a long time.

@@ -14,29 +14,17 @@ use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, mov
 use super::super::facts::{EnvFile, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 11] = [
-    Check { id: "login-missing", passed: "there is a login", evaluate: missing },
-    Check { id: "login-cleared", passed: "the login has not been cleared", evaluate: cleared },
-    Check { id: "login-invalid", passed: "Claude Code can read the login", evaluate: invalid },
-    Check { id: "login-scope", passed: "the login has the scope user:inference", evaluate: scope },
-    Check { id: "login-not-refreshable", passed: "the login can be refreshed", evaluate: not_refreshable },
-    Check {
-        id: "login-unreadable",
-        passed: "the login file is a regular file of the user",
-        evaluate: unreadable,
-    },
-    Check { id: "login-obstructed", passed: "the login file can be replaced", evaluate: obstructed },
-    Check { id: "login-rejected", passed: "the login is not rejected or superseded", evaluate: rejected },
-    Check { id: "login-expires", passed: "the login does not expire within 7 days", evaluate: expires },
-    Check {
-        id: "login-organization",
-        passed: "the login belongs to the expected organization",
-        evaluate: organization,
-    },
-    Check {
-        id: "state-corrupt",
-        passed: "the ledger and the local history can be read",
-        evaluate: state_files,
-    },
+    Check::new("login-missing", "there is a login", missing),
+    Check::new("login-cleared", "the login has not been cleared", cleared),
+    Check::new("login-invalid", "Claude Code can read the login", invalid),
+    Check::new("login-scope", "the login has the scope user:inference", scope),
+    Check::new("login-not-refreshable", "the login can be refreshed", not_refreshable),
+    Check::new("login-unreadable", "the login file is a regular file of the user", unreadable),
+    Check::new("login-obstructed", "the login file can be replaced", obstructed),
+    Check::new("login-rejected", "the login is not rejected or superseded", rejected),
+    Check::new("login-expires", "the login does not expire within 7 days", expires),
+    Check::new("login-organization", "the login belongs to the expected organization", organization),
+    Check::new("state-corrupt", "the ledger and the local history can be read", state_files),
 ];
 
 const SIGN_IN: &str = "cas-sync login";

@@ -6,28 +6,16 @@ use super::super::facts::{Clock, MachineFacts, RosterState, SyncTarget};
 use crate::systemd::{NO_REPLY, REQUEST_SERVICE};
 
 pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
-    Check { id: "pam-module-missing", passed: "the PAM module is installed", evaluate: module },
-    Check { id: "pam-line-missing", passed: "the session stack has a line for the module", evaluate: line },
-    Check {
-        id: "pam-line-edited",
-        passed: "the module's line is in its place and unchanged",
-        evaluate: edited,
-    },
-    Check { id: "systemd-not-responding", passed: "systemd answers", evaluate: no_reply },
-    Check { id: "target-masked", passed: "claude-auth-sync.target is not masked", evaluate: masked },
-    Check { id: "target-stopped", passed: "claude-auth-sync.target runs", evaluate: stopped },
-    Check { id: "account-missing", passed: "each enrolled user has an account", evaluate: missing_accounts },
-    Check { id: "roster-unreadable", passed: "the roster is valid", evaluate: roster },
-    Check {
-        id: "request-service-inactive",
-        passed: "the service for requests of logins runs",
-        evaluate: request_service,
-    },
-    Check {
-        id: "clock-not-synchronized",
-        passed: "a time service sets this machine's clock",
-        evaluate: clock,
-    },
+    Check::new("pam-module-missing", "the PAM module is installed", module),
+    Check::new("pam-line-missing", "the session stack has a line for the module", line),
+    Check::new("pam-line-edited", "the module's line is in its place and unchanged", edited),
+    Check::new("systemd-not-responding", "systemd answers", no_reply),
+    Check::new("target-masked", "claude-auth-sync.target is not masked", masked),
+    Check::new("target-stopped", "claude-auth-sync.target runs", stopped),
+    Check::new("account-missing", "each enrolled user has an account", missing_accounts),
+    Check::new("roster-unreadable", "the roster is valid", roster),
+    Check::new("request-service-inactive", "the service for requests of logins runs", request_service),
+    Check::new("clock-not-synchronized", "a time service sets this machine's clock", clock),
 ];
 
 pub(in crate::commands::doctor) const MODULE: &str = "pam_cas_session.so";

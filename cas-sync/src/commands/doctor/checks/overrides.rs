@@ -6,36 +6,24 @@ use super::super::facts::{Override, OverridePlace, UserFacts};
 use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<UserFacts>; 6] = [
-    Check {
-        id: "override-environment",
-        passed: "the environment sets no other credential",
-        evaluate: environment,
-    },
-    Check {
-        id: "override-shell-startup",
-        passed: "the start-up files of shells and sessions set no other credential",
-        evaluate: startup_files,
-    },
-    Check {
-        id: "override-claude-json",
-        passed: "~/.claude.json sets no other credential",
-        evaluate: claude_json,
-    },
-    Check {
-        id: "override-settings",
-        passed: "~/.claude/settings.json sets no other credential",
-        evaluate: settings,
-    },
-    Check {
-        id: "override-managed-settings",
-        passed: "the managed settings in /etc/claude-code set no other credential",
-        evaluate: managed,
-    },
-    Check {
-        id: "override-organization-settings",
-        passed: "the organization's settings set no other credential",
-        evaluate: remote,
-    },
+    Check::new("override-environment", "the environment sets no other credential", environment),
+    Check::new(
+        "override-shell-startup",
+        "the start-up files of shells and sessions set no other credential",
+        startup_files,
+    ),
+    Check::new("override-claude-json", "~/.claude.json sets no other credential", claude_json),
+    Check::new("override-settings", "~/.claude/settings.json sets no other credential", settings),
+    Check::new(
+        "override-managed-settings",
+        "the managed settings in /etc/claude-code set no other credential",
+        managed,
+    ),
+    Check::new(
+        "override-organization-settings",
+        "the organization's settings set no other credential",
+        remote,
+    ),
 ];
 
 fn environment(facts: &UserFacts) -> CheckResult {

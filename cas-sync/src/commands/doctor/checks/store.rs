@@ -9,30 +9,22 @@ use super::super::facts::{Content, StoreFacts, UserFacts, Vault, VaultFailure};
 use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<UserFacts>; 12] = [
-    Check { id: "configuration-invalid", passed: "the configuration is valid", evaluate: invalid },
-    Check {
-        id: "configuration-unknown-key",
-        passed: "the configuration has no unknown keys",
-        evaluate: unknown_key,
-    },
-    Check { id: "store-misconfigured", passed: "the Vault settings are valid", evaluate: misconfigured },
-    Check { id: "store-sealed", passed: "Vault is unsealed", evaluate: sealed },
-    Check { id: "store-busy", passed: "Vault serves requests", evaluate: busy },
-    Check { id: "store-untrusted", passed: "Vault's certificate is trusted", evaluate: untrusted },
-    Check { id: "store-unreachable", passed: "Vault answers", evaluate: unreachable },
-    Check { id: "store-denied", passed: "Vault allows to read the document", evaluate: denied },
-    Check { id: "document-deleted", passed: "the document exists or was never written", evaluate: deleted },
-    Check {
-        id: "document-offboarded",
-        passed: "the document is not marked as offboarded",
-        evaluate: offboarded,
-    },
-    Check {
-        id: "document-organization",
-        passed: "the stored login belongs to the expected organization",
-        evaluate: organization,
-    },
-    Check { id: "clock-skew", passed: "this machine's clock and Vault's agree", evaluate: clock },
+    Check::new("configuration-invalid", "the configuration is valid", invalid),
+    Check::new("configuration-unknown-key", "the configuration has no unknown keys", unknown_key),
+    Check::new("store-misconfigured", "the Vault settings are valid", misconfigured),
+    Check::new("store-sealed", "Vault is unsealed", sealed),
+    Check::new("store-busy", "Vault serves requests", busy),
+    Check::new("store-untrusted", "Vault's certificate is trusted", untrusted),
+    Check::new("store-unreachable", "Vault answers", unreachable),
+    Check::new("store-denied", "Vault allows to read the document", denied),
+    Check::new("document-deleted", "the document exists or was never written", deleted),
+    Check::new("document-offboarded", "the document is not marked as offboarded", offboarded),
+    Check::new(
+        "document-organization",
+        "the stored login belongs to the expected organization",
+        organization,
+    ),
+    Check::new("clock-skew", "this machine's clock and Vault's agree", clock),
 ];
 
 const CONFIG_DIR: &str = "/etc/claude-auth-sync";

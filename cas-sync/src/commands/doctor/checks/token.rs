@@ -7,31 +7,15 @@ use super::super::facts::{TokenFacts, TokenFile, UserFacts, Vault};
 use super::store::with_vault;
 
 pub(super) const CHECKS: [Check<UserFacts>; 9] = [
-    Check { id: "vault-token-missing", passed: "there is a Vault token", evaluate: missing },
-    Check { id: "vault-token-mode", passed: "other users cannot read the Vault token", evaluate: mode },
-    Check {
-        id: "vault-token-unusable",
-        passed: "the file of the Vault token holds one token",
-        evaluate: unusable,
-    },
-    Check { id: "vault-token-rejected", passed: "Vault knows the token", evaluate: rejected },
-    Check { id: "vault-token-foreign", passed: "the Vault token belongs to the user", evaluate: foreign },
-    Check {
-        id: "vault-token-expires",
-        passed: "the Vault token does not expire within a week",
-        evaluate: expires,
-    },
-    Check {
-        id: "vault-token-not-renewable",
-        passed: "the Vault token can be renewed",
-        evaluate: not_renewable,
-    },
-    Check {
-        id: "vault-policy-too-narrow",
-        passed: "the policy allows what a sync does",
-        evaluate: too_narrow,
-    },
-    Check { id: "vault-policy-too-broad", passed: "the policy allows nothing else", evaluate: too_broad },
+    Check::new("vault-token-missing", "there is a Vault token", missing),
+    Check::new("vault-token-mode", "other users cannot read the Vault token", mode),
+    Check::new("vault-token-unusable", "the file of the Vault token holds one token", unusable),
+    Check::new("vault-token-rejected", "Vault knows the token", rejected),
+    Check::new("vault-token-foreign", "the Vault token belongs to the user", foreign),
+    Check::new("vault-token-expires", "the Vault token does not expire within a week", expires),
+    Check::new("vault-token-not-renewable", "the Vault token can be renewed", not_renewable),
+    Check::new("vault-policy-too-narrow", "the policy allows what a sync does", too_narrow),
+    Check::new("vault-policy-too-broad", "the policy allows nothing else", too_broad),
 ];
 
 /// A renewal extends a correctly minted token far beyond this.

@@ -4,11 +4,11 @@ use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, com
 use super::super::facts::{UnitFacts, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 5] = [
-    Check { id: "not-enrolled", passed: "the user is enrolled", evaluate: enrolled },
-    Check { id: "units-overridden", passed: "the packaged units are used", evaluate: overridden },
-    Check { id: "units-disabled", passed: "the timer is enabled", evaluate: disabled },
-    Check { id: "units-inactive", passed: "timer and watcher run", evaluate: inactive },
-    Check { id: "sync-failed", passed: "the last sync did not fail as a unit", evaluate: failed },
+    Check::new("not-enrolled", "the user is enrolled", enrolled),
+    Check::new("units-overridden", "the packaged units are used", overridden),
+    Check::new("units-disabled", "the timer is enabled", disabled),
+    Check::new("units-inactive", "timer and watcher run", inactive),
+    Check::new("sync-failed", "the last sync did not fail as a unit", failed),
 ];
 
 fn enroll(facts: &UserFacts) -> Remedy {
