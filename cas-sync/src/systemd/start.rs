@@ -24,6 +24,10 @@ const MAX_CONCURRENT_SYNCS: usize = 4;
 /// How long one sync is waited for, so that those that hang do not use up the time of all others.
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a user whose units cannot run is told.
+const NO_AUTOMATIC_SYNC: &str =
+    "no sync starts automatically; run `cas-sync run` as the user a few times a day";
+
 /// The result of starting units.
 #[derive(Debug, Default)]
 pub(crate) struct StartSummary {
@@ -42,81 +46,105 @@ pub(crate) struct StartSummary {
 /// If systemctl fails, with its message.
 pub(crate) fn start(users: &[&str], watch: bool) -> Result<StartSummary> {
     let mut summary = StartSummary::default();
-    let by_hand = "no sync starts automatically; run `cas-sync run` as the user a few times a day";
     if !is_installed() {
-        summary.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", users.join(", ")));
+        let users = users.join(", ");
+        summary.remarks.push(format!("systemctl is not installed, so for {users}, {NO_AUTOMATIC_SYNC}"));
         return Ok(summary);
     }
-    let mut units = Vec::new();
-    for user in users {
-        match (Units::for_user(user), override_warning(user)) {
-            (None, _) => {
-                summary.remarks.push(format!("systemd does not accept {user} in a unit name, so {by_hand}"))
-            }
-            (_, Some(remark)) => summary.remarks.push(remark),
-            (Some(of_user), None) => units.push(of_user),
-        }
+    let units = summary.usable_units(users);
+    if units.is_empty() {
+        return Ok(summary);
     }
     // A target that is enabled but not active, or masked, was stopped by an administrator, and
     // stays stopped.
-    let is_first = !units.is_empty() && state("is-enabled", TARGET)? == "disabled";
+    let is_first = state("is-enabled", TARGET)? == "disabled";
     if is_first {
         systemctl(&["enable", "--quiet", TARGET])?;
         summary.changed = true;
     }
-    let mut new_users = Vec::new();
-    for together in units.chunks(BATCH_SIZE) {
-        new_users.extend(enable(together, watch)?);
-        if !watch {
-            let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
-            summary.changed |=
-                combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
-        }
-    }
-    summary.changed |= !new_users.is_empty();
-    if units.is_empty() {
-        return Ok(summary);
-    }
+    let new_users = summary.enable_all(&units, watch)?;
     if !is_running() {
-        summary
-            .remarks
-            .push("systemd is not running; the units are enabled and start at the next boot".into());
+        let remark = "systemd is not running; the units are enabled and start at the next boot";
+        summary.remarks.push(remark.into());
         return Ok(summary);
     }
     if is_first {
         systemctl(&["start", TARGET])?;
     }
     if state("is-active", TARGET)? != "active" {
-        let unmask = match enabled::is_masked(TARGET) {
-            true => format!("`systemctl unmask {TARGET}` and "),
-            false => String::new(),
-        };
-        summary.remarks.push(format!(
-            "{TARGET} is not active, so no unit of any user runs until {unmask}`systemctl start {TARGET}`"
-        ));
+        summary.remarks.push(stopped_target_remark(enabled::is_masked(TARGET)));
         return Ok(summary);
     }
-    for together in units.chunks(BATCH_SIZE) {
-        let wanted = together.iter().flat_map(|units| units.wanted(watch));
-        let wanted: Vec<_> = wanted.filter(|unit| !enabled::is_masked(unit)).collect();
-        let inactive = units_not_in_state("is-active", "active", &wanted)?;
-        if !inactive.is_empty() {
-            systemctl(&[&["start"], inactive.as_slice()].concat())?;
-            summary.changed = true;
-        }
-    }
-    if new_users.len() > MAX_CONCURRENT_SYNCS {
-        summary.remarks.push(
-            "The first syncs of the new users start at their next logins, or within seven hours".into(),
-        );
-    } else if !new_users.is_empty() {
-        // A new timer does not elapse at once. The command does not wait for the syncs, which may
-        // take minutes.
-        let services: Vec<_> = new_users.iter().map(|units| units.service.as_str()).collect();
-        systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
-    }
+    summary.start_all(&units, watch)?;
+    summary.start_first_syncs(&new_users)?;
     summary.has_running_units = true;
     Ok(summary)
+}
+
+fn stopped_target_remark(is_masked: bool) -> String {
+    let unmask = if is_masked { format!("`systemctl unmask {TARGET}` and ") } else { String::new() };
+    format!("{TARGET} is not active, so no sync starts; run {unmask}`systemctl start {TARGET}`")
+}
+
+impl StartSummary {
+    /// Returns the units of the users whose packaged units are used. Adds a remark for each other
+    /// user.
+    fn usable_units(&mut self, users: &[&str]) -> Vec<Units> {
+        let mut units = Vec::new();
+        for user in users {
+            match (Units::for_user(user), override_warning(user)) {
+                (None, _) => self
+                    .remarks
+                    .push(format!("systemd does not accept {user} in a unit name, so {NO_AUTOMATIC_SYNC}")),
+                (_, Some(remark)) => self.remarks.push(remark),
+                (Some(of_user), None) => units.push(of_user),
+            }
+        }
+        units
+    }
+
+    /// Enables the units, and disables the watchers without `watch`. Returns the users who had no
+    /// units.
+    fn enable_all<'units>(&mut self, units: &'units [Units], watch: bool) -> Result<Vec<&'units Units>> {
+        let mut new_users = Vec::new();
+        for together in units.chunks(BATCH_SIZE) {
+            new_users.extend(enable(together, watch)?);
+            if !watch {
+                let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
+                self.changed |=
+                    combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
+            }
+        }
+        self.changed |= !new_users.is_empty();
+        Ok(new_users)
+    }
+
+    /// Starts the units that are not active and not masked.
+    fn start_all(&mut self, units: &[Units], watch: bool) -> Result<()> {
+        for together in units.chunks(BATCH_SIZE) {
+            let wanted = together.iter().flat_map(|units| units.wanted(watch));
+            let wanted: Vec<_> = wanted.filter(|unit| !enabled::is_masked(unit)).collect();
+            let inactive = units_not_in_state("is-active", "active", &wanted)?;
+            if !inactive.is_empty() {
+                systemctl(&[&["start"], inactive.as_slice()].concat())?;
+                self.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the first syncs of new users, because a new timer does not elapse at once. The command
+    /// does not wait for them: they may take minutes.
+    fn start_first_syncs(&mut self, new_users: &[&Units]) -> Result<()> {
+        if new_users.len() > MAX_CONCURRENT_SYNCS {
+            let remark = "The first syncs of the new users start at their next logins, or within seven hours";
+            self.remarks.push(remark.into());
+        } else if !new_users.is_empty() {
+            let services: Vec<_> = new_users.iter().map(|units| units.service.as_str()).collect();
+            systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
+        }
+        Ok(())
+    }
 }
 
 /// Enables the units that do not have exactly the packaged links; returns the users of these units.

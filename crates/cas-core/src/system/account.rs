@@ -101,7 +101,7 @@ impl AccountEntry {
                 Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir.into() })
             }
             Ok(None) => {
-                Err(unknown("the system has no such account; check the spelling with `getent passwd`".into()))
+                Err(unknown("there is no such account; check the spelling with `getent passwd`".into()))
             }
             Err(errno) => Err(unknown(format!("cannot read the user database: {errno}"))),
         }
@@ -110,7 +110,7 @@ impl AccountEntry {
 
 /// The account does not exist or cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{asked:?}: {why}")]
+#[error("cannot use account {asked:?}: {why}")]
 pub struct AccountError {
     asked: String,
     why: String,
