@@ -82,7 +82,7 @@ fn notice_is_shown_once_a_day_on_all_terminals() {
             let ago = format!("$(($(date +%s) - {hours} * 3600))000");
             guest
                 .run(&format!(
-                    "echo \"{{\\\"cause\\\":\\\"login-lost\\\",\\\"is_daily\\\":{is_daily},\\\"shown_at_ms\\\":{ago}}}\" >{record}"
+                    "echo \"{{\\\"reason\\\":\\\"login-lost\\\",\\\"is_daily\\\":{is_daily},\\\"shown_at_ms\\\":{ago}}}\" >{record}"
                 ))
                 .expect_success("seen before");
             assert_eq!(shows_notice(&guest, user), expected, "{shell}: seen {hours} hours ago");

@@ -55,7 +55,7 @@ fn provision_output_equals_its_recordings() {
         path \"auth/token/renew-self\" { capabilities = [\"update\"] }";
     host.bao.admin().send_ok("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
     guest.put_vault_token("bob", &token("dave"));
-    guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
+    guest.run("sed -i 's/\"policy_checked_at_ms\": *[0-9]*/\"policy_checked_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
     take("obstructions", &[NARROW, WIDE, C], without_token, &["--dry-run"], 77);
     roster(guest, "users:\n  alice:\n");
     take("many-removals", &[NARROW], without_token, &["--dry-run"], 1);
