@@ -133,8 +133,8 @@ impl StartSummary {
         Ok(())
     }
 
-    /// Starts the first syncs of new users, because a new timer does not elapse at once. The command
-    /// does not wait for them: they may take minutes.
+    /// Starts the first syncs of new users, because a new timer does not elapse at once. The
+    /// command does not wait for them: they may take minutes.
     fn start_first_syncs(&mut self, new_users: &[&Units]) -> Result<()> {
         if new_users.len() > MAX_CONCURRENT_SYNCS {
             let remark = "The first syncs of the new users start at their next logins, or within seven hours";
