@@ -8,13 +8,15 @@ use serde::Serialize;
 
 use super::UserSessions;
 
-use crate::processes::{Session, TokenStatus};
+use crate::processes::{Session, TokenStatus, UserProcesses};
 use crate::term::{Terminal, json};
 
-/// Returns a failure if a process holds an old token or a user could not be inspected.
+/// Returns a failure if a process holds an old token, a background session waits for a login, or a
+/// user could not be inspected.
 pub(super) fn exit_status(all: &BTreeMap<String, UserSessions>) -> ExitStatus {
     let has_problem = |found: &UserSessions| {
-        found.as_ref().map_or(true, |sessions| sessions.iter().any(|found| found.holds.is_old()))
+        let is_old = |session: &Session| session.holds.is_old();
+        found.as_ref().map_or(true, |found| found.sessions.iter().any(is_old) || !found.waiting.is_empty())
     };
     ExitStatus::failure_if(all.values().any(has_problem))
 }
@@ -29,11 +31,13 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     struct UserOutput<'all> {
         user: &'all str,
         sessions: &'all [Session],
+        waiting: &'all [String],
         error: Option<&'all str>,
     }
     let users = all.iter().map(|(user, found)| UserOutput {
         user,
-        sessions: found.as_deref().unwrap_or_default(),
+        sessions: found.as_ref().map(|found| found.sessions.as_slice()).unwrap_or_default(),
+        waiting: found.as_ref().map(|found| found.waiting.as_slice()).unwrap_or_default(),
         error: found.as_ref().err().map(String::as_str),
     });
     json::print(&SessionsOutput { users: users.collect() });
@@ -51,8 +55,8 @@ fn lines(all: &BTreeMap<String, UserSessions>, every: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut count, mut old) = (0, 0);
     for (user, found) in all {
-        let sessions = match found {
-            Ok(sessions) => sessions,
+        let UserProcesses { sessions, waiting } = match found {
+            Ok(found) => found,
             Err(why) => {
                 lines.push(format!("{user}: {}", sanitize_line(why)));
                 continue;
@@ -65,6 +69,10 @@ fn lines(all: &BTreeMap<String, UserSessions>, every: bool) -> Vec<String> {
             if found.holds.is_old() {
                 lines.push(format!("    {}", found.restart.text()));
             }
+        }
+        for id in waiting {
+            lines.push(format!("{user}: background session {id} waits for a login"));
+            lines.push(format!("    claude attach {id}  (send it a message when the login works)"));
         }
     }
     lines.push(match old {
@@ -100,10 +108,17 @@ mod tests {
         }
     }
 
+    fn processes(sessions: Vec<Session>) -> UserProcesses {
+        UserProcesses { sessions, ..UserProcesses::default() }
+    }
+
     #[test]
     fn old_tokens_are_listed_with_remedies_and_others_counted() {
         let all: BTreeMap<String, UserSessions> = [
-            ("ada".into(), Ok(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
+            (
+                "ada".into(),
+                Ok(processes(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
+            ),
             ("bob".into(), Err("no answer\u{7}".into())),
         ]
         .into();
@@ -117,9 +132,13 @@ mod tests {
         assert_eq!(lines(&all, true).len(), 5);
         assert_eq!(exit_status(&all), ExitStatus::Failure);
         let current: BTreeMap<String, UserSessions> =
-            [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
+            [("ada".into(), Ok(processes(vec![session(1, TokenStatus::Login)])))].into();
         assert_eq!(exit_status(&current), ExitStatus::Success);
         assert_eq!(lines(&current, false).len(), 1);
+        let waiting = UserProcesses { waiting: vec!["0000000a".into()], ..UserProcesses::default() };
+        let waiting: BTreeMap<String, UserSessions> = [("ada".into(), Ok(waiting))].into();
+        assert_eq!(exit_status(&waiting), ExitStatus::Failure);
+        assert!(lines(&waiting, false)[1].contains("claude attach 0000000a"), "{:?}", lines(&waiting, false));
         let failed: BTreeMap<String, UserSessions> = [("bob".into(), Err("no answer".into()))].into();
         assert_eq!(exit_status(&failed), ExitStatus::Failure, "unknown");
     }
