@@ -36,6 +36,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         refreshing: false,
         ledger: Ledger::default(),
         history: Vec::new(),
+        local_token: None,
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: StoreContact::default(),

@@ -52,6 +52,7 @@ impl Engine {
             history: Vec::new(),
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
+            local_token: None,
             contact: self.state.store_contact(),
             place: self.credentials.place(),
             asked_lately: false,
@@ -189,6 +190,7 @@ impl Engine {
                 facts.refreshing = self.credentials.is_refresh_in_progress(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
+                facts.local_token = self.local_token();
                 self.record_setup_tokens(facts);
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
 use crate::planner::{self, Facts, VerificationTarget};
-use crate::store::user_document::UserDocument;
+use crate::store::user_document::{SetupTokenField, UserDocument};
 use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
@@ -96,7 +96,12 @@ impl Engine {
                 let is_wanted = |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;
                 let active = self.setup_token();
                 let stored = self.document.as_ref().and_then(UserDocument::token);
-                let token = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted))?;
+                let local = self.local_document().and_then(|document| match document.setup_token {
+                    SetupTokenField::Token(token) => Some(token),
+                    _ => None,
+                });
+                let found = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted));
+                let token = found.or(local.as_ref().filter(is_wanted))?;
                 Some(Secret::new(token.expose().to_owned()))
             }
         }

@@ -108,11 +108,18 @@ pub enum Detail {
     SetupTokenFieldInvalid(String),
     /// The Anthropic API rejected the store's new setup token, which was not activated.
     SetupTokenRejected,
+    /// The Anthropic API refused the account or organization of the store's new setup token, which
+    /// was not activated.
+    SetupTokenRefused,
     /// The store's new setup token is not active: its verification was inconclusive, for this
     /// reason.
     SetupTokenPostponed(String),
     /// The active setup token is not in the store and was never seen there.
     SetupTokenNotInStore,
+    /// The setup token of the local store was copied to Vault.
+    SetupTokenCarried,
+    /// The setup token of the local store could not be copied to Vault.
+    SetupTokenNotCarried(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
@@ -155,6 +162,13 @@ impl Detail {
 
     /// Returns true if the detail reports a change.
     pub(super) fn is_change(&self) -> bool {
-        matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
+        matches!(
+            self,
+            Self::EnvFileWritten
+                | Self::EnvFileRemoved
+                | Self::SetupTokenCarried
+                | Self::BackedUp(_)
+                | Self::RolledBack
+        )
     }
 }

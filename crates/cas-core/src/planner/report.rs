@@ -20,7 +20,9 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (expiry, expiry_warning) = expiry(facts, &finding);
     let is_expiry_warned = expiry_warning.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
-        _ if notes.contains(&Detail::SetupTokenRejected) => Status::Fail,
+        _ if notes.contains(&Detail::SetupTokenRejected) || notes.contains(&Detail::SetupTokenRefused) => {
+            Status::Fail
+        }
         // An administrator has to know of an offboarded user who still runs syncs.
         _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Without access to the store there are no backups, so a sync fails; a login only reports
@@ -241,11 +243,16 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     let new_token = setup_token::new_token(facts).filter(|_| facts.settings.mode == Mode::Sync);
     let new_token = match new_token.map(|token| setup_token::activation(facts, token)) {
         Some(Activation::Rejected) => Some(Detail::SetupTokenRejected),
+        Some(Activation::AccountRefused) => Some(Detail::SetupTokenRefused),
         Some(Activation::Postponed(why)) => Some(Detail::SetupTokenPostponed(why)),
-        Some(Activation::Allowed { .. } | Activation::Pending) | None => None,
+        Some(Activation::Allowed | Activation::Pending) | None => None,
     };
+    let carried_token = done.carried_token.as_ref().map(|result| match result {
+        Ok(()) => Detail::SetupTokenCarried,
+        Err(why) => Detail::SetupTokenNotCarried(why.clone()),
+    });
     let is_missing = setup_token::is_missing_in_store(facts) && facts.settings.mode == Mode::Sync;
-    let not_in_store = is_missing.then_some(Detail::SetupTokenNotInStore);
+    let not_in_store = (is_missing && carried_token.is_none()).then_some(Detail::SetupTokenNotInStore);
     let roll_back = done.roll_back.as_ref().map(|result| match result {
         Ok(()) => Detail::RolledBack,
         Err(why) => Detail::NotRolledBack(why.clone()),
@@ -278,6 +285,7 @@ fn notes(facts: &Facts) -> Vec<Detail> {
         env_file,
         field,
         new_token,
+        carried_token,
         not_in_store,
         roll_back,
         backup(&done.history_backup, BackupLocation::LocalHistory),
@@ -315,6 +323,7 @@ fn is_warning(note: &Detail) -> bool {
             | Detail::SetupTokenFieldInvalid(_)
             | Detail::SetupTokenPostponed(_)
             | Detail::SetupTokenNotInStore
+            | Detail::SetupTokenNotCarried(_)
             | Detail::NotBackedUp(_)
             | Detail::NotRolledBack(_)
             | Detail::Store(_)

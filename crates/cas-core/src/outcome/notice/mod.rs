@@ -96,6 +96,11 @@ impl Outcome {
                 NoticeReason::SetupTokenRejected,
                 format!("your new setup-token is rejected by the Anthropic API; {RENEW_TOKEN}"),
             )),
+            _ if self.notes.contains(&Detail::SetupTokenRefused) => Some((
+                NoticeReason::AccountRefused,
+                "the account or organization of your new setup-token is refused by the Anthropic API; ask its administrator"
+                    .into(),
+            )),
             (Finding::Unrecoverable { .. }, _) => Some((
                 NoticeReason::LoginLost,
                 format!("your login is lost and there is no backup to restore; {SIGN_IN}"),
