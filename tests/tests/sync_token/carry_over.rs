@@ -1,6 +1,8 @@
 //! An administrator switches from the local store to Vault: the setup token goes along, unless Vault
 //! has decided about it.
 
+use std::path::PathBuf;
+
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::openbao::{Bao, Policy, VaultUser};
 use cas_tests::test_user::{ENV_FILE, STATE, TestUser};
@@ -51,13 +53,13 @@ fn sync(test_user: &TestUser, code: i32) -> String {
     stdout_text(&output)
 }
 
-fn has_token_in_a_file(test_user: &TestUser, token: &str) -> Vec<String> {
+fn files_with(test_user: &TestUser, token: &str) -> Vec<PathBuf> {
     let has_it = |content: &[u8]| String::from_utf8_lossy(content).contains(token);
     test_user
         .all_files()
         .into_iter()
         .filter(|(_, (_, content))| has_it(content))
-        .map(|(name, _)| name)
+        .map(|(name, _)| name.into())
         .collect()
 }
 
@@ -84,7 +86,7 @@ fn setup_token_goes_along_to_vault() {
         assert!(fields["setup_token_expires_at"].as_str().is_some_and(|day| day.ends_with('Z')), "{fields}");
         let email = document.map_or(Value::Null, |document| document["vaultwarden_email"].clone());
         assert_eq!(fields["vaultwarden_email"], email);
-        assert_eq!(has_token_in_a_file(&test_user, TOKEN), [ENV_FILE], "the local store does not keep it");
+        assert_eq!(files_with(&test_user, TOKEN), [test_user.path(ENV_FILE)], "the local store has none");
         assert_eq!(state(&test_user)["notes"], json!(["setup-token-stored"]));
 
         let version = vault_user.document().body["data"]["metadata"]["version"].clone();

@@ -10,6 +10,7 @@ mod interrupted;
 mod leaks;
 mod notice;
 mod notify_command;
+mod pasted_setup_token;
 mod rejected;
 mod slow;
 mod unusable_client;

@@ -165,7 +165,10 @@ fn missing_login_is_a_retry_if_a_backup_may_exist() {
             "the store had none"
         );
     }
-    assert_eq!(answer(&facts(LoginFileState::NotRefreshable("no refresh token")), &days(0)), Answer::Unknown);
+    assert_eq!(
+        answer(&facts(LoginFileState::NotRefreshable(NotRefreshable::without_token("not UTF-8"))), &days(0)),
+        Answer::Unknown
+    );
     assert_eq!(answer(&facts(LoginFileState::Unreadable("a FIFO".into())), &days(0)), Answer::Unknown);
 }
 

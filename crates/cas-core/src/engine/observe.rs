@@ -82,8 +82,9 @@ impl Engine {
             _ => None,
         });
         let in_env_file = facts.active_token();
+        let in_login_file = facts.login.lasting_token().map(|token| token.fingerprint);
         let record = |ledger: &mut Ledger| {
-            if let Some(token) = in_env_file {
+            for token in in_env_file.into_iter().chain(in_login_file) {
                 ledger.setup_tokens.record(token, self.now);
             }
             if let Some((token, dates)) = stored {

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
+use crate::credential::login_file;
 use crate::credential::verification::Verification;
 use crate::planner::{self, Facts, VerificationTarget};
 use crate::store::user_document::{SetupTokenField, UserDocument};
@@ -16,7 +17,7 @@ impl Engine {
             (Some(token), Some(verifier)) => verifier.probe(token),
             _ => Verification::Inconclusive("it changed before it was verified".into()),
         };
-        let is_login = matches!(subject, VerificationTarget::Login(_));
+        let is_login = !matches!(subject, VerificationTarget::SetupToken(_));
         if is_login && verdict.is_rejected() && self.was_replaced(subject, token.as_ref()) {
             verdict = Verification::Inconclusive("it was replaced during the verification".into());
         }
@@ -24,8 +25,9 @@ impl Engine {
         if let VerificationTarget::Login(generation) = subject {
             self.record_verification(generation, &verdict);
         }
-        if let VerificationTarget::SetupToken(token) = subject {
+        if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) = subject {
             drop(self.state.update_ledger(&self.deadline, |ledger| {
+                ledger.setup_tokens.record(token, self.now);
                 ledger.setup_tokens.record_verification(token, &verdict);
             }));
         }
@@ -91,6 +93,11 @@ impl Engine {
             VerificationTarget::Login(generation) => {
                 let login = self.snapshot.login.login();
                 login.filter(|login| login.summary.generation == generation)?.access_token()
+            }
+            VerificationTarget::LastingToken(fingerprint) => {
+                let found = self.snapshot.login.lasting_token();
+                found.filter(|token| token.fingerprint == fingerprint)?;
+                login_file::access_token(self.snapshot.bytes())
             }
             VerificationTarget::SetupToken(fingerprint) => {
                 let is_wanted = |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;

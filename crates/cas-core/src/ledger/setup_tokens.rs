@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
+use crate::credential::login::LastingToken;
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
@@ -43,7 +44,7 @@ struct SeenToken {
 }
 
 impl SeenTokens {
-    /// Records the setup token of the env file.
+    /// Records the setup token of the env file or of the login file.
     pub fn record(&mut self, token: Fingerprint, now: Timestamp) {
         match self.0.iter_mut().find(|known| known.token == token) {
             Some(known) => known.first_seen = earlier(known.first_seen, now),
@@ -120,6 +121,11 @@ impl SeenTokens {
     pub fn expiry(&self, token: Fingerprint) -> Option<Expiry> {
         let known = self.0.iter().find(|known| known.token == token)?;
         Expiry::for_setup_token(known.dates(), Some(known.first_seen))
+    }
+
+    /// Returns the expiry of an access token in the login file that is not refreshed.
+    pub fn lasting_expiry(&self, token: LastingToken, now: Timestamp) -> Expiry {
+        Expiry::for_lasting_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))
     }
 
     /// Returns when this machine first saw this token.

@@ -82,6 +82,9 @@ impl fmt::Display for Finding {
                     Shown(verdict)
                 )
             }
+            Self::LastingToken { verdict, .. } => {
+                write!(formatter, "login in use that Claude Code does not refresh, {}", Shown(verdict))
+            }
             Self::Stale { login, verdict } => write!(
                 formatter,
                 "login complete, access token until {}: Claude Code refreshes it at its next start, {}",

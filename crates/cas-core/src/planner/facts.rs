@@ -318,6 +318,8 @@ pub enum VerificationTarget {
     SetupToken(Fingerprint),
     /// The access token of the login in the credential file.
     Login(Fingerprint),
+    /// The access token in the credential file that Claude Code uses without a refresh.
+    LastingToken(Fingerprint),
 }
 
 impl Facts {

@@ -228,7 +228,8 @@ fn backup(field: Option<&RawValue>) -> Backup {
         }
         ParsedLogin::RefreshFirst(_, problem) => Backup::Malformed(problem.as_str()),
         ParsedLogin::Cleared => Backup::Malformed("it is a cleared login"),
-        ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
+        ParsedLogin::NotRefreshable(login) => Backup::Malformed(login.why),
+        ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }
 }
 

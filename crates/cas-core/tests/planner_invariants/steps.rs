@@ -85,7 +85,9 @@ impl World {
                         self.rejected.insert(generation);
                     }
                 }
-                if let VerificationTarget::SetupToken(token) = subject {
+                if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) =
+                    subject
+                {
                     self.ledger.setup_tokens.record(token, facts.now);
                     self.ledger.setup_tokens.record_verification(token, &verdict);
                     match verdict {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
-use cas_core::credential::login::{LoginSummary, Owner};
+use cas_core::credential::login::{LastingToken, LoginSummary, NotRefreshable, Owner};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::sign_out::SignOut;
@@ -166,7 +166,16 @@ impl World {
                     self.ledger.record_sign_out(login);
                 }
             }
-            Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
+            Event::NotRefreshable => {
+                self.file.0 = LoginFileState::NotRefreshable(NotRefreshable {
+                    why: "no refresh token",
+                    token: Some(LastingToken {
+                        fingerprint: Fingerprint::from_bytes("0"),
+                        expires_at: None,
+                        has_refresh_token: false,
+                    }),
+                });
+            }
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {
                 self.put(self.ever[which % self.ever.len()].clone())
             }
