@@ -1,5 +1,5 @@
-//! An administrator switches from the local store to Vault: the setup token goes along, unless Vault
-//! has decided about it.
+//! An administrator switches from the local store to Vault: the setup token goes along, unless
+//! Vault has decided about it.
 
 use std::path::PathBuf;
 

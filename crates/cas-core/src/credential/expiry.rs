@@ -12,8 +12,8 @@ use crate::time::timestamp::Timestamp;
 /// (`docs/design/claude-code.md`).
 pub const SETUP_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How far beyond a year after its first sight the stated expiry of a pasted token is believed: a year
-/// may have 366 days, and end at midnight.
+/// How far beyond a year after its first sight the stated expiry of a pasted token is believed: a
+/// year may have 366 days, and end at midnight.
 const STATED_YEAR_TOLERANCE: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// 2025-01-01. Credentials of today's form did not exist before, so an earlier date is wrong.

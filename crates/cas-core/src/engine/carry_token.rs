@@ -1,4 +1,5 @@
-//! Moves the setup token of the local store to Vault, after an administrator has switched the store.
+//! Moves the setup token of the local store to Vault, after an administrator has switched the
+//! store.
 
 use super::Engine;
 use super::execute::{CONFLICT_BACKOFF, MAX_CONFLICTS};
@@ -22,8 +23,8 @@ impl Engine {
         Some(UserDocument::parse(&self.history.newest().ok()?))
     }
 
-    /// Copies the setup token to Vault with its dates. The local store keeps it until Vault was read
-    /// with it.
+    /// Copies the setup token to Vault with its dates. The local store keeps it until Vault was
+    /// read with it.
     pub(super) fn carry_token(&mut self, token: Fingerprint, facts: &mut Facts) {
         match self.write_token_to_store(token) {
             Err(StoreError::Conflict) if self.conflicts < MAX_CONFLICTS => {
