@@ -37,6 +37,9 @@ fn setup_token_of_the_local_store_goes_along_to_vault() {
         let set = format!("printf %s {token} | runuser -u {user} -- cas-sync token set");
         guest.run(&set).expect_success("a token in the local store");
         assert!(history(guest, user).contains(token), "{user}");
+        // A service that follows a command publishes its state, and runs no sync.
+        let service = format!("systemctl start claude-auth-sync@{user}.service");
+        guest.run(&service).expect_success("publishing the state");
     }
     let [configuration, sync, import] = &code_blocks()[..] else { panic!("{PAGE}") };
 

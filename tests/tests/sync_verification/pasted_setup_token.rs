@@ -56,6 +56,7 @@ fn rejected_pasted_setup_token_requires_a_sign_in() {
     let alice = fixture.create_user("alice").expect("alice");
     fixture.anthropic().accept_setup_token(TOKEN);
     paste(&alice, &json!({ "refreshToken": "", "expiresAt": in_hours(24 * 365) }));
+    assert_eq!(sync(&alice).exit_code, OK_MESSAGE);
     fixture.anthropic().answer_messages(TOKEN, Some(Overloaded));
     assert_nothing_written(
         &alice,
