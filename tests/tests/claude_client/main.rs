@@ -2,6 +2,7 @@
 //! `docs/design/claude-code.md` lists them, each with the name of its test here.
 
 mod answers;
+mod background;
 mod documentation;
 mod locks;
 mod login;

@@ -137,7 +137,9 @@ impl Outcome {
 
     fn restored_line(&self) -> Option<NoticeLine> {
         let Finding::Restored { source, .. } = &self.finding else { return None };
-        let text = format!("your login was lost and has been restored from {source}; no action is required");
+        let text = format!(
+            "your login was lost and has been restored from {source}; no action is required, and background sessions continue at their next message"
+        );
         Some(NoticeLine { is_daily: false, ..self.line(NoticeReason::LoginRestored, &text) })
     }
 
