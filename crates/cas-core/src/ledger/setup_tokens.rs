@@ -10,7 +10,7 @@ use crate::credential::login::LastingToken;
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
-/// The number of tokens that are kept. The one that was seen first is evicted first.
+/// The number of tokens that are kept: those that were recorded last.
 const MAX_TOKENS: usize = 16;
 
 /// The number of earlier stores that are kept for a token.
@@ -44,25 +44,24 @@ struct SeenToken {
 }
 
 impl SeenTokens {
-    /// Records the setup token of the env file or of the login file.
+    /// Records the setup token of the env file or of the login file. The tokens that were recorded
+    /// last are kept.
     pub fn record(&mut self, token: Fingerprint, now: Timestamp) {
-        match self.0.iter_mut().find(|known| known.token == token) {
-            Some(known) => known.first_seen = earlier(known.first_seen, now),
-            None => {
-                self.0.push(SeenToken {
-                    token,
-                    first_seen: now,
-                    minted_at: None,
-                    expires_at: None,
-                    store: None,
-                    earlier_stores: Vec::new(),
-                    is_account_refused: false,
-                    is_valid: None,
-                });
-                let excess = self.0.len().saturating_sub(MAX_TOKENS);
-                self.0.drain(..excess);
-            }
-        }
+        let known = self.0.iter().position(|known| known.token == token).map(|index| self.0.remove(index));
+        let first_seen = known.as_ref().map_or(now, |known| earlier(known.first_seen, now));
+        let known = known.unwrap_or_else(|| SeenToken {
+            token,
+            first_seen,
+            minted_at: None,
+            expires_at: None,
+            store: None,
+            earlier_stores: Vec::new(),
+            is_account_refused: false,
+            is_valid: None,
+        });
+        self.0.push(SeenToken { first_seen, ..known });
+        let excess = self.0.len().saturating_sub(MAX_TOKENS);
+        self.0.drain(..excess);
     }
 
     /// Records the setup token of `store` and its dates. Dates that were recorded for another
@@ -230,11 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn seen_tokens_are_bounded_and_the_newest_is_kept() {
+    fn seen_tokens_are_bounded_and_those_in_use_are_kept() {
         let mut seen = SeenTokens::default();
         for count in 0..100 {
             seen.record(token(&count.to_string()), at(count));
+            seen.record(token("in use"), at(count));
         }
+        assert_eq!(seen.first_seen(token("in use")), Some(at(0)));
         assert_eq!(seen.0.len(), MAX_TOKENS);
         assert_eq!(seen.first_seen(token("99")), Some(at(99)));
         assert_eq!(seen.expiry(token("0")), None);
