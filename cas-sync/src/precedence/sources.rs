@@ -23,19 +23,19 @@ use crate::os::environment::env_vars;
 use crate::precedence::managed_settings;
 
 /// The user and the environment to inspect.
-pub(crate) struct Surroundings<'a> {
+struct Surroundings<'a> {
     /// The user of this process.
-    pub(crate) account: &'a Account,
+    account: &'a Account,
     /// The paths of the user's files.
-    pub(crate) paths: &'a Paths,
+    paths: &'a Paths,
     /// The environment of the client.
-    pub(crate) environment: &'a BTreeMap<String, String>,
+    environment: &'a BTreeMap<String, String>,
     /// The working directory of the client.
-    pub(crate) directory: &'a Path,
+    directory: &'a Path,
     /// The directory of the machine's settings.
-    pub(crate) machine: &'a Path,
+    machine: &'a Path,
     /// The time.
-    pub(crate) now: Timestamp,
+    now: Timestamp,
 }
 
 /// Collects what the client finds if it is started in the environment and the working directory of
