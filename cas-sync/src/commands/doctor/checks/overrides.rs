@@ -24,7 +24,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 6] = [
     },
     Check {
         id: "shadow-settings",
-        passed: "~/.claude/settings.json and the settings of this directory set no other credential",
+        passed: "~/.claude and ./.claude set no other credential",
         evaluate: settings,
     },
     Check {
