@@ -9,7 +9,7 @@ use anyhow::Result;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
 use cas_core::state::publication::Publication;
-use cas_core::system::identity::IdentityError;
+use cas_core::system::identity::{IdentityError, ReusedName};
 use cas_core::system::privileges::harden_process;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
@@ -29,8 +29,9 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match CallingUser::current() {
         Ok(caller) => caller,
         Err(error) => {
-            if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
-                error.downcast_ref()
+            if let Some(
+                IdentityError::Reused(ReusedName { name, .. }) | IdentityError::Unreadable { name, .. },
+            ) = error.downcast_ref()
             {
                 syslog::log_message(name, Status::Fail, &error.to_string());
             }

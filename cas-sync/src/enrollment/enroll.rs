@@ -1,14 +1,14 @@
 //! `cas-sync enroll`: enrolls a user on this machine. The PAM module checks for the marker.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cas_core::fs::atomic_file::write_atomic_with_mode;
-use cas_core::fs::directories::create_root_directory;
+use cas_core::fs::directories::{create_root_directory, list_names};
 use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
@@ -143,12 +143,10 @@ fn latest_of_other_names(
     uid: u32,
 ) -> io::Result<Option<SystemTime>> {
     let mut latest = None;
-    for entry in fs::read_dir(markers)? {
-        let entry = entry?;
-        let name = entry.file_name();
+    for name in list_names(markers)?.unwrap_or_default() {
         let Some(name) = name.to_str().filter(|name| *name != user) else { continue };
         if identities.bound_uid(name).ok().flatten() == Some(uid) {
-            latest = latest.max(Some(entry.metadata()?.modified()?));
+            latest = latest.max(Some(markers.join(name).symlink_metadata()?.modified()?));
         }
     }
     Ok(latest)
@@ -194,15 +192,9 @@ pub(crate) fn bind_identities() -> ExitCode {
 /// If a record cannot be written or the markers cannot be read.
 fn bind_version_0_1_0_enrollments() -> Result<()> {
     let identities = Identities::open();
-    let entries = match fs::read_dir(ENROLLED_DIR) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
-    };
-    let names: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
-    let names = names.with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
-    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    names.sort();
+    let names = list_names(Path::new(ENROLLED_DIR)).with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
+    let names = names.unwrap_or_default().into_iter();
+    let names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
     // This has a time limit: a directory service that does not answer leaves its accounts unknown.
     let accounts = Accounts::look_up(&names);
     for name in names.iter().filter(|name| paths::is_valid_user_name(name.as_bytes())) {

@@ -1,12 +1,11 @@
 //! `cas-sync unenroll`: removes the enrollment of one user or of all users.
 
-use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use cas_core::config;
+use cas_core::fs::directories::list_names;
 use cas_core::system::account::Account;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
@@ -73,15 +72,8 @@ fn report(users: &[&str], waits: bool) -> ExitCode {
 
 /// Returns the users with a marker.
 fn enrolled() -> Result<Vec<String>> {
-    let entries = match fs::read_dir(ENROLLED_DIR) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
-    };
-    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    let mut users = entries.map(name).collect::<Result<Vec<_>>>()?;
-    users.sort();
-    Ok(users)
+    let names = list_names(Path::new(ENROLLED_DIR)).with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
+    Ok(names.unwrap_or_default().iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
 /// Returns a remark for each of these users that the roster will enroll again.

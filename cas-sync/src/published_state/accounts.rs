@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use cas_core::system::identity::ReusedName;
 use nix::unistd::User;
 
 /// The accounts of this machine.
@@ -36,12 +37,7 @@ pub(crate) enum Missing {
         holder: Option<String>,
     },
     /// The account has another uid.
-    Reused {
-        /// The uid for which it was enrolled.
-        bound: u32,
-        /// The present uid.
-        found: u32,
-    },
+    Reused(ReusedName),
 }
 
 impl Accounts {
@@ -71,7 +67,9 @@ impl Accounts {
     /// this machine has that uid.
     pub(crate) fn missing(&self, name: &str, bound: Option<u32>) -> Option<Missing> {
         match (self.uid(name), bound) {
-            (Some(found), Some(bound)) if found != bound => Some(Missing::Reused { bound, found }),
+            (Some(found), Some(bound)) if found != bound => {
+                Some(Missing::Reused(ReusedName { name: name.to_owned(), bound, found }))
+            }
             (Some(_), _) => None,
             (None, uid) => {
                 let holds = |(_, other): &(&String, &u32)| Some(**other) == uid;
@@ -100,9 +98,7 @@ impl Missing {
                 "the account was removed or renamed, and its uid {uid} now belongs to {holder}; run {unenroll}, and `cas-sync enroll {holder}` if it is the same user"
             ),
             Self::Removed { .. } => format!("the account was removed; run {unenroll}"),
-            Self::Reused { bound, found } => format!(
-                "the name was enrolled for uid {bound} and its account has uid {found}: {unenroll}, or `cas-sync provision --adopt {name}` if it is the same user"
-            ),
+            Self::Reused(reused) => reused.to_string(),
         }
     }
 }
@@ -155,7 +151,11 @@ mod tests {
         for (name, bound, expected) in [
             ("alice", Some(1001), None),
             ("alice", None, None),
-            ("bob", Some(1002), Some(Missing::Reused { bound: 1002, found: 1005 })),
+            (
+                "bob",
+                Some(1002),
+                Some(Missing::Reused(ReusedName { name: "bob".into(), bound: 1002, found: 1005 })),
+            ),
             ("carol", Some(1003), removed(Some(1003), Some("zoe"))),
             ("dee", Some(1004), None),
             ("eve", Some(1099), removed(Some(1099), None)),

@@ -5,11 +5,11 @@
 //! directory.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use cas_core::fs::directories::list_names;
 use cas_core::fs::directory_owner::{self, DirectoryOwner};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::system::identity::Identities;
@@ -34,12 +34,9 @@ const EMPTY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The directories that could not be removed, with the reasons; all others are removed.
 pub(crate) fn migrate() -> Result<()> {
     let directory = Path::new(STATE_DIR).join(USERS_0_1_0);
-    let entries = match fs::read_dir(&directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", directory.display())),
-    };
-    let names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names = list_names(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let Some(names) = names else { return Ok(()) };
+    let names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
     let removed = parallel::map(names, |name| remove_directory(&name));
     let mut failures: Vec<_> =
         removed.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();

@@ -1,11 +1,11 @@
 //! Reads the published state of each enrolled user.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use cas_core::fs::directories::list_names;
 use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths;
@@ -34,11 +34,7 @@ pub(crate) fn read_all(
     state: &Path,
     look_up: impl FnOnce(&[String]) -> Accounts,
 ) -> io::Result<Vec<EnrolledUser>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(state.join(paths::ENROLLED))? {
-        names.push(entry?.file_name());
-    }
-    names.sort();
+    let names = list_names(&state.join(paths::ENROLLED))?.ok_or(io::ErrorKind::NotFound)?;
     let text: Vec<String> = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
     let reader = PublishedReader::new(state, look_up(&text));
     // Other names were not enrolled by cas-sync.

@@ -3,12 +3,14 @@
 //! and may assign the name to another account.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use cas_core::fs::directories::list_names;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, ENROLLED_DIR, IDENTITIES, STATE_DIR};
 
@@ -81,17 +83,13 @@ fn last_changes() -> Changes {
 /// # Errors
 /// If the directory cannot be read. A missing one is empty.
 fn read(markers: &Path, identities: &Identities) -> io::Result<Vec<Enrollment>> {
-    let entries = match fs::read_dir(markers) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?.collect::<io::Result<Vec<_>>>()?,
-    };
-    let enrollment = |entry: fs::DirEntry| {
-        let name =
-            entry.file_name().into_string().ok().filter(|name| paths::is_enrolled_in(markers, name))?;
+    let enrollment = |name: OsString| {
+        let name = name.into_string().ok().filter(|name| paths::is_enrolled_in(markers, name))?;
         let uid = identities.bound_uid(&name).ok().flatten()?;
-        Some(Enrollment { name, uid, enrolled_at: entry.metadata().ok()?.modified().ok()? })
+        let enrolled_at = markers.join(&name).symlink_metadata().ok()?.modified().ok()?;
+        Some(Enrollment { name, uid, enrolled_at })
     };
-    Ok(entries.into_iter().filter_map(enrollment).collect())
+    Ok(list_names(markers)?.unwrap_or_default().into_iter().filter_map(enrollment).collect())
 }
 
 /// Returns the service of each user id. If several names have the same user id, the last enrolled

@@ -69,7 +69,7 @@ fn reused_user_id_does_not_inherit_published_state() {
     // used.
     guest.publish("old");
     let old = |guest: &Guest| row(&status_of_all(guest), "old").clone();
-    let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
+    let reused = "the name was enrolled for uid 1800, and its account has uid 1801";
     assert_eq!(old(&guest)["rank"], "gone");
     assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
     let refused = guest.run("cas-sync enroll old 2>&1");

@@ -165,7 +165,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
 
     for reported in [
         "dee is enrolled, but the account was removed",
-        "eve is enrolled, but the name was enrolled for uid 2002 and its account has uid 2012",
+        "eve is enrolled, but the name was enrolled for uid 2002, and its account has uid 2012",
         "fay is enrolled, but the account was removed or renamed, and its uid 2003 now belongs to finn",
     ] {
         assert!(output.contains(reported), "{reported}: {output}");

@@ -47,7 +47,7 @@ const AS_USER: [&str; 5] = [
 ];
 
 /// Calls that open, list, remove or inspect a path, or start a program that may do so.
-const CALLS: [&str; 25] = [
+const CALLS: [&str; 26] = [
     "fs::",
     "File::",
     "OpenOptions",
@@ -55,6 +55,7 @@ const CALLS: [&str; 25] = [
     "owned_file::",
     "atomic_file::",
     "directories::",
+    "list_names(",
     "RegularFile",
     ".exists()",
     ".is_file()",

@@ -2,7 +2,6 @@
 //! a record was enrolled manually, and no roster unenrolls them.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -56,18 +55,9 @@ impl Records {
     /// Fails if the directory cannot be read.
     pub(super) fn list_names(&self) -> Result<Vec<String>> {
         let context = || format!("cannot list {}", self.directory.display());
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(context),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry.with_context(context)?.file_name();
-            names.extend(name.into_string().ok().filter(|name| !name.starts_with('.')));
-        }
-        names.sort();
-        Ok(names)
+        let names = directories::list_names(&self.directory).with_context(context)?.unwrap_or_default();
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        Ok(names.filter(|name| !name.starts_with('.')).collect())
     }
 
     /// Returns the record of one user. Returns None if the user was not provisioned, and an empty

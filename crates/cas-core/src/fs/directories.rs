@@ -1,7 +1,8 @@
-//! Creates directories.
+//! Creates directories, and lists them.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
@@ -48,4 +49,19 @@ pub fn create_root_directory(path: &Path) -> Result<bool, FileError> {
     let mode = fs::Permissions::from_mode(PUBLIC_DIR_MODE);
     fs::set_permissions(path, mode).map_err(problem("set mode 0755 on"))?;
     Ok(true)
+}
+
+/// Returns the names in a directory, in order. `None` if the directory does not exist.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn list_names(path: &Path) -> io::Result<Option<Vec<OsString>>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(Some(names))
 }

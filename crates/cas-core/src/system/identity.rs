@@ -81,7 +81,8 @@ impl Identities {
     pub fn check<Home>(&self, account: &Account<Home>) -> Result<(), IdentityError> {
         match self.bound_uid(&account.name)? {
             Some(bound) if bound != account.uid.as_raw() => {
-                Err(IdentityError::Reused { name: account.name.clone(), bound, found: account.uid.as_raw() })
+                let (name, found) = (account.name.clone(), account.uid.as_raw());
+                Err(IdentityError::Reused(ReusedName { name, bound, found }))
             }
             _ => Ok(()),
         }
@@ -100,14 +101,7 @@ impl Identities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// The name was enrolled for an account with another uid.
-    Reused {
-        /// The login name.
-        name: String,
-        /// The uid of the account that was enrolled.
-        bound: u32,
-        /// The uid of the current account.
-        found: u32,
-    },
+    Reused(ReusedName),
     /// The record cannot be read.
     Unreadable {
         /// The login name.
@@ -120,13 +114,9 @@ pub enum IdentityError {
 impl fmt::Display for IdentityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reused { name, bound, found } => write!(
-                formatter,
-                "cannot use the credentials of {name}: the name was enrolled for uid {bound}, \
-                 and its account has uid {found} now; \
-                 `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's \
-                 document with `cas-sync provision --offboard {name} --delete-document`"
-            ),
+            Self::Reused(reused) => {
+                write!(formatter, "cannot use the credentials of {}: {reused}", reused.name)
+            }
             Self::Unreadable { name, why } => write!(
                 formatter,
                 "cannot tell which uid {name} was enrolled for: {STATE_DIR}/{IDENTITIES}/{name} {why}; \
@@ -137,6 +127,30 @@ impl fmt::Display for IdentityError {
 }
 
 impl std::error::Error for IdentityError {}
+
+/// A name whose account has another uid than the one for which the name was enrolled. Its text
+/// contains the remedies for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReusedName {
+    /// The login name.
+    pub name: String,
+    /// The uid of the account that was enrolled.
+    pub bound: u32,
+    /// The uid of the current account.
+    pub found: u32,
+}
+
+impl fmt::Display for ReusedName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, bound, found } = self;
+        write!(
+            formatter,
+            "the name was enrolled for uid {bound}, and its account has uid {found} now; \
+             for the same user run `cas-sync provision --adopt {name}`; for another user first delete \
+             the former user's document with `cas-sync provision --offboard {name} --delete-document`"
+        )
+    }
+}
 
 #[cfg(test)]
 mod tests {

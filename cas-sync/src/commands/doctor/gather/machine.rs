@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
+use cas_core::fs::directories::list_names;
 use cas_core::system::identity::Identities;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::paths::ENROLLED_DIR;
@@ -50,8 +51,8 @@ fn is_request_service_active() -> Option<bool> {
 }
 
 fn missing_accounts() -> Vec<(String, String)> {
-    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
-    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names = list_names(Path::new(ENROLLED_DIR)).ok().flatten().unwrap_or_default().into_iter();
+    let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
     let accounts = Accounts::look_up(&names);
     let identities = Identities::open();
     let missing = |name: &String| match identities.bound_uid(name) {
