@@ -120,6 +120,13 @@ fn restart(process: &Process, is_claude: bool) -> RestartHint {
             "`tmux kill-server`, which ends what runs in it, and start tmux again".into(),
         );
     }
+    // Below the supervisor a new process has its environment, also after `claude respawn`.
+    if process.is_background {
+        return RestartHint::Text(
+            "log in again and run `claude daemon stop --any`; `claude attach` then continues each background session"
+                .into(),
+        );
+    }
     if let Some(how) = by_unit(&process.group) {
         return how;
     }
@@ -165,6 +172,7 @@ mod tests {
             name: name.into(),
             program: name.into(),
             token: token.map(Fingerprint::from_bytes),
+            is_background: false,
             group: group.into(),
         }
     }
@@ -223,6 +231,14 @@ mod tests {
             let session = classify_one(process(name, Some("old"), group), None).expect("it is old");
             assert!(session.restart.text().contains(expected), "{name} {group}: {:?}", session.restart);
         }
+    }
+
+    #[test]
+    fn background_session_restarts_with_its_supervisor() {
+        let process = Process { is_background: true, ..process("claude", Some("old"), "") };
+        let session = classify_one(process, Some("new")).expect("it is old");
+        assert_eq!(session.holds, TokenStatus::Replaced);
+        assert!(session.restart.text().contains("claude daemon stop --any"), "{:?}", session.restart);
     }
 
     #[test]

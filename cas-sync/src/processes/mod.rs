@@ -4,11 +4,30 @@
 mod classify;
 mod scan;
 
+use cas_core::claude_files::background_sessions;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::classify::{KnownTokens, RestartHint, Session, TokenStatus};
+
+/// The processes of a user, and the sessions that do not continue by themselves.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct UserProcesses {
+    /// The processes that run Claude Code or hold a token.
+    pub(crate) sessions: Vec<Session>,
+    /// The ids of background sessions that wait for a login.
+    pub(crate) waiting: Vec<String>,
+}
+
+/// Returns the processes of this user, and the background sessions that wait for a login. The
+/// caller must be this user.
+pub(crate) fn inspect(account: &Account, paths: &Paths) -> UserProcesses {
+    let waiting = paths.credentials_file.parent().map(background_sessions::waiting_for_login);
+    let waiting = waiting.unwrap_or_default();
+    UserProcesses { sessions: holding_tokens(account, paths), waiting }
+}
 
 /// Returns the processes of this user that hold a token. The caller must be this user.
 pub(crate) fn holding_tokens(account: &Account, paths: &Paths) -> Vec<Session> {

@@ -24,6 +24,8 @@ pub(super) struct Process {
     /// The fingerprint of the token in its initial environment; `None` if the variable is missing
     /// or empty.
     pub(super) token: Option<Fingerprint>,
+    /// True if it belongs to the supervisor of background sessions (`claude --bg`).
+    pub(super) is_background: bool,
     /// Its path in the cgroup hierarchy of systemd; may be empty.
     pub(super) group: String,
 }
@@ -57,6 +59,7 @@ fn read_process(processes: &Path, id: u32, uid: u32) -> Option<Process> {
         name: text("comm").trim_end_matches('\n').to_owned(),
         program: program(&folder),
         token: token_in(&environment),
+        is_background: is_background(&text("cmdline")),
         group: group(&text("cgroup")),
     })
 }
@@ -74,6 +77,22 @@ fn token_in(environment: &[u8]) -> Option<Fingerprint> {
         variables.filter_map(|line| line.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")).next()?;
     let value = std::str::from_utf8(value).ok()?.trim();
     (!value.is_empty()).then(|| Fingerprint::from_bytes(value))
+}
+
+/// Returns true for the command lines of the supervisor, of the terminals below it, and of the
+/// sessions that it keeps ready. A session with a command line of its own has the environment of
+/// the terminal above it.
+fn is_background(command_line: &str) -> bool {
+    let mut arguments = command_line.split('\0').skip(1);
+    let first = arguments.next().unwrap_or_default();
+    let is_own_option = |argument: &str| matches!(argument, "--bg-pty-host" | "--bg-spare");
+    // The client replaces its title: the name and the role are then one argument.
+    let title = command_line.split('\0').next().unwrap_or_default();
+    is_own_option(first)
+        || first == "daemon" && arguments.next() == Some("run")
+        || ["claude bg-pty-host", "claude bg-spare", "claude daemon run"]
+            .iter()
+            .any(|role| title.starts_with(role))
 }
 
 fn program(folder: &Path) -> String {
@@ -160,6 +179,21 @@ mod tests {
         assert_eq!((found[0].id, found[0].program.as_str()), (2, "claude"));
         assert_eq!(found[0].group, "/user.slice/x.scope");
         assert!(scan(scratch.path(), uid + 1).is_empty());
+    }
+
+    #[test]
+    fn supervisor_of_background_sessions_is_known_by_its_command_line() {
+        for (command_line, expected) in [
+            ("/usr/bin/claude\0daemon\0run\0--origin\0transient\0", true),
+            ("claude bg-pty-host\0--bg-pty-host\0/tmp/x.sock\0", true),
+            ("claude bg-spare --bg-spare /tmp/x.sock", true),
+            ("/usr/bin/claude\0-p\0daemon run --bg-spare\0", false),
+            ("/usr/bin/claude\0daemon\0status\0", false),
+            ("claude\0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_background(command_line), expected, "{command_line:?}");
+        }
     }
 
     #[test]

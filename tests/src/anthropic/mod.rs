@@ -93,6 +93,21 @@ impl FakeAnthropic {
         self.state.change(|state| state.tokens.expire(family, Instant::now()))
     }
 
+    /// Lets time pass for all access tokens that were issued.
+    pub fn age(&self, by: Duration) {
+        self.state.change(|state| state.tokens.age(by));
+    }
+
+    /// Returns true if the server would exchange this refresh token.
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        self.state.lock().tokens.accepts(token)
+    }
+
+    /// Returns the refresh token that a family issued last, or `None` if the family was revoked.
+    pub fn current_refresh_token(&self, family: &str) -> Option<String> {
+        self.state.lock().tokens.current(family)
+    }
+
     /// Revokes every token of a family. Returns false if there is no such family.
     pub fn revoke(&self, family: &str) -> bool {
         self.state.change(|state| state.tokens.revoke(family))

@@ -180,6 +180,23 @@ impl Tokens {
         }
     }
 
+    /// Makes all access tokens end earlier by this time.
+    pub(super) fn age(&mut self, by: Duration) {
+        let ends = self.families.values_mut().flat_map(|family| family.access.values_mut());
+        ends.for_each(|until| *until = until.checked_sub(by).unwrap_or(*until));
+    }
+
+    /// Returns true if this refresh token can be exchanged.
+    pub(super) fn accepts(&self, refresh_token: &str) -> bool {
+        self.families.values().any(|family| family.current == refresh_token && !family.revoked)
+    }
+
+    /// Returns the newest refresh token of a family that was not revoked.
+    pub(super) fn current(&self, family: &str) -> Option<String> {
+        let family = self.families.get(family).filter(|family| !family.revoked)?;
+        Some(family.current.clone())
+    }
+
     /// Expires the access tokens of a family; its refresh token stays valid. Returns false if there
     /// is no such family.
     pub(super) fn expire(&mut self, family: &str, now: Instant) -> bool {

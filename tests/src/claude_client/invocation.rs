@@ -107,7 +107,8 @@ impl<'fixture> Invocation<'fixture> {
     }
 
     /// Selects another program of the fixture.
-    pub(super) fn program(mut self, name: &'static str) -> Self {
+    #[must_use]
+    pub fn program(mut self, name: &'static str) -> Self {
         self.program = name;
         self
     }

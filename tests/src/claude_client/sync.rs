@@ -3,10 +3,11 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, ClaudeFixture, ClaudeUser, Invocation};
+use crate::openbao::Bao;
 use crate::programs::release_folder;
 
 impl ClaudeFixture {
@@ -67,6 +68,31 @@ impl ClaudeFixture {
         fs::write(directory.join("also.toml"), toml)
     }
 
+    /// Starts a server with TLS in the network of the fixture, and makes it the product's store.
+    ///
+    /// # Errors
+    /// Errors of writing the configuration.
+    pub fn use_bao(&self) -> io::Result<Bao> {
+        let bao = Bao::tls_behind(&self.namespaces.network_prefix());
+        let ca = self.path("bao-ca.pem");
+        fs::copy(bao.ca_cert().unwrap_or(Path::new("")), &ca)?;
+        fs::set_permissions(&ca, Permissions::from_mode(0o644))?;
+        let address = bao.address();
+        self.configure_also(&format!(
+            "store = \"vault\"\n[vault]\naddress = {address:?}\nca_cert = {ca:?}\n"
+        ))?;
+        Ok(bao)
+    }
+
+    /// Puts a program of the test where every user can run it: [`ClaudeUser::program`].
+    ///
+    /// # Errors
+    /// Errors of writing it.
+    pub fn install(&self, name: &str, text: &str) -> io::Result<()> {
+        fs::write(self.path(name), text)?;
+        fs::set_permissions(self.path(name), Permissions::from_mode(0o755))
+    }
+
     /// Puts a program between the sync and the client: a shell script that finds the client in
     /// `$claude`.
     ///
@@ -103,6 +129,27 @@ impl<'fixture> ClaudeUser<'fixture> {
             .without_variable("LANG")
             .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .variable("LC_ALL", "C")
+    }
+
+    /// Prepares a program of [`ClaudeFixture::install`] to be run by this user like a service.
+    pub fn program(&self, name: &'static str) -> Invocation<'fixture> {
+        self.sync().program(name).arguments(&[])
+    }
+
+    /// Puts the user's token for the store where the programs look for it.
+    ///
+    /// # Errors
+    /// Errors of writing it.
+    pub fn put_vault_token(&self, token: &str) -> io::Result<()> {
+        let directory = self.home.join(".config/claude-auth-sync");
+        fs::create_dir_all(&directory)?;
+        let file = directory.join("vault-token");
+        fs::write(&file, format!("{token}\n"))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        for path in [&self.home.join(".config"), &directory, &file] {
+            chown(path, Some(self.uid), Some(self.uid))?;
+        }
+        fs::set_permissions(&directory, Permissions::from_mode(0o700))
     }
 
     /// Returns a path in the state directory.

@@ -11,6 +11,7 @@ mod leaks;
 mod moved_login;
 mod notice;
 mod notify_command;
+mod pasted_setup_token;
 mod rejected;
 mod slow;
 mod unusable_client;

@@ -1,6 +1,6 @@
 //! `cas-sync sessions`: lists the processes that hold an old setup token. A process keeps the
 //! environment it was started with until it is restarted. Claude Code reads a login file again at
-//! each turn.
+//! each turn. Also lists the background sessions that wait for a login.
 
 mod render;
 
@@ -17,7 +17,7 @@ use crate::cli::Sessions;
 use crate::enrollment::enrolled_users;
 use crate::os::parallel;
 use crate::os::run_as_user;
-use crate::processes::{self, Session};
+use crate::processes::{self, UserProcesses};
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
 
@@ -25,7 +25,7 @@ use crate::user::identity::CallingUser;
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The processes of one user, or why they are unknown.
-pub(super) type UserSessions = Result<Vec<Session>, String>;
+pub(super) type UserSessions = Result<UserProcesses, String>;
 
 /// Prints the processes of the caller or, as root, of the named or all enrolled users.
 pub(crate) fn run(request: &Sessions) -> ExitCode {
@@ -46,7 +46,7 @@ pub(crate) fn run_internal(user: &str) -> Result<()> {
     run_as_user::serve_request(
         user,
         |_| None,
-        |account, paths| serde_json::to_string(&processes::holding_tokens(account, paths)),
+        |account, paths| serde_json::to_string(&processes::inspect(account, paths)),
     )
 }
 
@@ -58,7 +58,7 @@ fn collect(request: &Sessions) -> Result<BTreeMap<String, UserSessions>> {
             request.user.iter().all(|name| *name == account.name),
             "cannot list processes of another user: only root can; run it with sudo"
         );
-        return Ok([(account.name.clone(), Ok(processes::holding_tokens(&account, &paths)))].into());
+        return Ok([(account.name.clone(), Ok(processes::inspect(&account, &paths)))].into());
     }
     let names = match request.user.is_empty() {
         true => enrolled_users(),

@@ -7,16 +7,18 @@ use serde::Serialize;
 
 use super::UserSessions;
 
-use crate::processes::{Session, TokenStatus};
+use crate::processes::{Session, TokenStatus, UserProcesses};
 use crate::term::Terminal;
 
 /// Version of the JSON. Members may be added; none is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Returns 1 if a process holds an old token or a user could not be inspected, else 0.
+/// Returns 1 if a process holds an old token, a background session waits for a login, or a user
+/// could not be inspected, else 0.
 pub(super) fn exit_code(all: &BTreeMap<String, UserSessions>) -> u8 {
     let has_problem = |found: &UserSessions| {
-        found.as_ref().map_or(true, |sessions| sessions.iter().any(|found| found.holds.is_old()))
+        let is_old = |session: &Session| session.holds.is_old();
+        found.as_ref().map_or(true, |found| found.sessions.iter().any(is_old) || !found.waiting.is_empty())
     };
     u8::from(all.values().any(has_problem))
 }
@@ -32,11 +34,13 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     struct UserOutput<'all> {
         user: &'all str,
         sessions: &'all [Session],
+        waiting: &'all [String],
         problem: Option<&'all str>,
     }
     let people = all.iter().map(|(user, found)| UserOutput {
         user,
-        sessions: found.as_deref().unwrap_or_default(),
+        sessions: found.as_ref().map(|found| found.sessions.as_slice()).unwrap_or_default(),
+        waiting: found.as_ref().map(|found| found.waiting.as_slice()).unwrap_or_default(),
         problem: found.as_ref().err().map(String::as_str),
     });
     let output = SessionsOutput { schema: SCHEMA, people: people.collect() };
@@ -55,8 +59,8 @@ fn lines(all: &BTreeMap<String, UserSessions>, every: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut count, mut old) = (0, 0);
     for (user, found) in all {
-        let sessions = match found {
-            Ok(sessions) => sessions,
+        let UserProcesses { sessions, waiting } = match found {
+            Ok(found) => found,
             Err(why) => {
                 lines.push(format!("{user}: {}", sanitize_line(why)));
                 continue;
@@ -69,6 +73,10 @@ fn lines(all: &BTreeMap<String, UserSessions>, every: bool) -> Vec<String> {
             if found.holds.is_old() {
                 lines.push(format!("    {}", found.restart.text()));
             }
+        }
+        for id in waiting {
+            lines.push(format!("{user}: background session {id} waits for a login"));
+            lines.push(format!("    claude attach {id}  (send it a message when the login works)"));
         }
     }
     lines.push(match old {
@@ -104,10 +112,17 @@ mod tests {
         }
     }
 
+    fn processes(sessions: Vec<Session>) -> UserProcesses {
+        UserProcesses { sessions, ..UserProcesses::default() }
+    }
+
     #[test]
     fn old_tokens_are_listed_with_remedies_and_others_counted() {
         let all: BTreeMap<String, UserSessions> = [
-            ("ada".into(), Ok(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
+            (
+                "ada".into(),
+                Ok(processes(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
+            ),
             ("bob".into(), Err("no answer\u{7}".into())),
         ]
         .into();
@@ -121,9 +136,13 @@ mod tests {
         assert_eq!(lines(&all, true).len(), 5);
         assert_eq!(exit_code(&all), 1);
         let current: BTreeMap<String, UserSessions> =
-            [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
+            [("ada".into(), Ok(processes(vec![session(1, TokenStatus::Login)])))].into();
         assert_eq!(exit_code(&current), 0);
         assert_eq!(lines(&current, false).len(), 1);
+        let waiting = UserProcesses { waiting: vec!["0000000a".into()], ..UserProcesses::default() };
+        let waiting: BTreeMap<String, UserSessions> = [("ada".into(), Ok(waiting))].into();
+        assert_eq!(exit_code(&waiting), 1);
+        assert!(lines(&waiting, false)[1].contains("claude attach 0000000a"), "{:?}", lines(&waiting, false));
         let failed: BTreeMap<String, UserSessions> = [("bob".into(), Err("no answer".into()))].into();
         assert_eq!(exit_code(&failed), 1, "unknown");
     }

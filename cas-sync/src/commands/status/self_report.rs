@@ -122,7 +122,10 @@ impl SelfReport {
     pub(crate) fn has_changed(&self, report: &PublishedReport) -> bool {
         let reported = report.credential.as_ref().and_then(|credential| credential.fingerprint.clone());
         let active = match self.effective.chosen.map(|chosen| chosen.kind) {
-            Some(Kind::Login) => self.sources.login.login().map(|login| login.generation),
+            Some(Kind::Login) => {
+                let lasting = || self.sources.login.lasting_token().map(|token| token.fingerprint);
+                self.sources.login.login().map(|login| login.generation).or_else(lasting)
+            }
             Some(Kind::Token(_)) => self.sources.env_file,
             _ => None,
         };

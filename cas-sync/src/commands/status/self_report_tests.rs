@@ -142,6 +142,30 @@ fn summary_has_reason_and_exit_code() {
 }
 
 #[test]
+fn pasted_setup_token_is_shown_with_its_expiry() {
+    let expires_at = NOW + 300 * 24 * HOUR;
+    let pasted = format!(
+        r#"{{"claudeAiOauth":{{"accessToken":"a","expiresAt":{expires_at},"scopes":["user:inference"]}}}}"#
+    );
+    let fingerprint = cas_core::credential::fingerprint::Fingerprint::from_bytes("a").to_string();
+    let with = |fingerprint: &str, status| {
+        let mut found = report(status, if status == "OK" { 0 } else { 79 }, 1000, fingerprint);
+        found["credential"]["expires_at_ms"] = json!(expires_at);
+        own(&pasted, &json!({}), None, Ok(Some(found)))
+    };
+    let terminal = Terminal { columns: Some(200), has_color: false, is_unicode: false };
+    let own = with(&fingerprint, "OK");
+    assert_eq!(own.summary().exit_code, 0);
+    assert_eq!(own_state(&own)["access_token_expires_at_ms"], json!(expires_at));
+    let screen = lines(&own, terminal).join("\n");
+    assert!(screen.contains("expires     the login expires in 300 days"), "{screen}");
+    // The report is about the login before it.
+    let changed = with("0123456789abcdef", "FAIL");
+    assert_eq!(changed.summary().exit_code, 75, "{:?}", changed.summary());
+    assert!(!lines(&changed, terminal).join("\n").contains("300 days"));
+}
+
+#[test]
 fn screen_at_80_columns() {
     let mut own = own(&login(), &json!({}), None, Ok(Some(report("OK", 0, 3_600_000, GENERATION))));
     let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: false };

@@ -274,8 +274,14 @@ mod tests {
         Timestamp::from_millis(0).saturating_add(since_epoch)
     }
 
+    /// For a lock that is not released.
     fn short() -> Deadline {
         Deadline::after(Duration::from_millis(50))
+    }
+
+    /// For a lock that is free, on a machine of any load.
+    fn long() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
     }
 
     #[test]
@@ -284,8 +290,8 @@ mod tests {
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
         let names = [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
-        let locks = RefreshLocks::acquire(&config, &short(), now()).expect("the locks are free");
-        let write = locks.write_lock(&short()).expect("the lock is free");
+        let locks = RefreshLocks::acquire(&config, &long(), now()).expect("the locks are free");
+        let write = locks.write_lock(&long()).expect("the lock is free");
         assert!(names.iter().all(|name| home.path().join(name).is_dir()));
         drop((write, locks));
         assert!(names.iter().all(|name| !home.path().join(name).exists()));
@@ -324,7 +330,7 @@ mod tests {
         fs::create_dir(&config).expect("a configuration directory");
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         let later = now().saturating_add(STALE_LOCK_AGE + Duration::from_secs(2));
-        assert!(RefreshLocks::acquire(&config, &short(), later).is_ok());
+        assert!(RefreshLocks::acquire(&config, &long(), later).is_ok());
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
@@ -370,7 +376,7 @@ mod tests {
 
         fs::remove_dir(&refresh).expect("released");
         fs::remove_dir(&beside).expect("released");
-        let held = RefreshLocks::acquire(&config, &short(), now()).expect("free");
+        let held = RefreshLocks::acquire(&config, &long(), now()).expect("free");
         fs::remove_dir(&refresh).expect("another process considers the lock stale");
         std::thread::sleep(Duration::from_millis(20)); // for file systems whose clock goes in steps
         fs::create_dir(&refresh).expect("and replaces it");
@@ -393,7 +399,7 @@ mod tests {
         fs::create_dir(home.path().join("dotfiles")).expect("a directory");
         std::os::unix::fs::symlink(home.path().join("dotfiles"), home.path().join(".claude"))
             .expect("a link");
-        let _held = RefreshLocks::acquire(&home.path().join(".claude"), &short(), now()).expect("free");
+        let _held = RefreshLocks::acquire(&home.path().join(".claude"), &long(), now()).expect("free");
         assert!(home.path().join("dotfiles.lock").exists() && !home.path().join(".claude.lock").exists());
     }
 }

@@ -183,8 +183,18 @@ mod tests {
         ClaudeStateFile::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
     }
 
+    /// For a lock that is free, on a machine of any load.
+    fn long() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
+    }
+
+    /// For a lock that is not released.
+    fn short() -> Deadline {
+        Deadline::after(Duration::from_millis(50))
+    }
+
     fn set_account(state: &ClaudeStateFile, account: &str) -> Result<(), UpdateStateError> {
-        state.set_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+        state.set_account(account, &long(), Timestamp::from_millis(0))
     }
 
     #[test]
@@ -216,8 +226,7 @@ mod tests {
     fn remove_account_keeps_every_other_byte() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
-        let deadline = Deadline::after(Duration::from_millis(200));
-        let remove = || state.remove_account(&deadline, Timestamp::from_millis(0));
+        let remove = || state.remove_account(&long(), Timestamp::from_millis(0));
         remove().expect("there is no file");
         assert!(!state.path().exists());
         for (before, after) in [
@@ -241,13 +250,8 @@ mod tests {
     fn onboarding_is_completed_unless_the_client_has_an_entry() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
-        let finish = || {
-            state.set_onboarding_complete(
-                &Deadline::after(Duration::from_millis(200)),
-                Timestamp::from_millis(0),
-            )
-        };
-        finish().expect("where there was nothing");
+        let finish = |deadline| state.set_onboarding_complete(&deadline, Timestamp::from_millis(0));
+        finish(long()).expect("where there was nothing");
         let text = || fs::read_to_string(state.path()).expect("there");
         assert_eq!(text(), r#"{"hasCompletedOnboarding":true}"#);
         for (before, after) in [
@@ -255,7 +259,7 @@ mod tests {
             (r#"{"hasCompletedOnboarding":false,"x":1}"#, Some(r#"{"hasCompletedOnboarding":false,"x":1}"#)),
         ] {
             fs::write(state.path(), before).expect("written");
-            finish().expect("noted");
+            finish(long()).expect("noted");
             match after {
                 Some(after) => assert_eq!(text(), after),
                 None => {
@@ -266,7 +270,7 @@ mod tests {
         }
         fs::write(state.path(), "{}").expect("written");
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
-        assert!(matches!(finish(), Err(UpdateStateError::Lock(_))));
+        assert!(matches!(finish(short()), Err(UpdateStateError::Lock(_))));
         assert_eq!(text(), "{}");
     }
 
@@ -282,7 +286,8 @@ mod tests {
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{torn");
         fs::write(state.path(), "{}").expect("written");
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
-        assert!(matches!(set_account(&state, "{}"), Err(UpdateStateError::Lock(_))));
+        let set = state.set_account("{}", &short(), Timestamp::from_millis(0));
+        assert!(matches!(set, Err(UpdateStateError::Lock(_))));
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
     }
 
@@ -296,7 +301,8 @@ mod tests {
             fs::create_dir(&lock).expect("a lock");
             let touched = fs::metadata(&lock).expect("its time");
             let now = FileId::from_metadata(&touched).modified_at().saturating_add(Duration::from_secs(age));
-            let set = state.set_account("{}", &Deadline::after(Duration::from_millis(50)), now);
+            let deadline = if is_taken_over { long() } else { short() };
+            let set = state.set_account("{}", &deadline, now);
             assert_eq!(set.is_ok(), is_taken_over, "{age}: {set:?}");
             drop(fs::remove_dir(&lock));
         }

@@ -1,0 +1,83 @@
+//! The sessions of Claude Code in the background that wait for a login. The client records each in
+//! `jobs/ID/state.json` below its configuration directory, and keeps a session that found no login
+//! blocked until it gets a message, also when the login works again (`docs/design/claude-code.md`).
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::fs::directories::list_names;
+use crate::fs::regular_file;
+
+/// The directory of the records, below the configuration directory.
+const JOBS: &str = "jobs";
+
+/// The most records that are read.
+const MAX_JOBS: usize = 1_000;
+
+/// The largest record that is read, in bytes. One has about 1 KiB.
+const LIMIT: usize = 1 << 20;
+
+/// What a record starts with in `needs` if the session waits for a login.
+const NEEDS_LOGIN: &str = "login required";
+
+#[derive(Deserialize)]
+struct Job {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    needs: Option<String>,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+/// Returns the ids of the sessions that wait for a login, in order. A record that cannot be read is
+/// left out.
+pub fn waiting_for_login(config_directory: &Path) -> Vec<String> {
+    let jobs = config_directory.join(JOBS);
+    let names = list_names(&jobs).ok().flatten().unwrap_or_default().into_iter();
+    let ids = names.filter_map(|name| name.into_string().ok()).filter(|id| is_id(id)).take(MAX_JOBS);
+    ids.filter(|id| waits(&jobs.join(id).join("state.json"))).collect()
+}
+
+/// Returns true for an id as the client makes it: eight hexadecimal digits. It is printed as part
+/// of a command.
+fn is_id(name: &str) -> bool {
+    name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn waits(record: &Path) -> bool {
+    let Ok(Some(text)) = regular_file::read(record, LIMIT) else { return false };
+    let Ok(job) = serde_json::from_slice::<Job>(&text) else { return false };
+    // After `claude respawn` only `detail` is left.
+    let needs_login = job.needs.is_some_and(|needs| needs.starts_with(NEEDS_LOGIN));
+    job.state == "blocked" && (needs_login || job.detail.as_deref() == Some("Login expired"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn blocked_sessions_without_a_login_are_found() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let expired = r#"{"state":"blocked","needs":"login required — run /login · Login expired"}"#;
+        let respawned = r#"{"state":"blocked","detail":"Login expired"}"#;
+        for (id, record) in [
+            ("0000000a", expired),
+            ("0000000b", respawned),
+            ("0000000c", r#"{"state":"blocked","needs":"permission to run a command"}"#),
+            ("0000000d", r#"{"state":"working","detail":"Login expired"}"#),
+            ("0000000e", "[]"),
+            ("$(reboot)", expired),
+        ] {
+            fs::create_dir_all(directory.path().join("jobs").join(id)).expect("a directory");
+            fs::write(directory.path().join("jobs").join(id).join("state.json"), record).expect("a record");
+        }
+        fs::write(directory.path().join("jobs/pins.json"), "{}").expect("another file");
+        assert_eq!(waiting_for_login(directory.path()), ["0000000a", "0000000b"]);
+        assert!(waiting_for_login(&directory.path().join("none")).is_empty());
+    }
+}
