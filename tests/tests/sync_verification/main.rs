@@ -8,6 +8,7 @@ mod inconclusive;
 mod installations;
 mod interrupted;
 mod leaks;
+mod moved_login;
 mod notice;
 mod notify_command;
 mod pasted_setup_token;

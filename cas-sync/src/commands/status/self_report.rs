@@ -88,16 +88,11 @@ impl SelfReport {
                 );
             }
         };
-        let Some(chosen) = self.effective.chosen else { return self.no_login_summary(report) };
-        if !chosen.is_managed() {
-            let source = chosen.reason();
-            return warn(
-                1,
-                format!(
-                    "Claude Code uses {}, {source}, which is not managed or verified here; run `cas-sync doctor` to see how to remove it",
-                    chosen.kind.text()
-                ),
-            );
+        if let Some(why) = self.sources.unmanaged(&self.effective) {
+            return warn(1, why);
+        }
+        if self.effective.chosen.is_none() {
+            return self.no_login_summary(report);
         }
         let Some(report) = report else {
             return warn(75, "not synced yet; run `cas-sync run`".into());

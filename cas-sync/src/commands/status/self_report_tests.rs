@@ -24,6 +24,8 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
         login: LoginFileState::parse(login.as_bytes(), now).summary(),
+        moved: None,
+        has_open_key: false,
         sign_out: None,
         state_problem: None,
         profiles: Vec::new(),

@@ -6,7 +6,6 @@ mod entries;
 pub(super) mod locks;
 mod machine;
 mod overrides;
-mod shell_startup;
 mod store;
 mod units;
 
