@@ -10,12 +10,11 @@ pub(crate) fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Returns all variables that are valid UTF-8.
-#[expect(clippy::disallowed_methods, reason = "the environment of Claude Code is inspected")]
+/// Returns all variables. Bytes that are not UTF-8 are replaced.
+#[expect(clippy::disallowed_methods, reason = "the environment decides which credential Claude Code uses")]
 pub(crate) fn env_vars() -> Vec<(String, String)> {
-    let text =
-        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).collect()
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]

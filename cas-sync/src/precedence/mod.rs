@@ -3,7 +3,9 @@
 //! input. Neither contains a secret.
 
 pub(crate) mod managed_settings;
+pub(crate) mod moved_login;
 pub(crate) mod settings;
+pub(crate) mod shell_startup;
 pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::sign_out::SignOut;
 use cas_protocol::setup_token::VARIABLE;
 
+use self::moved_login::MovedLogin;
 use self::settings::{Settings, Value};
 
 /// Where a variable is set. If two places set it, the later one wins.
@@ -30,10 +33,31 @@ pub(crate) enum Place {
     OwnState,
     /// The user's settings, `~/.claude/settings.json`.
     UserSettings,
+    /// The settings of the project, `.claude/settings.json` in the working directory.
+    ProjectSettings,
+    /// The user's own settings of the project, `.claude/settings.local.json`.
+    LocalSettings,
     /// The machine's settings for all clients, below `/etc/claude-code`.
     ManagedSettings,
     /// The organization's settings for the clients of its members, as stored by the client.
     Organization,
+}
+
+impl Place {
+    /// Returns true if the client takes this variable from this place. It takes descriptors from
+    /// its environment only.
+    pub(crate) fn counts_for(self, name: &str) -> bool {
+        use Place::{Environment, LocalSettings, Organization, OwnState, ProjectSettings};
+        match name {
+            settings::API_KEY_DESCRIPTOR | settings::TOKEN_DESCRIPTOR => self == Environment,
+            VARIABLE => !matches!(self, ProjectSettings | LocalSettings | Organization),
+            settings::SIMPLE | moved_login::CREDENTIALS_DIRECTORY | moved_login::CONFIG_DIRECTORY => {
+                !matches!(self, ProjectSettings | LocalSettings)
+            }
+            settings::HELPER => !matches!(self, Environment | OwnState),
+            _ => true,
+        }
+    }
 }
 
 /// The credentials and settings that the client can find.
@@ -45,6 +69,10 @@ pub(crate) struct Sources {
     pub(crate) login_file: PathBuf,
     /// The login in it.
     pub(crate) login: LoginFileState<LoginSummary>,
+    /// True if [`settings::API_KEY_DESCRIPTOR`] names an open descriptor.
+    pub(crate) has_open_key: bool,
+    /// Why that is not the managed login file.
+    pub(crate) moved: Option<MovedLogin>,
     /// Why the user intends that there is no login.
     pub(crate) sign_out: Option<SignOut>,
     /// The client's state file, if the client cannot use it.
@@ -70,6 +98,8 @@ pub(crate) enum Kind {
     Headers,
     /// `ANTHROPIC_API_KEY`.
     ApiKey,
+    /// `CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR`.
+    ApiKeyDescriptor,
     /// `ANTHROPIC_AUTH_TOKEN`.
     AuthToken,
     /// A program that prints a key.
@@ -143,8 +173,10 @@ impl Sources {
         let mut candidates = self.candidates().into_iter();
         let chosen = candidates.next();
         let mut shadowed: Vec<_> = candidates.collect();
-        let is_pair = chosen.zip(shadowed.first()).is_some_and(|(first, second)| first.goes_with(second));
-        let beside = is_pair.then(|| shadowed.remove(0));
+        let is_pair =
+            |(index, second)| chosen.is_some_and(|first: Candidate| first.goes_with(second, index == 0));
+        let beside = shadowed.iter().enumerate().position(is_pair);
+        let beside = beside.map(|index| shadowed.remove(index));
         let has_ours = self.token().is_some_and(|candidate| candidate.kind == Kind::Token(TokenOrigin::Ours));
         Effective {
             chosen,
@@ -155,6 +187,28 @@ impl Sources {
         }
     }
 
+    /// Returns why the credential that the client uses is not managed, with the remedy. Returns
+    /// `None` if it is managed, or if the client finds no credential.
+    pub(crate) fn unmanaged(&self, effective: &Effective) -> Option<String> {
+        if let Some((name, place)) = self.without_login().filter(|_| effective.chosen.is_none()) {
+            return Some(format!(
+                "{name} is set in {}, so Claude Code uses no login and no setup token here; run `cas-sync doctor` to see how to remove it",
+                place.text()
+            ));
+        }
+        let uses_login = effective.chosen.is_none_or(|chosen| chosen.kind == Kind::Login);
+        if let Some(moved) = self.moved.as_ref().filter(|_| uses_login) {
+            return Some(moved.to_string());
+        }
+        let chosen = effective.chosen.filter(|chosen| !chosen.is_managed())?;
+        let (text, source) = (chosen.kind.text(), chosen.reason());
+        let remedy = match chosen.kind {
+            Kind::ActiveProfile | Kind::PrimaryKey => "run `cas-sync login` to use a login instead",
+            _ => "run `cas-sync doctor` to see how to remove it",
+        };
+        Some(format!("Claude Code uses {text}, {source}, which is not managed or verified here; {remedy}"))
+    }
+
     /// Returns all credentials in order of precedence.
     fn candidates(&self) -> Vec<Candidate> {
         let of = |kind, name| self.set(name).map(|(place, _)| Candidate { kind, place: Some(place) });
@@ -162,35 +216,45 @@ impl Sources {
         let others = [
             of(Kind::Headers, "ANTHROPIC_CUSTOM_HEADERS"),
             of(Kind::ApiKey, "ANTHROPIC_API_KEY"),
+            of(Kind::ApiKeyDescriptor, settings::API_KEY_DESCRIPTOR).filter(|_| self.has_open_key),
             of(Kind::AuthToken, "ANTHROPIC_AUTH_TOKEN"),
             self.helper(),
             self.token(),
-            of(Kind::Descriptor, "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"),
+            of(Kind::Descriptor, settings::TOKEN_DESCRIPTOR),
             self.profile(),
             self.is_usable().then_some(Candidate { kind: Kind::Login, place: None }),
             self.active_profile().then_some(Candidate { kind: Kind::ActiveProfile, place: None }),
             self.primary_key(),
         ];
-        providers.chain(others.into_iter().flatten()).collect()
+        let is_used = |candidate: &Candidate| match self.without_login() {
+            None => true,
+            Some((settings::SIMPLE, _)) => candidate.kind.works_in_bare_mode(),
+            Some(_) => !matches!(candidate.kind, Kind::Token(_) | Kind::Descriptor | Kind::Login),
+        };
+        providers.chain(others.into_iter().flatten()).filter(is_used).collect()
     }
 
     /// Returns the last place that sets a variable, with its value, unless that value is blank.
     fn set(&self, name: &str) -> Option<(Place, Fingerprint)> {
         let value_in = |(place, settings): (&Place, &Settings)| Some((*place, settings.variable(name)?));
-        // The client ignores a token in the settings of an organization.
-        let is_allowed = |place: Place| place != Place::Organization || name != VARIABLE;
-        match self.settings.iter().rev().filter(|(place, _)| is_allowed(**place)).find_map(value_in)? {
+        match self.settings.iter().rev().filter(|(place, _)| place.counts_for(name)).find_map(value_in)? {
             (place, Value::Set(fingerprint)) => Some((place, fingerprint)),
             (_, Value::Blank) => None,
         }
     }
 
+    /// Returns the variable with which the client uses no login and no setup token, and its place:
+    /// bare mode, or a descriptor without an API key.
+    fn without_login(&self) -> Option<(&'static str, Place)> {
+        let set = |name| self.set(name).map(|(place, _)| (name, place));
+        set(settings::SIMPLE).or_else(|| set(settings::API_KEY_DESCRIPTOR).filter(|_| !self.has_open_key))
+    }
+
     fn helper(&self) -> Option<Candidate> {
-        // The client reads it from settings only, not from its state file.
-        let places = [Place::Organization, Place::ManagedSettings, Place::UserSettings];
-        let has_one = |place: &Place| self.settings.get(place).is_some_and(|found| found.has_helper);
-        let place = places.into_iter().find(has_one)?;
-        Some(Candidate { kind: Kind::ApiKeyHelper, place: Some(place) })
+        let has_one =
+            |(place, found): &(&Place, &Settings)| found.has_helper && place.counts_for(settings::HELPER);
+        let (place, _) = self.settings.iter().rev().find(has_one)?;
+        Some(Candidate { kind: Kind::ApiKeyHelper, place: Some(*place) })
     }
 
     fn token(&self) -> Option<Candidate> {
@@ -230,14 +294,25 @@ impl Sources {
     }
 }
 
+impl Kind {
+    /// Returns true if the client also uses it with [`settings::SIMPLE`].
+    fn works_in_bare_mode(self) -> bool {
+        matches!(self, Self::Provider(_) | Self::Headers | Self::ApiKey | Self::AuthToken)
+    }
+}
+
 impl Candidate {
-    /// Returns true if the client sends both: an API key and a bearer token have a header each.
-    fn goes_with(self, second: &Self) -> bool {
-        use Kind::{ApiKey, ApiKeyHelper, AuthToken, Headers};
-        matches!(
-            (self.kind, second.kind),
-            (ApiKey, AuthToken | ApiKeyHelper) | (AuthToken, ApiKeyHelper) | (Headers, ApiKey | ApiKeyHelper)
-        )
+    /// Returns true if the client sends both: an API key and a bearer token have a header each. A
+    /// header in [`Kind::Headers`] replaces a login, but not the key behind it, so that the second
+    /// one must be the next.
+    fn goes_with(self, second: &Self, is_next: bool) -> bool {
+        use Kind::{ApiKey, ApiKeyDescriptor, ApiKeyHelper, AuthToken, Headers, PrimaryKey};
+        match (self.kind, second.kind) {
+            (ApiKey | ApiKeyDescriptor, AuthToken | ApiKeyHelper)
+            | (AuthToken, ApiKeyHelper | PrimaryKey) => true,
+            (Headers, ApiKey | ApiKeyDescriptor | ApiKeyHelper | PrimaryKey) => is_next,
+            _ => false,
+        }
     }
 
     /// Returns what sets it and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".

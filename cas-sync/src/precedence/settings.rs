@@ -8,7 +8,7 @@ use cas_core::credential::fingerprint::Fingerprint;
 use serde_json::Value as Json;
 
 /// Each of these overrides the login with another credential or server.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -16,8 +16,22 @@ const VARIABLES: [&str; 8] = [
     PROFILE,
     "ANTHROPIC_UNIX_SOCKET",
     "CLAUDE_CODE_OAUTH_TOKEN",
-    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    API_KEY_DESCRIPTOR,
+    TOKEN_DESCRIPTOR,
+    SIMPLE,
 ];
+
+/// Names a program that prints a key.
+pub(crate) const HELPER: &str = "apiKeyHelper";
+
+/// Makes the client ignore logins and setup tokens, as `--bare` does.
+pub(crate) const SIMPLE: &str = "CLAUDE_CODE_SIMPLE";
+
+/// The number of a descriptor with an API key. With any value the client uses no login.
+pub(crate) const API_KEY_DESCRIPTOR: &str = "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR";
+
+/// The number of a descriptor with a setup token.
+pub(crate) const TOKEN_DESCRIPTOR: &str = "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR";
 
 /// It selects one of several profiles, and the home of a verification has none.
 const PROFILE: &str = "ANTHROPIC_PROFILE";
@@ -66,7 +80,7 @@ impl Settings {
         });
         let is_nonempty = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
         Self {
-            has_helper: is_nonempty(&member("apiKeyHelper")),
+            has_helper: is_nonempty(&member(HELPER)),
             has_primary_key: is_nonempty(&member("primaryApiKey")),
             ..Self::from_variables(variables)
         }
@@ -93,7 +107,7 @@ impl Settings {
     /// Returns the names of all effective settings; never a value.
     pub(crate) fn names(&self) -> Vec<&str> {
         let set = self.variables.iter().filter(|(_, value)| **value != Value::Blank);
-        let helper = self.has_helper.then_some("apiKeyHelper");
+        let helper = self.has_helper.then_some(HELPER);
         set.map(|(name, _)| name.as_str()).chain(helper).collect()
     }
 
@@ -116,7 +130,10 @@ impl Value {
         let text = text.trim();
         let has_effect = match name {
             CUSTOM_HEADERS => text.lines().any(authorizes),
-            _ if name.starts_with(PROVIDERS) => ON.iter().any(|on| text.eq_ignore_ascii_case(on)),
+            TOKEN_DESCRIPTOR => text.parse::<u32>().is_ok(),
+            _ if name == SIMPLE || name.starts_with(PROVIDERS) => {
+                ON.iter().any(|on| text.eq_ignore_ascii_case(on))
+            }
             _ => !text.is_empty(),
         };
         if has_effect { Self::Set(Fingerprint::from_bytes(text)) } else { Self::Blank }

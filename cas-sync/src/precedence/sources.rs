@@ -2,8 +2,8 @@
 //! the machine. It runs as the user.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
@@ -16,55 +16,71 @@ use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 
-use super::settings::Settings;
+use super::moved_login::{CONFIG_DIRECTORY, MovedLogin};
+use super::settings::{API_KEY_DESCRIPTOR, Settings, TOKEN_DESCRIPTOR};
 use super::{Place, Sources};
+use crate::os::environment::env_vars;
 use crate::precedence::managed_settings;
 
 /// The user and the environment to inspect.
-pub(crate) struct Surroundings<'a> {
+struct Surroundings<'a> {
     /// The user of this process.
-    pub(crate) account: &'a Account,
+    account: &'a Account,
     /// The paths of the user's files.
-    pub(crate) paths: &'a Paths,
+    paths: &'a Paths,
     /// The environment of the client.
-    pub(crate) environment: &'a BTreeMap<String, String>,
+    environment: &'a BTreeMap<String, String>,
+    /// The working directory of the client.
+    directory: &'a Path,
     /// The directory of the machine's settings.
-    pub(crate) machine: &'a Path,
+    machine: &'a Path,
     /// The time.
-    pub(crate) now: Timestamp,
+    now: Timestamp,
+}
+
+/// Collects what the client finds if it is started in the environment and the working directory of
+/// this process.
+pub(crate) fn gather_here(account: &Account, paths: &Paths, now: Timestamp) -> Sources {
+    let is_open = |descriptor: &str| Path::new("/proc/self/fd").join(descriptor.trim()).exists();
+    let mut environment: BTreeMap<_, _> = env_vars().into_iter().collect();
+    environment.retain(|name, value| name != TOKEN_DESCRIPTOR || is_open(value));
+    let has_open_key = environment.get(API_KEY_DESCRIPTOR).is_some_and(|descriptor| is_open(descriptor));
+    let directory = working_directory();
+    let machine = Path::new(managed_settings::DIRECTORY);
+    let environment = &environment;
+    let found = gather(&Surroundings { account, paths, environment, directory: &directory, machine, now });
+    Sources { has_open_key, ..found }
 }
 
 /// Collects the credentials and settings. It never fails: what cannot be read is in
 /// [`Sources::unknown`].
-pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
-    let Surroundings { account, paths, environment, machine, now } = surroundings;
-    let directory = directory(surroundings);
-    let is_moved = environment.contains_key(CONFIG_DIRECTORY);
-    let own_state = json_settings::state_file(&account.home, is_moved.then_some(directory.as_path()));
+fn gather(surroundings: &Surroundings<'_>) -> Sources {
+    let Surroundings { account, paths, environment, directory: working_directory, now, .. } = surroundings;
+    let directory = config_directory(surroundings);
+    let files = settings_files(surroundings, &directory);
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::from_variables(variables))]);
     let mut unknown = Vec::new();
-    let places =
-        [(Place::OwnState, own_state.clone()), (Place::UserSettings, directory.join("settings.json"))];
-    let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
-    let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
-    for (place, path) in places.into_iter().chain(managed).chain([served]) {
-        match read(&path) {
+    for (place, path) in &files {
+        match read(path) {
             Ok(None) => (),
             Ok(Some(found)) => {
-                let before = settings.remove(&place).unwrap_or_default();
-                settings.insert(place, before.merge(found));
+                let before = settings.remove(place).unwrap_or_default();
+                settings.insert(*place, before.merge(found));
             }
             // Described by the state problem.
-            Err(why) if place == Place::OwnState && why != TOO_LARGE => (),
-            Err(why) => unknown.push((place, format!("{} {why}", path.display()))),
+            Err(why) if *place == Place::OwnState && why != TOO_LARGE => (),
+            Err(why) => unknown.push((*place, format!("{} {why}", path.display()))),
         }
     }
-    let login_file = login_file(surroundings, &directory);
+    let managed = &paths.credentials_file;
+    let moved = MovedLogin::find(environment, &files, &account.home, working_directory, managed);
+    let login_file = moved.as_ref().map_or(managed, |moved| &moved.file).clone();
     let uid = account.uid.as_raw();
     let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
     let (profiles, active_profile) = profiles(surroundings);
     let login = CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary();
+    let own_state = own_state(surroundings, &directory);
     let state = ClaudeJson::read(&own_state);
     let state_problem = StateFileProblem::from_result(&state, &own_state, &directory);
     let state = state.ok().flatten().unwrap_or_default();
@@ -72,6 +88,8 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
         settings,
         sign_out: engine::sign_out(&login, &state, &ledger),
         login,
+        moved,
+        has_open_key: false,
         state_problem,
         login_file,
         profiles,
@@ -82,24 +100,47 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     }
 }
 
-const CONFIG_DIRECTORY: &str = "CLAUDE_CONFIG_DIR";
-const CREDENTIALS_DIRECTORY: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
 const PROFILES_DIRECTORY: &str = "ANTHROPIC_CONFIG_DIR";
 
 /// Returns the client's directory; an empty variable means the working directory.
-fn directory(surroundings: &Surroundings<'_>) -> PathBuf {
-    let moved = surroundings.environment.get(CONFIG_DIRECTORY).map(PathBuf::from);
-    moved.unwrap_or_else(|| surroundings.account.home.join(".claude"))
+fn config_directory(surroundings: &Surroundings<'_>) -> PathBuf {
+    let Surroundings { account, environment, directory, .. } = surroundings;
+    let moved = environment.get(CONFIG_DIRECTORY).map(|moved| directory.join(moved));
+    moved.unwrap_or_else(|| account.home.join(".claude"))
 }
 
-fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
-    let Surroundings { account, paths, environment, .. } = surroundings;
-    match environment.get(CREDENTIALS_DIRECTORY) {
-        Some(moved) if moved.is_empty() => account.home.join(".claude/.credentials.json"),
-        Some(moved) => Path::new(moved).join(".credentials.json"),
-        None if environment.contains_key(CONFIG_DIRECTORY) => directory.join(".credentials.json"),
-        None => paths.credentials_file.clone(),
-    }
+/// Returns the client's state file.
+fn own_state(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
+    let is_moved = surroundings.environment.contains_key(CONFIG_DIRECTORY);
+    json_settings::state_file(&surroundings.account.home, is_moved.then_some(directory))
+}
+
+/// Returns the files of the client's settings, the one that takes precedence last.
+fn settings_files(surroundings: &Surroundings<'_>, directory: &Path) -> Vec<(Place, PathBuf)> {
+    let user = directory.join("settings.json");
+    let project = project_settings(surroundings.directory, &user);
+    let own = [(Place::OwnState, own_state(surroundings, directory)), (Place::UserSettings, user)];
+    let managed = managed_settings::files(surroundings.machine);
+    let managed = managed.into_iter().map(|path| (Place::ManagedSettings, path));
+    let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
+    own.into_iter().chain(project).chain(managed).chain([served]).collect()
+}
+
+/// Returns the settings of the project in this working directory. In the home one of them is
+/// `user`, the user's own settings, and is left out.
+pub(crate) fn project_settings(directory: &Path, user: &Path) -> Vec<(Place, PathBuf)> {
+    let local = |directory: &Path| (Place::LocalSettings, directory.join(".claude/settings.local.json"));
+    let project = (Place::ProjectSettings, directory.join(".claude/settings.json"));
+    // Those at the top of the git repository take precedence.
+    let repository = directory.ancestors().find(|ancestor| ancestor.join(".git").exists());
+    let repository = repository.filter(|top| *top != directory).map(local);
+    let files = [project, local(directory)].into_iter().chain(repository);
+    files.filter(|(_, path)| path != user).collect()
+}
+
+/// Returns the working directory of this process.
+pub(crate) fn working_directory() -> PathBuf {
+    env::current_dir().unwrap_or_default()
 }
 
 const TOO_LARGE: &str = "is too large and was not read";

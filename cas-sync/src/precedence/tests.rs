@@ -17,6 +17,8 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
         settings: settings.iter().map(parsed).collect(),
         login_file: PathBuf::new(),
         login: LoginFileState::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
+        moved: None,
+        has_open_key: false,
         sign_out: None,
         state_problem: None,
         profiles: vec![Fingerprint::from_bytes("work")],
@@ -76,7 +78,8 @@ fn credentials_are_used_in_documented_order() {
         let effective = sources(
             LOGIN,
             &[
-                (SETTINGS, json!({"env": variables, "apiKeyHelper": helper})),
+                (ENVIRONMENT, json!({"env": variables})),
+                (SETTINGS, json!({"apiKeyHelper": helper})),
                 (Place::OwnState, json!({"primaryApiKey": "p"})),
             ],
         )
@@ -88,7 +91,15 @@ fn credentials_are_used_in_documented_order() {
 #[test]
 fn later_place_overrides_or_unsets_variable() {
     let token = "ANTHROPIC_AUTH_TOKEN";
-    let places = [ENVIRONMENT, Place::OwnState, SETTINGS, Place::ManagedSettings, Place::Organization];
+    let places = [
+        ENVIRONMENT,
+        Place::OwnState,
+        SETTINGS,
+        Place::ProjectSettings,
+        Place::LocalSettings,
+        Place::ManagedSettings,
+        Place::Organization,
+    ];
     for (earlier, later) in places.into_iter().zip(places.into_iter().skip(1)) {
         let found = sources(LOGIN, &[(earlier, env(token, "a")), (later, env(token, "b"))]).effective();
         assert_eq!(found.chosen, Some(Candidate { kind: Kind::AuthToken, place: Some(later) }));
@@ -96,6 +107,21 @@ fn later_place_overrides_or_unsets_variable() {
             let found = sources(LOGIN, &[(earlier, env(token, "a")), (later, env(token, blank))]);
             assert_eq!(words(&found.effective()), ["login"], "{later:?}");
         }
+    }
+}
+
+#[test]
+fn variable_without_a_login_is_named() {
+    for (name, value, expected) in [
+        ("CLAUDE_CODE_SIMPLE", "1", &[][..]),
+        ("CLAUDE_CODE_SIMPLE", "0", &["login"]),
+        ("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR", "9", &[]),
+    ] {
+        let sources = sources(LOGIN, &[(ENVIRONMENT, env(name, value))]);
+        let effective = sources.effective();
+        assert_eq!(words(&effective), expected, "{name}={value}");
+        let why = sources.unmanaged(&effective);
+        assert_eq!(why.is_some_and(|why| why.contains(name)), expected.is_empty(), "{name}={value}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cas_protocol::setup_token::VARIABLE;
 
-use super::{Kind, Place, TokenOrigin};
+use super::{Kind, Place, TokenOrigin, settings};
 
 impl Kind {
     /// Returns its name in JSON.
@@ -11,6 +11,7 @@ impl Kind {
             Self::Provider(_) => "provider",
             Self::Headers => "custom-headers",
             Self::ApiKey => "api-key",
+            Self::ApiKeyDescriptor => "api-key-descriptor",
             Self::AuthToken => "auth-token",
             Self::ApiKeyHelper => "api-key-helper",
             Self::Token(TokenOrigin::Ours) => "setup-token",
@@ -30,6 +31,7 @@ impl Kind {
             Self::Provider(_) => "a cloud provider's credential",
             Self::Headers => "an authorization header",
             Self::ApiKey => "an API key",
+            Self::ApiKeyDescriptor => "an API key on a file descriptor",
             Self::AuthToken => "a bearer token",
             Self::ApiKeyHelper => "the key that apiKeyHelper prints",
             Self::Token(TokenOrigin::Ours) => "the setup token",
@@ -49,10 +51,11 @@ impl Kind {
             Self::Provider(name) => name,
             Self::Headers => "ANTHROPIC_CUSTOM_HEADERS",
             Self::ApiKey => "ANTHROPIC_API_KEY",
+            Self::ApiKeyDescriptor => settings::API_KEY_DESCRIPTOR,
             Self::AuthToken => "ANTHROPIC_AUTH_TOKEN",
-            Self::ApiKeyHelper => "apiKeyHelper",
+            Self::ApiKeyHelper => settings::HELPER,
             Self::Token(_) => VARIABLE,
-            Self::Descriptor => "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+            Self::Descriptor => settings::TOKEN_DESCRIPTOR,
             Self::Profile => "ANTHROPIC_PROFILE",
             Self::Login => ".credentials.json",
             Self::ActiveProfile => "active_config",
@@ -68,6 +71,8 @@ impl Place {
             Self::Environment => "environment",
             Self::OwnState => "own-state",
             Self::UserSettings => "user-settings",
+            Self::ProjectSettings => "project-settings",
+            Self::LocalSettings => "local-settings",
             Self::ManagedSettings => "managed-settings",
             Self::Organization => "organization",
         }
@@ -79,6 +84,8 @@ impl Place {
             Self::Environment => "the environment",
             Self::OwnState => "~/.claude.json",
             Self::UserSettings => "~/.claude/settings.json",
+            Self::ProjectSettings => ".claude/settings.json of this directory",
+            Self::LocalSettings => ".claude/settings.local.json of this directory",
             Self::ManagedSettings => "the machine's settings below /etc/claude-code",
             Self::Organization => "the settings of the organization",
         }

@@ -183,7 +183,11 @@ impl UserContext {
         Engine::new(EngineInput {
             account: self.account.clone(),
             paths: &self.paths,
-            settings: Settings::from_config(&self.config, mode),
+            settings: Settings {
+                // A document under another name may belong to another user.
+                carries_setup_token: env_var("CLAUDE_AUTH_USER").is_none_or(|name| name.is_empty()),
+                ..Settings::from_config(&self.config, mode)
+            },
             store,
             now,
             deadline: Deadline::after(RUN_TIMEOUT),

@@ -22,7 +22,8 @@ pub struct Invocation<'fixture> {
     fixture: &'fixture ClaudeFixture,
     program: &'static str,
     uid: u32,
-    home: PathBuf,
+    directory: PathBuf,
+    descriptor: Option<PathBuf>,
     variables: BTreeMap<String, String>,
     arguments: Vec<String>,
 }
@@ -72,7 +73,8 @@ impl<'fixture> Invocation<'fixture> {
             fixture,
             program: "claude",
             uid: user.uid,
-            home: user.own_view.clone(),
+            directory: user.own_view.clone(),
+            descriptor: None,
             variables: variables.map(owned).into(),
             arguments: arguments.map(str::to_owned).into(),
         }
@@ -86,7 +88,8 @@ impl<'fixture> Invocation<'fixture> {
             fixture: user.fixture,
             program: "cas-sync",
             uid: user.uid,
-            home: user.own_view.clone(),
+            directory: user.own_view.clone(),
+            descriptor: None,
             variables: variables.map(owned).into(),
             arguments: vec!["run".to_owned()],
         }
@@ -94,7 +97,7 @@ impl<'fixture> Invocation<'fixture> {
 
     /// Runs as root, in a working directory that identifies no user.
     pub(super) fn with_root_user(self) -> Self {
-        Self { uid: 0, home: PathBuf::from("/"), ..self }
+        Self { uid: 0, directory: PathBuf::from("/"), ..self }
     }
 
     /// Removes a variable.
@@ -121,6 +124,20 @@ impl<'fixture> Invocation<'fixture> {
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
+    /// Selects another working directory than the home.
+    #[must_use]
+    pub fn directory(mut self, directory: PathBuf) -> Self {
+        self.directory = directory;
+        self
+    }
+
+    /// Opens a file as descriptor 3.
+    #[must_use]
+    pub fn descriptor(mut self, file: PathBuf) -> Self {
+        self.descriptor = Some(file);
         self
     }
 
@@ -175,9 +192,17 @@ impl<'fixture> Invocation<'fixture> {
     /// Returns the command without its output. With a new user id the standard library drops the
     /// supplementary groups.
     fn command(&self) -> Command {
-        let mut command = Command::new(self.fixture.path(self.program));
+        let program = self.fixture.path(self.program);
+        let mut command = match &self.descriptor {
+            None => Command::new(program),
+            Some(file) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "exec 3<\"$0\"; exec \"$@\""]).args([file, &program]);
+                shell
+            }
+        };
         command.env_clear().envs(&self.variables).args(&self.arguments);
-        command.current_dir(&self.home).uid(self.uid).gid(self.uid).stdin(Stdio::null());
+        command.current_dir(&self.directory).uid(self.uid).gid(self.uid).stdin(Stdio::null());
         command
     }
 }

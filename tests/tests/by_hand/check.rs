@@ -125,9 +125,43 @@ fn login_without_an_expiry_is_unknown() {
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
     test_user.put(LOGIN, &file.to_string());
     by_hand(&test_user, "check").expect(1, &["has no expiry"]);
-    file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshToken");
-    test_user.put(LOGIN, &file.to_string());
-    by_hand(&test_user, "check").expect(1, &["cannot be refreshed"]);
+}
+
+/// As users paste a setup token into the login file.
+#[test]
+fn pasted_setup_token_has_the_expiry_of_a_credential() {
+    let test_user = TestUser::create_with_claude();
+    test_user.anthropic().accept_setup_token(TOKEN);
+    let expires_at = now_ms() + 300 * 24 * HOUR_MS + HOUR_MS;
+    let file = |expires_at: u64| json!({ "claudeAiOauth": { "accessToken": TOKEN, "expiresAt": expires_at, "scopes": ["user:inference"] } });
+    test_user.put(LOGIN, &file(expires_at).to_string());
+    let output = by_hand(&test_user, "check --json").expect(0, &[]).json();
+    let credential = json!({
+        "kind": "login",
+        "fingerprint": cas_tests::anthropic::fingerprint(TOKEN),
+        "access_token_expires_at_ms": expires_at,
+        "login_expires_at_ms": null,
+        "account": null,
+        "expires_at_ms": expires_at,
+        "expiry_is_estimated": false,
+    });
+    assert_eq!((&output["answer"], &output["credential"]), (&json!("ok"), &credential));
+    by_hand(&test_user, "check --min-remaining 301d")
+        .expect(79, &["which is not refreshed, expires in 300 days", ": run `cas-sync login`."]);
+    by_hand(&test_user, "check --verified-within 1h")
+        .expect(75, &["not verified yet: run `cas-sync verify`"]);
+    by_hand(&test_user, "verify")
+        .expect(0, &["OK login in use that Claude Code does not refresh", "verified by"]);
+    by_hand(&test_user, "check --verified-within 1h").expect(0, &["; verified "]);
+    // A date that no token can have.
+    test_user.put(LOGIN, &file(9_999_999_999_999).to_string());
+    by_hand(&test_user, "check --min-remaining 300d").expect(0, &["at the latest"]);
+    by_hand(&test_user, "check --min-remaining 366d").expect(79, &["at the latest"]);
+
+    test_user.anthropic().answer_messages(TOKEN, Some(cas_tests::anthropic::MessageAnswer::Revoked));
+    by_hand(&test_user, "verify").expect(79, &["rejected by the Anthropic API"]);
+    by_hand(&test_user, "check").expect(79, &["was rejected by the Anthropic API: run `cas-sync login`"]);
+    by_hand(&test_user, "backup").expect(1, &["there is no refresh token"]);
 }
 
 #[test]

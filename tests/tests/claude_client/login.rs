@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_client::{ClientOutput, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClientOutput, in_hours};
 use serde_json::{Value, json};
 
 use super::{
@@ -87,6 +87,71 @@ fn access_token_without_refresh_token_is_used_after_expiry() {
         assert_eq!(oauth(&alice)["accessToken"], login.access_token);
     }
     assert_eq!(super::refreshes(&fixture), 0);
+}
+
+/// As users paste a setup token into the file.
+#[test]
+fn pasted_setup_token_is_used_and_never_changed() {
+    check_pasted_setup_token(&fixture());
+}
+
+#[test]
+fn older_client_uses_a_pasted_setup_token() {
+    check_pasted_setup_token(&super::older_fixture());
+}
+
+fn check_pasted_setup_token(fixture: &ClaudeFixture) {
+    let alice = fixture.create_user("alice").expect("alice");
+    fixture.anthropic().accept_setup_token(SETUP_TOKEN);
+    let pasted = |members: Value| {
+        let mut object = json!({ "accessToken": SETUP_TOKEN, "scopes": ["user:inference"] });
+        for (name, value) in members.as_object().expect("members") {
+            object[name] = value.clone();
+        }
+        json!({ "claudeAiOauth": object })
+    };
+    let files = [
+        json!({ "expiresAt": in_hours(24 * 365) }),
+        json!({ "refreshToken": "", "expiresAt": in_hours(24 * 365) }),
+        json!({ "refreshToken": null, "expiresAt": in_hours(-24) }),
+        json!({ "refreshToken": null }),
+    ];
+    for answer in [None, Some(MessageAnswer::Invalid), Some(MessageAnswer::Revoked)] {
+        let answers = answer.is_none();
+        fixture.anthropic().answer_messages(SETUP_TOKEN, answer);
+        for file in &files {
+            let file = pasted(file.clone());
+            alice.write_credentials(&file).expect("written");
+            let output = run(&alice);
+            assert_eq!(output.answered(), answers, "{file}: {output:?}");
+            let after = oauth(&alice);
+            for (name, value) in file["claudeAiOauth"].as_object().expect("an object") {
+                assert_eq!(&after[name], value, "{file}: {name}");
+            }
+        }
+    }
+    assert_eq!(super::refreshes(fixture), 0);
+    let requests = fixture.anthropic().essential_requests();
+    assert!(requests.iter().all(asked_with(SETUP_TOKEN)), "{requests:?}");
+}
+
+/// With a text for the refresh token, the file is the login of a client that refreshes.
+#[test]
+fn pasted_setup_token_with_a_refresh_token_is_cleared_after_a_rejection() {
+    let fixture = fixture();
+    let alice = fixture.create_user("alice").expect("alice");
+    fixture.anthropic().accept_setup_token(SETUP_TOKEN);
+    let object = json!({
+        "accessToken": SETUP_TOKEN, "refreshToken": "none",
+        "expiresAt": in_hours(24 * 365), "scopes": ["user:inference"],
+    });
+    let file = json!({ "claudeAiOauth": object });
+    alice.write_credentials(&file).expect("written");
+    assert!(run(&alice).answered());
+    assert_eq!((oauth(&alice)["accessToken"].clone(), super::refreshes(&fixture)), (json!(SETUP_TOKEN), 0));
+    fixture.anthropic().answer_messages(SETUP_TOKEN, Some(MessageAnswer::Invalid));
+    assert!(!run(&alice).answered());
+    assert!(super::refreshes(&fixture) > 0, "the client tries the refresh token");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod state_file;
 use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, ClientOutput, OLDER, in_hours};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
@@ -26,6 +26,10 @@ const NOT_LOGGED_IN: &str = "Not logged in";
 
 fn fixture() -> ClaudeFixture {
     ClaudeFixture::start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn older_fixture() -> ClaudeFixture {
+    ClaudeFixture::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs `user` in with an `expiresAt` in the past, so that the client refreshes first.

@@ -1,6 +1,7 @@
 //! `cas-sync token` with the real client and a real store: which tokens are activated and which are
 //! refused; only a success changes anything.
 
+mod carry_over;
 mod clear;
 mod refused;
 mod set;

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::judge::{Answer, CheckRequirements, CheckResult, judge};
-use super::{inspect, print, usage_error};
+use super::{inspect, print, sources, usage_error};
 use crate::cli::CheckArgs;
 use crate::user::context::{UserContext, run_command};
 
@@ -41,6 +41,10 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
         let facts = inspect(user, Command::Verify(Target::Active), Ok(store), false).facts;
         let known = user.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut result = judge(&facts, known.as_ref(), &requirements);
+        let sources = sources(user);
+        if let Some(why) = sources.unmanaged(&sources.effective()) {
+            result = CheckResult { answer: Answer::Unknown, text: why, credential: None, verified_at: None };
+        }
         if result.answer == Answer::ActionRequired {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
             result.text = with_login_email(&result.text, user.address(&owner).as_ref());

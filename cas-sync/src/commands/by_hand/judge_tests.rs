@@ -36,6 +36,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         refreshing: false,
         ledger: Ledger::default(),
         history: Vec::new(),
+        local_token: None,
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: StoreContact::default(),
@@ -164,7 +165,10 @@ fn missing_login_is_a_retry_if_a_backup_may_exist() {
             "the store had none"
         );
     }
-    assert_eq!(answer(&facts(LoginFileState::NotRefreshable("no refresh token")), &days(0)), Answer::Unknown);
+    assert_eq!(
+        answer(&facts(LoginFileState::NotRefreshable(NotRefreshable::without_token("not UTF-8"))), &days(0)),
+        Answer::Unknown
+    );
     assert_eq!(answer(&facts(LoginFileState::Unreadable("a FIFO".into())), &days(0)), Answer::Unknown);
 }
 

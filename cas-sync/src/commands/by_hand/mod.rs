@@ -24,6 +24,8 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
+use crate::precedence::Sources;
+use crate::precedence::sources;
 use crate::term::json;
 use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
@@ -54,6 +56,11 @@ fn run_planner(
         user.request_sync();
     }
     Ok(result)
+}
+
+/// Returns what Claude Code can use in the environment of this command.
+fn sources(user: &UserContext) -> Sources {
+    sources::gather_here(&user.account, &user.paths, user.now)
 }
 
 /// Collects the facts for a command. Nothing is written.

@@ -9,10 +9,12 @@ use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Target};
 
-use super::{Answer, print, run_planner};
+use super::{Answer, print, run_planner, sources};
 use crate::cli::Verify;
+use crate::precedence::Sources;
 use crate::term::stderr::print_error;
 use crate::user::context::{UserContext, run_command};
+use crate::user::error::CommandError;
 use crate::user::verification::VerifyMode;
 
 /// Verifies a credential and prints the result.
@@ -23,6 +25,9 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         _ => Target::Active,
     };
     run_command(|user| {
+        if let Some(why) = unmanaged(&sources(user), target) {
+            return Err(CommandError::new(ExitStatus::Failure, why));
+        }
         let record = |outcome: &Outcome| record(user, target, outcome);
         let outcome = run_planner(user, Command::Verify(target), true, record)?.outcome;
         let status = exit_status(&outcome);
@@ -34,6 +39,16 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         );
         Ok(status)
     })
+}
+
+/// Returns why this cannot verify what Claude Code uses. A credential that the user names is
+/// verified beside others, unless it is a login in another file.
+fn unmanaged(sources: &Sources, target: Target) -> Option<String> {
+    match target {
+        Target::Active => sources.unmanaged(&sources.effective()),
+        Target::Login => sources.moved.as_ref().map(ToString::to_string),
+        Target::SetupToken => None,
+    }
 }
 
 /// Records in `state.json` that the active credential was verified, and publishes it to root. The

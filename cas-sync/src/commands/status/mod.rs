@@ -6,7 +6,6 @@ pub(crate) mod self_report;
 mod self_view;
 mod table;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +27,7 @@ use nix::unistd::{Uid, gethostname};
 use self::self_report::{Schedule, SelfReport, StoreContact};
 use crate::cli::Status as Request;
 use crate::os::environment::{env_var, now};
-use crate::precedence::sources::{self, Surroundings};
+use crate::precedence::sources;
 use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, UserRow};
@@ -114,14 +113,7 @@ fn view_self(users: &[String]) -> Result<View> {
 fn collect(caller: CallingUser) -> SelfReport {
     let now = now();
     let CallingUser { account, paths, state, .. } = caller;
-    let environment = environment();
-    let sources = sources::gather(&Surroundings {
-        account: &account,
-        paths: &paths,
-        environment: &environment,
-        machine: Path::new("/etc/claude-code"),
-        now,
-    });
+    let sources = sources::gather_here(&account, &paths, now);
     SelfReport {
         effective: sources.effective(),
         sources,
@@ -172,10 +164,4 @@ fn schedule(user: &str) -> Schedule {
         Ok(Schedule { sync_at, is_watched, unknown: None })
     });
     answered.unwrap_or_else(|error| Schedule { unknown: Some(error.to_string()), ..Schedule::default() })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the environment decides which credential Claude Code uses")]
-fn environment() -> BTreeMap<String, String> {
-    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }

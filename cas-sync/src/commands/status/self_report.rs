@@ -91,16 +91,11 @@ impl SelfReport {
                 );
             }
         };
-        let Some(chosen) = self.effective.chosen else { return self.no_login_summary(report) };
-        if !chosen.is_managed() {
-            let source = chosen.reason();
-            return warn(
-                ExitStatus::Failure,
-                format!(
-                    "Claude Code uses {}, {source}, which is not managed or verified here; run `cas-sync doctor` to see how to remove it",
-                    chosen.kind.text()
-                ),
-            );
+        if let Some(why) = self.sources.unmanaged(&self.effective) {
+            return warn(ExitStatus::Failure, why);
+        }
+        if self.effective.chosen.is_none() {
+            return self.no_login_summary(report);
         }
         let Some(report) = report else {
             return warn(ExitStatus::TryLater, "not synced yet; run `cas-sync run`".into());
@@ -130,7 +125,10 @@ impl SelfReport {
     pub(crate) fn has_changed(&self, report: &PublishedReport) -> bool {
         let reported = report.credential.as_ref().and_then(|credential| credential.fingerprint.clone());
         let active = match self.effective.chosen.map(|chosen| chosen.kind) {
-            Some(Kind::Login) => self.sources.login.login().map(|login| login.generation),
+            Some(Kind::Login) => {
+                let lasting = || self.sources.login.lasting_token().map(|token| token.fingerprint);
+                self.sources.login.login().map(|login| login.generation).or_else(lasting)
+            }
             Some(Kind::Token(_)) => self.sources.env_file,
             _ => None,
         };

@@ -24,6 +24,8 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
         login: LoginFileState::parse(login.as_bytes(), now).summary(),
+        moved: None,
+        has_open_key: false,
         sign_out: None,
         state_problem: None,
         profiles: Vec::new(),
@@ -137,6 +139,30 @@ fn summary_has_reason_and_exit_code() {
         assert_eq!(own_state(&own)["exit_code"], exit_code, "the same for programs");
     }
     assert_eq!(own(&login, &token, Some("t"), Ok(Some(with_token))).summary().exit_code, 0);
+}
+
+#[test]
+fn pasted_setup_token_is_shown_with_its_expiry() {
+    let expires_at = NOW + 300 * 24 * HOUR;
+    let pasted = format!(
+        r#"{{"claudeAiOauth":{{"accessToken":"a","expiresAt":{expires_at},"scopes":["user:inference"]}}}}"#
+    );
+    let fingerprint = cas_core::credential::fingerprint::Fingerprint::from_bytes("a").to_string();
+    let with = |fingerprint: &str, status| {
+        let mut found = report(status, if status == "OK" { 0 } else { 79 }, 1000, fingerprint);
+        found["credential"]["expires_at_ms"] = json!(expires_at);
+        own(&pasted, &json!({}), None, Ok(Some(found)))
+    };
+    let terminal = Terminal { columns: Some(200), has_color: false, is_unicode: false };
+    let own = with(&fingerprint, "OK");
+    assert_eq!(own.summary().exit_code, 0);
+    assert_eq!(own_state(&own)["access_token_expires_at_ms"], json!(expires_at));
+    let screen = lines(&own, terminal).join("\n");
+    assert!(screen.contains("expires     the login expires in 300 days"), "{screen}");
+    // The report is about the login before it.
+    let changed = with("0123456789abcdef", "FAIL");
+    assert_eq!(changed.summary().exit_code, 75, "{:?}", changed.summary());
+    assert!(!lines(&changed, terminal).join("\n").contains("300 days"));
 }
 
 #[test]

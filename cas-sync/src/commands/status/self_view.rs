@@ -5,6 +5,7 @@ use cas_core::time::format::{day, format_relative};
 
 use super::self_report::{Schedule, SelfReport, StoreContact};
 use crate::precedence::{Candidate, Kind};
+use crate::published_state::report::Credential;
 use crate::term::Terminal;
 
 /// The column of the values, after the labels.
@@ -97,18 +98,22 @@ fn expires(own: &SelfReport) -> Vec<String> {
     }
     let credential =
         own.report.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.credential.as_ref());
-    if let Some(credential) =
-        credential.filter(|found| found.kind == "setup-token" && own.sources.env_file.is_some())
-    {
+    let lasting = own.sources.login.lasting_token().map(|token| token.fingerprint.to_string());
+    let is_ours = |found: &&Credential| match found.kind.as_str() {
+        "setup-token" => own.sources.env_file.is_some(),
+        _ => lasting.is_some() && found.fingerprint == lasting,
+    };
+    if let Some(credential) = credential.filter(is_ours) {
+        let what = if credential.kind == "setup-token" { "setup token" } else { "login" };
         let estimated = if credential.expiry_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.expires_at {
             Some(at) if at <= own.now => {
-                format!("the setup token expired {} ({})", format_relative(at, own.now), day(at))
+                format!("the {what} expired {} ({})", format_relative(at, own.now), day(at))
             }
             Some(at) => {
-                format!("the setup token expires {}{estimated} ({})", format_relative(at, own.now), day(at))
+                format!("the {what} expires {}{estimated} ({})", format_relative(at, own.now), day(at))
             }
-            None => "the expiry of the setup token is not known".into(),
+            None => format!("the expiry of the {what} is not known"),
         });
     }
     texts

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::outcome::ExitStatus;
 use cas_core::state::env_file::EnvFileContent;
+use cas_core::state::local_store::LocalStore;
 use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_token_fields};
 use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
@@ -40,7 +42,8 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
     let user = UserContext::for_current_user()?;
     let env_file = env_file(&user);
     let mut store = user.store()?;
-    if matches!(reject_unreadable(env_file.read())?, EnvFileContent::Absent) && !is_stored(&mut *store)? {
+    let is_active = !matches!(reject_unreadable(env_file.read())?, EnvFileContent::Absent);
+    if !is_active && !is_stored(&mut *store)? && !is_left_in_local_store(&user)? {
         drop(io::stdout().write_all(b"There is no setup token.\n"));
         return Ok(());
     }
@@ -62,6 +65,12 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
         });
     store.save_token_cache();
     withdrawn?;
+    if user.config.store == StoreKind::Vault {
+        // The next sync would copy it to Vault.
+        local_store(&user).remove_setup_token(&Deadline::after(STORE_TIMEOUT)).map_err(|error| {
+            CommandError::from(error).with_note("the store no longer holds a setup token")
+        })?;
+    }
     env_file.remove().map_err(|problem| {
         CommandError::from(problem).with_note(
             "the store no longer holds a setup token, and the next sync removes it from this machine",
@@ -76,6 +85,15 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
     let text = format!("Your login: {} {outcome}", outcome.status);
     drop(writeln!(out.lock(), "{}", wrap_for(&out, &text)));
     Ok(())
+}
+
+fn local_store(user: &UserContext) -> LocalStore {
+    LocalStore::new(user.state.clone(), user.now)
+}
+
+/// Returns true if the local store still holds a setup token that no sync has copied to Vault yet.
+fn is_left_in_local_store(user: &UserContext) -> Result<bool, CommandError> {
+    Ok(UserDocument::parse(&local_store(user).newest()?).token().is_some())
 }
 
 fn is_stored(store: &mut dyn Store) -> Result<bool, CommandError> {

@@ -12,6 +12,10 @@ use crate::time::timestamp::Timestamp;
 /// (`docs/design/claude-code.md`).
 pub const SETUP_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// How far beyond a year after its first sight the stated expiry of a pasted token is believed: a
+/// year may have 366 days, and end at midnight.
+const STATED_YEAR_TOLERANCE: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// 2025-01-01. Credentials of today's form did not exist before, so an earlier date is wrong.
 pub const MIN_PLAUSIBLE_TIME: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
@@ -76,6 +80,19 @@ impl Expiry {
         Some(Self { at, source: certainty })
     }
 
+    /// Returns the expiry of an access token that Claude Code does not refresh: the stated one, or
+    /// one year after it was first seen. No token lasts longer than a setup token, so a later date
+    /// is not believed.
+    pub fn for_lasting_token(stated: Option<Timestamp>, first_seen: Timestamp) -> Self {
+        let latest = first_seen.saturating_add(SETUP_TOKEN_LIFETIME);
+        let is_possible =
+            |at: &Timestamp| *at >= MIN_PLAUSIBLE_TIME && *at <= latest.saturating_add(STATED_YEAR_TOLERANCE);
+        match stated.filter(is_possible) {
+            Some(at) => Self { at, source: ExpirySource::Declared },
+            None => Self { at: latest, source: ExpirySource::UpperBound },
+        }
+    }
+
     /// Returns true if the date is not stated anywhere.
     pub fn is_estimated(&self) -> bool {
         self.source != ExpirySource::Declared
@@ -115,6 +132,22 @@ mod tests {
             let expected = expected.map(|(day, certainty)| Expiry { at: at(day), source: certainty });
             assert_eq!(expiry, expected, "{dates:?} {seen:?}");
             assert_eq!(expiry.map(|expiry| expiry.is_estimated()), expected.map(|it| it.source != Declared));
+        }
+    }
+
+    #[test]
+    fn lasting_token_expires_within_a_year_of_its_first_sight() {
+        use ExpirySource::{Declared, UpperBound};
+        for (stated, expected) in [
+            (Some(at(40)), (at(40), Declared)),
+            (Some(at(375)), (at(375), Declared)),
+            (Some(at(376)), (at(376), Declared)),
+            (Some(at(4000)), (at(375), UpperBound)),
+            (Some(Timestamp::from_millis(0)), (at(375), UpperBound)),
+            (None, (at(375), UpperBound)),
+        ] {
+            let expiry = Expiry::for_lasting_token(stated, at(10));
+            assert_eq!((expiry.at, expiry.source), expected, "{stated:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::credential::fingerprint::RefreshTokenId;
+use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::javascript;
 use crate::credential::json_edit;
 use crate::time::timestamp::Timestamp;
@@ -14,6 +14,8 @@ use cas_protocol::secret::Secret;
 
 /// The scope that Claude Code requires of a login (`docs/design/claude-code.md`).
 pub const REQUIRED_SCOPE: &str = "user:inference";
+
+const NO_REFRESH_TOKEN: &str = "there is no refresh token";
 
 /// A complete login: both tokens, a numeric expiry and the scope for inference.
 #[derive(Debug)]
@@ -46,9 +48,14 @@ impl Login {
 
     /// Returns the access token, for a verification by value.
     pub fn access_token(&self) -> Option<Secret<String>> {
-        let members = serde_json::from_str::<Members<'_>>(self.json.expose()).ok()?;
-        text(&members, "accessToken").map(|mut token| Secret::new(std::mem::take(&mut *token)))
+        access_token(self.json.expose())
     }
+}
+
+/// Returns the access token of the object, complete or not.
+pub fn access_token(object: &str) -> Option<Secret<String>> {
+    let members = serde_json::from_str::<Members<'_>>(object).ok()?;
+    text(&members, "accessToken").map(|mut token| Secret::new(std::mem::take(&mut *token)))
 }
 
 /// The properties of a login that are not secret.
@@ -96,6 +103,33 @@ impl Owner {
     }
 }
 
+/// A login that Claude Code uses and does not refresh ahead of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRefreshable {
+    /// Why it is not refreshed.
+    pub why: &'static str,
+    /// The access token, if it is used as it is: a setup token that was pasted into the file.
+    pub token: Option<LastingToken>,
+}
+
+impl NotRefreshable {
+    /// Returns a login whose access token cannot be verified by value.
+    pub const fn without_token(why: &'static str) -> Self {
+        Self { why, token: None }
+    }
+}
+
+/// An access token that Claude Code uses without a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastingToken {
+    /// The fingerprint of the token.
+    pub fingerprint: Fingerprint,
+    /// The expiry that the file states. Claude Code uses the token after it, too.
+    pub expires_at: Option<Timestamp>,
+    /// Whether there is a refresh token, which Claude Code tries after a rejection.
+    pub has_refresh_token: bool,
+}
+
 /// The result of parsing a `claudeAiOauth` object.
 #[derive(Debug)]
 pub enum ParsedLogin {
@@ -105,7 +139,7 @@ pub enum ParsedLogin {
     /// refresh token if the access token has expired.
     RefreshFirst(Login, AccessProblem),
     /// Claude Code would use its access token, but does not refresh it ahead of time.
-    NotRefreshable(&'static str),
+    NotRefreshable(NotRefreshable),
     /// What Claude Code writes when a refresh is rejected: empty tokens.
     Cleared,
     /// Claude Code reports "Not logged in" for it.
@@ -156,16 +190,27 @@ pub fn parse(object: &RawValue) -> ParsedLogin {
         Some(AccessProblem::MissingScope | AccessProblem::UnreadableScopes) => {
             ParsedLogin::Invalid(problem.map_or(why, AccessProblem::as_str))
         }
-        Some(AccessProblem::NotText) | None => ParsedLogin::NotRefreshable(why),
+        Some(AccessProblem::NotText) | None => {
+            ParsedLogin::NotRefreshable(NotRefreshable::without_token(why))
+        }
     };
     if value("accessToken").is_some_and(|json| json.starts_with(['[', '{'])) {
         return otherwise(AccessProblem::NotText.as_str());
     }
+    let expires_at = value("expiresAt").filter(|json| *json != "null").and_then(javascript::number);
     let Some(refresh) = text(&members, "refreshToken").filter(|token| !token.is_empty()) else {
-        return otherwise("there is no refresh token");
+        let token = text(&members, "accessToken").filter(|_| problem.is_none());
+        let Some(token) = token else { return otherwise(NO_REFRESH_TOKEN) };
+        return ParsedLogin::NotRefreshable(NotRefreshable {
+            why: NO_REFRESH_TOKEN,
+            token: Some(LastingToken {
+                fingerprint: Fingerprint::from_bytes(&token),
+                expires_at: expires_at.map(millis),
+                has_refresh_token: false,
+            }),
+        });
     };
-    let Some(expires_at) = value("expiresAt").filter(|json| *json != "null").and_then(javascript::number)
-    else {
+    let Some(expires_at) = expires_at else {
         return otherwise("expiresAt is not a number");
     };
     let login = Login {

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, set_member, without_member};
-use crate::credential::login::{self, AccessProblem, Login, LoginSummary, ParsedLogin};
+use crate::credential::login::{
+    self, AccessProblem, LastingToken, Login, LoginSummary, NotRefreshable, ParsedLogin,
+};
 use crate::time::timestamp::Timestamp;
+use cas_protocol::secret::Secret;
 
 /// The time before its expiry from which Claude Code refreshes an access token.
 pub const REFRESH_MARGIN: Duration = Duration::from_secs(5 * 60);
@@ -46,7 +50,7 @@ pub enum LoginFileState<L = Login> {
     AccessTokenExpired(L),
     /// Claude Code would use the access token, but cannot refresh it. Such a file is not changed
     /// and never backed up.
-    NotRefreshable(&'static str),
+    NotRefreshable(NotRefreshable),
     /// Claude Code cleared the login after a refresh was rejected.
     ClearedByClient,
     /// There is content, but Claude Code finds no login in it.
@@ -63,7 +67,9 @@ impl LoginFileState {
         // Claude Code replaces bytes that are not UTF-8, so it may be able to use such a login.
         let Ok(text) = std::str::from_utf8(content) else {
             return match Self::parse_text(&String::from_utf8_lossy(content), now) {
-                Self::Valid(_) | Self::AccessTokenExpired(_) => Self::NotRefreshable("the file is not UTF-8"),
+                Self::Valid(_) | Self::AccessTokenExpired(_) => {
+                    Self::NotRefreshable(NotRefreshable::without_token("the file is not UTF-8"))
+                }
                 other => other,
             };
         };
@@ -82,12 +88,12 @@ impl LoginFileState {
         }
         match login::parse(object) {
             ParsedLogin::Complete(login) if !is_plausible(login.summary.expires_at, now) => {
-                Self::NotRefreshable("its access token would last longer than any real one")
+                Self::NotRefreshable(lasting(&login))
             }
             ParsedLogin::Complete(login) if is_fresh(login.summary.expires_at, now) => Self::Valid(login),
             ParsedLogin::Complete(login) => Self::AccessTokenExpired(login),
             ParsedLogin::RefreshFirst(login, problem) => Self::refresh_first(login, problem, now),
-            ParsedLogin::NotRefreshable(why) => Self::NotRefreshable(why),
+            ParsedLogin::NotRefreshable(login) => Self::NotRefreshable(login),
             ParsedLogin::Cleared => Self::ClearedByClient,
             ParsedLogin::Invalid(why) => Self::Invalid(why),
         }
@@ -98,9 +104,13 @@ impl LoginFileState {
     fn refresh_first(login: Login, problem: AccessProblem, now: Timestamp) -> Self {
         let is_fresh = is_fresh(login.summary.expires_at, now);
         match problem {
-            AccessProblem::NotText if is_fresh => Self::NotRefreshable(problem.as_str()),
+            AccessProblem::NotText if is_fresh => {
+                Self::NotRefreshable(NotRefreshable::without_token(problem.as_str()))
+            }
             // An older client refreshes it.
-            AccessProblem::UnreadableScopes if !is_fresh => Self::NotRefreshable(problem.as_str()),
+            AccessProblem::UnreadableScopes if !is_fresh => {
+                Self::NotRefreshable(NotRefreshable::without_token(problem.as_str()))
+            }
             _ if is_fresh => Self::Invalid(problem.as_str()),
             _ => Self::AccessTokenExpired(login),
         }
@@ -111,7 +121,7 @@ impl LoginFileState {
         match self {
             Self::Valid(login) => LoginFileState::Valid(login.summary.clone()),
             Self::AccessTokenExpired(login) => LoginFileState::AccessTokenExpired(login.summary.clone()),
-            Self::NotRefreshable(why) => LoginFileState::NotRefreshable(why),
+            Self::NotRefreshable(login) => LoginFileState::NotRefreshable(login.clone()),
             Self::ClearedByClient => LoginFileState::ClearedByClient,
             Self::Invalid(why) => LoginFileState::Invalid(why),
             Self::Missing => LoginFileState::Missing,
@@ -145,11 +155,35 @@ impl<L> LoginFileState<L> {
         }
     }
 
+    /// Returns the access token that Claude Code uses without a refresh, if the login has one.
+    pub fn lasting_token(&self) -> Option<LastingToken> {
+        match self {
+            Self::NotRefreshable(login) => login.token,
+            _ => None,
+        }
+    }
+
     /// Returns true if Claude Code finds no login. Only then may the login be replaced without
     /// having been rejected.
     pub fn needs_restore(&self) -> bool {
         matches!(self, Self::ClearedByClient | Self::Invalid(_) | Self::Missing)
     }
+}
+
+/// Returns a login whose access token would last longer than any real one: a setup token beside
+/// another text for the refresh token, or an expiry that a wrong clock has left.
+fn lasting(login: &Login) -> NotRefreshable {
+    let token = login.access_token().map(|token| LastingToken {
+        fingerprint: Fingerprint::from_bytes(token.expose()),
+        expires_at: Some(login.summary.expires_at),
+        has_refresh_token: true,
+    });
+    NotRefreshable { why: "its access token would last longer than any real one", token }
+}
+
+/// Returns the access token in the content, complete login or not.
+pub fn access_token(content: &[u8]) -> Option<Secret<String>> {
+    login::access_token(&Zeroizing::new(login_text(content)?))
 }
 
 /// Returns true if an access token with this expiry can be used without a refresh.
@@ -249,7 +283,8 @@ mod tests {
     fn usable_login_in_a_file_that_is_not_utf_8_is_kept() {
         let content =
             [br#"{"note":""#, &b"\xff"[..], br#"","claudeAiOauth":"#, LOGIN.as_bytes(), b"}"].concat();
-        assert_eq!(state(&content, 0), LoginFileState::NotRefreshable("the file is not UTF-8"));
+        let expected = NotRefreshable::without_token("the file is not UTF-8");
+        assert_eq!(state(&content, 0), LoginFileState::NotRefreshable(expected));
     }
 
     #[test]
@@ -257,6 +292,33 @@ mod tests {
         let login = LOGIN.replace("1000000", "9999999999999");
         let content = format!(r#"{{"claudeAiOauth":{login}}}"#);
         assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LoginFileState::NotRefreshable(_)));
+    }
+
+    #[test]
+    fn pasted_setup_token_is_named_with_its_stated_expiry() {
+        let now = 1_750_000_000_000;
+        let in_a_year = now + 365 * 24 * 3_600_000;
+        for (members, expires_at, has_refresh_token) in [
+            (format!(r#""expiresAt":{in_a_year}"#), Some(in_a_year), false),
+            (format!(r#""refreshToken":"","expiresAt":{in_a_year}"#), Some(in_a_year), false),
+            (format!(r#""refreshToken":null,"expiresAt":"{in_a_year}""#), Some(in_a_year), false),
+            (r#""refreshToken":null"#.to_owned(), None, false),
+            (r#""expiresAt":"next year""#.to_owned(), None, false),
+            (format!(r#""refreshToken":"none","expiresAt":{in_a_year}"#), Some(in_a_year), true),
+        ] {
+            let content = format!(
+                r#"{{"claudeAiOauth":{{"accessToken":"sk-ant-oat01-a",{members},"scopes":["user:inference"]}}}}"#
+            );
+            let found = state(content.as_bytes(), now);
+            let expected = LastingToken {
+                fingerprint: Fingerprint::from_bytes("sk-ant-oat01-a"),
+                expires_at: expires_at.map(Timestamp::from_millis),
+                has_refresh_token,
+            };
+            assert_eq!(found.lasting_token(), Some(expected), "{content}");
+            let token = access_token(content.as_bytes()).expect("a token");
+            assert_eq!(token.expose(), "sk-ant-oat01-a");
+        }
     }
 
     #[test]

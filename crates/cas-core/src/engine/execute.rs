@@ -19,10 +19,10 @@ use crate::store::{Fields, Store, StoreError};
 pub(super) const WRITE_RESERVE: Duration = Duration::from_millis(200);
 
 /// How often a decision is repeated because another process wrote the file or the document first.
-const MAX_CONFLICTS: u32 = 4;
+pub(super) const MAX_CONFLICTS: u32 = 4;
 
 /// The delay after a write conflict in the store. A standby needs about 60 ms to catch up.
-const CONFLICT_BACKOFF: Duration = Duration::from_millis(100);
+pub(super) const CONFLICT_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Engine {
     pub(super) fn write_env_file(&mut self, facts: &mut Facts) {

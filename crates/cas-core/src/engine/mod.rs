@@ -1,6 +1,7 @@
 //! The engine of a run: gathers the facts, executes the planner's steps, and asks it again until it
 //! reports. The engine contains no policy.
 
+mod carry_token;
 mod execute;
 mod from_snapshot;
 mod inspect;
@@ -171,7 +172,7 @@ impl Engine {
             .as_ref()
             .map(|found| TokenFact::from_field(&found.setup_token, self.settings.store, found.version));
         match (stated, document.map(|found| found.setup_token)) {
-            (Some(TokenFact::Withdrawn), _) => None,
+            (Some(TokenFact::Withdrawn | TokenFact::Absent), _) => None,
             (_, Some(SetupTokenField::Token(token))) => Some(token),
             _ => self.setup_token(),
         }
@@ -218,6 +219,8 @@ impl Engine {
             Step::ReadStore => self.read_store(facts),
             Step::WriteEnvFile => self.write_env_file(facts),
             Step::RemoveEnvFile => self.remove_env_file(facts),
+            Step::CarryToken(token) => self.carry_token(token, facts),
+            Step::RemoveLocalToken => self.remove_local_token(facts),
             Step::Restore(generation, source) => self.restore(generation, source, facts),
             Step::RollBack => self.roll_back(facts),
             Step::Backup(generation, place) => self.back_up(generation, place, facts),

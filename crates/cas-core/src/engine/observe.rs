@@ -52,6 +52,7 @@ impl Engine {
             history: Vec::new(),
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
+            local_token: None,
             contact: self.state.store_contact(),
             place: self.credentials.place(),
             asked_lately: false,
@@ -81,8 +82,9 @@ impl Engine {
             _ => None,
         });
         let in_env_file = facts.active_token();
+        let in_login_file = facts.login.lasting_token().map(|token| token.fingerprint);
         let record = |ledger: &mut Ledger| {
-            if let Some(token) = in_env_file {
+            for token in in_env_file.into_iter().chain(in_login_file) {
                 ledger.setup_tokens.record(token, self.now);
             }
             if let Some((token, dates)) = stored {
@@ -189,6 +191,7 @@ impl Engine {
                 facts.refreshing = self.credentials.is_refresh_in_progress(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
+                facts.local_token = self.local_token();
                 self.record_setup_tokens(facts);
             }
             Err(error) => {

@@ -3,9 +3,10 @@
 use super::Engine;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
+use crate::credential::login_file;
 use crate::credential::verification::Verification;
 use crate::planner::{self, Facts, VerificationTarget};
-use crate::store::user_document::UserDocument;
+use crate::store::user_document::{SetupTokenField, UserDocument};
 use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
@@ -16,7 +17,7 @@ impl Engine {
             (Some(token), Some(verifier)) => verifier.probe(token),
             _ => Verification::Inconclusive("it changed before it was verified".into()),
         };
-        let is_login = matches!(subject, VerificationTarget::Login(_));
+        let is_login = !matches!(subject, VerificationTarget::SetupToken(_));
         if is_login && verdict.is_rejected() && self.was_replaced(subject, token.as_ref()) {
             verdict = Verification::Inconclusive("it was replaced during the verification".into());
         }
@@ -24,8 +25,9 @@ impl Engine {
         if let VerificationTarget::Login(generation) = subject {
             self.record_verification(generation, &verdict);
         }
-        if let VerificationTarget::SetupToken(token) = subject {
+        if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) = subject {
             drop(self.state.update_ledger(&self.deadline, |ledger| {
+                ledger.setup_tokens.record(token, self.now);
                 ledger.setup_tokens.record_verification(token, &verdict);
             }));
         }
@@ -92,11 +94,21 @@ impl Engine {
                 let login = self.snapshot.login.login();
                 login.filter(|login| login.summary.generation == generation)?.access_token()
             }
+            VerificationTarget::LastingToken(fingerprint) => {
+                let found = self.snapshot.login.lasting_token();
+                found.filter(|token| token.fingerprint == fingerprint)?;
+                login_file::access_token(self.snapshot.bytes())
+            }
             VerificationTarget::SetupToken(fingerprint) => {
                 let is_wanted = |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;
                 let active = self.setup_token();
                 let stored = self.document.as_ref().and_then(UserDocument::token);
-                let token = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted))?;
+                let local = self.local_document().and_then(|document| match document.setup_token {
+                    SetupTokenField::Token(token) => Some(token),
+                    _ => None,
+                });
+                let found = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted));
+                let token = found.or(local.as_ref().filter(is_wanted))?;
                 Some(Secret::new(token.expose().to_owned()))
             }
         }

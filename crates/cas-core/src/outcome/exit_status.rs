@@ -115,6 +115,7 @@ impl Outcome {
             self.finding,
             Finding::SetupToken { .. }
                 | Finding::Login { .. }
+                | Finding::LastingToken { .. }
                 | Finding::Stale { .. }
                 | Finding::Refreshing(_)
         );

@@ -3,7 +3,7 @@
 use super::BackupLocation;
 use crate::claude_files::state_problem::StateFileProblem;
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LoginSummary;
+use crate::credential::login::{LastingToken, LoginSummary};
 use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
@@ -23,6 +23,13 @@ pub enum Finding {
     Login {
         /// The login.
         login: LoginSummary,
+        /// The result of its verification.
+        verdict: Option<Verification>,
+    },
+    /// Claude Code uses the access token in the login file and does not refresh it.
+    LastingToken {
+        /// The access token.
+        token: LastingToken,
         /// The result of its verification.
         verdict: Option<Verification>,
     },
@@ -108,11 +115,18 @@ pub enum Detail {
     SetupTokenFieldInvalid(String),
     /// The Anthropic API rejected the store's new setup token, which was not activated.
     SetupTokenRejected,
+    /// The Anthropic API refused the account or organization of the store's new setup token, which
+    /// was not activated.
+    SetupTokenRefused,
     /// The store's new setup token is not active: its verification was inconclusive, for this
     /// reason.
     SetupTokenPostponed(String),
     /// The active setup token is not in the store and was never seen there.
     SetupTokenNotInStore,
+    /// The setup token of the local store was copied to Vault.
+    SetupTokenCarried,
+    /// The setup token of the local store could not be copied to Vault.
+    SetupTokenNotCarried(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
@@ -155,6 +169,13 @@ impl Detail {
 
     /// Returns true if the detail reports a change.
     pub(super) fn is_change(&self) -> bool {
-        matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
+        matches!(
+            self,
+            Self::EnvFileWritten
+                | Self::EnvFileRemoved
+                | Self::SetupTokenCarried
+                | Self::BackedUp(_)
+                | Self::RolledBack
+        )
     }
 }

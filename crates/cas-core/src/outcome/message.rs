@@ -82,6 +82,9 @@ impl fmt::Display for Finding {
                     Shown(verdict)
                 )
             }
+            Self::LastingToken { verdict, .. } => {
+                write!(formatter, "login in use that Claude Code does not refresh, {}", Shown(verdict))
+            }
             Self::Stale { login, verdict } => write!(
                 formatter,
                 "login complete, access token until {}: Claude Code refreshes it at its next start, {}",
@@ -178,12 +181,20 @@ impl fmt::Display for Detail {
                 formatter,
                 "the new setup-token in the store is rejected by the Anthropic API and not activated; {RENEW_TOKEN}"
             ),
+            Self::SetupTokenRefused => formatter.write_str(
+                "the new setup-token in the store is not activated, because its account or organization is refused by the Anthropic API; ask its administrator",
+            ),
             Self::SetupTokenPostponed(why) => write!(
                 formatter,
                 "the new setup-token in the store is not activated, because it could not be verified ({why}); it is tried again later"
             ),
             Self::SetupTokenNotInStore => formatter.write_str(
                 "the setup-token in use is not in the store; store it with `cas-sync token import`, or remove it with `cas-sync token clear`",
+            ),
+            Self::SetupTokenCarried => formatter.write_str("setup-token copied from the local store to the store"),
+            Self::SetupTokenNotCarried(why) => write!(
+                formatter,
+                "setup-token of the local store not copied to the store: {why}; it stays active, and `cas-sync token import` stores it"
             ),
             Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
             Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),

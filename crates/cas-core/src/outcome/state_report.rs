@@ -7,7 +7,7 @@ use super::notice::UserAction;
 use super::{Detail, Finding, Outcome, codes};
 use crate::credential::expiry::Expiry;
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LoginSummary;
+use crate::credential::login::{LastingToken, LoginSummary};
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
@@ -65,7 +65,8 @@ pub struct StateReport {
 pub struct Credential {
     /// Its kind.
     pub kind: CredentialKind,
-    /// The truncated SHA-256 of the setup token, or of the login's refresh token.
+    /// The truncated SHA-256 of the setup token, or of the login's refresh token. For a login that
+    /// is not refreshed, that of its access token.
     pub fingerprint: Fingerprint,
     /// The expiry of the login's access token.
     pub access_token_expires_at_ms: Option<Timestamp>,
@@ -94,6 +95,15 @@ impl Credential {
             account: None,
             expires_at_ms: expiry.map(|expiry| expiry.at),
             expiry_is_estimated: expiry.is_some_and(Expiry::is_estimated),
+        }
+    }
+
+    /// Describes an access token in the login file that is not refreshed.
+    pub fn for_lasting_token(token: LastingToken, expiry: Option<&Expiry>) -> Self {
+        Self {
+            kind: CredentialKind::Login,
+            access_token_expires_at_ms: token.expires_at,
+            ..Self::for_setup_token(token.fingerprint, expiry)
         }
     }
 
@@ -207,6 +217,9 @@ fn credential(outcome: &Outcome) -> Option<Credential> {
     let expiry = outcome.expiry.as_ref();
     if let Finding::SetupToken { token, .. } = outcome.finding {
         return Some(Credential::for_setup_token(token, expiry));
+    }
+    if let Finding::LastingToken { token, .. } = outcome.finding {
+        return Some(Credential::for_lasting_token(token, expiry));
     }
     outcome.login().map(|login| Credential::for_login(login, expiry))
 }

@@ -177,6 +177,7 @@ mod tests {
             refreshing: false,
             ledger,
             history,
+            local_token: None,
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: StoreContact::default(),

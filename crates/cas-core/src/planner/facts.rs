@@ -43,6 +43,8 @@ pub struct Facts {
     pub document: DocumentFact,
     /// The env file of the setup token.
     pub env_file: EnvFileFact,
+    /// The setup token that the local store still has, although Vault is the store.
+    pub local_token: Option<Fingerprint>,
     /// The last success and the last failure of the store.
     pub contact: StoreContact,
     /// Whether a sync was requested or answered within the last minute, after the credential file
@@ -96,8 +98,11 @@ impl DocumentSummary {
 pub enum TokenFact {
     /// Not specified: the env file is unchanged.
     NotSpecified,
-    /// The store has no setup token, so the env file is removed.
+    /// The store has no setup token: the field is empty.
     Withdrawn,
+    /// The store has no setup token: a document in Vault without the field. An administrator
+    /// removed it, or another tool created the document.
+    Absent,
     /// A token with this fingerprint.
     Token(Fingerprint),
     /// The value is not a setup token: the env file is unchanged.
@@ -105,12 +110,11 @@ pub enum TokenFact {
 }
 
 impl TokenFact {
-    /// Interprets the field of a document. In a document of Vault, a missing field means that an
-    /// administrator removed the token. A path that was never written, and the local store, specify
-    /// nothing unless the field exists.
+    /// Interprets the field of a document. A path in Vault that was never written, and the local
+    /// store, specify nothing unless the field exists.
     pub fn from_field(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
         match field {
-            SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Withdrawn,
+            SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Absent,
             SetupTokenField::Absent => Self::NotSpecified,
             SetupTokenField::Empty => Self::Withdrawn,
             SetupTokenField::Token(token) => Self::Token(Fingerprint::from_bytes(token.expose())),
@@ -162,6 +166,9 @@ pub struct Settings {
     pub restore_from_other_machines: bool,
     /// Whether logins are backed up and restored.
     pub oauth_backup: bool,
+    /// Whether the setup token of the local store may be copied to Vault. False if the user's name
+    /// in the store is not the login name.
+    pub carries_setup_token: bool,
 }
 
 impl Settings {
@@ -178,6 +185,7 @@ impl Settings {
             expected_organization: config.expected_organization.clone(),
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
+            carries_setup_token: true,
         }
     }
 }
@@ -261,6 +269,10 @@ impl BackupFilter {
 pub struct Progress {
     /// The change of the env file.
     pub env_file: Option<Result<EnvFileChange, String>>,
+    /// The copy of the local store's setup token to Vault.
+    pub carried_token: Option<Result<(), String>>,
+    /// Whether the removal of the setup token from the local store was tried.
+    pub removed_local_token: bool,
     /// The restore.
     pub restore: Option<Restored>,
     /// What kept a file from being written or read. It does not pass by itself.
@@ -306,6 +318,8 @@ pub enum VerificationTarget {
     SetupToken(Fingerprint),
     /// The access token of the login in the credential file.
     Login(Fingerprint),
+    /// The access token in the credential file that Claude Code uses without a refresh.
+    LastingToken(Fingerprint),
 }
 
 impl Facts {
@@ -345,7 +359,7 @@ mod tests {
     #[test]
     fn missing_field_removes_the_token_only_in_vault() {
         let rows = [
-            (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Withdrawn),
+            (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Absent),
             (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::NotSpecified),
             (SetupTokenField::Absent, StoreKind::Local, 7, TokenFact::NotSpecified),
             (SetupTokenField::Empty, StoreKind::Local, 7, TokenFact::Withdrawn),

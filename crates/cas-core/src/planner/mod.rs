@@ -24,7 +24,7 @@ pub use facts::{
 pub use refresh::attribute_refresh;
 
 use crate::config::StoreKind;
-use crate::credential::fingerprint::RefreshTokenId;
+use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
@@ -47,6 +47,10 @@ pub enum Step {
     WriteEnvFile,
     /// Remove the env file.
     RemoveEnvFile,
+    /// Copy the setup token of the local store to Vault.
+    CarryToken(Fingerprint),
+    /// Remove the setup token from the local store, which is not the store any more.
+    RemoveLocalToken,
     /// Verify a credential by value, in a scratch home.
     Probe(VerificationTarget),
     /// Run Claude Code in the user's home, so that it refreshes the login.
@@ -67,7 +71,9 @@ pub fn next(facts: &Facts) -> Step {
         Mode::Command(command) => commands::next(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
+            .or_else(|| setup_token::carry_over(facts))
             .or_else(|| setup_token::sync_env_file(facts))
+            .or_else(|| setup_token::remove_local_token(facts))
             .or_else(|| handle_setup_token(facts))
             .or_else(|| handle_login(facts)),
     };
@@ -144,6 +150,9 @@ fn handle_login(facts: &Facts) -> Option<Step> {
             .or_else(|| after_verification(facts, login)),
         LoginFileState::AccessTokenExpired(login) => {
             refresh_run(facts, login).or_else(|| after_verification(facts, login))
+        }
+        LoginFileState::NotRefreshable(login) => {
+            probe(facts, VerificationTarget::LastingToken(login.token?.fingerprint))
         }
         // A backup with an expired access token is left to the sync, which can ask the store.
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing

@@ -8,7 +8,7 @@ use super::{
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;
-use crate::credential::login::LoginSummary;
+use crate::credential::login::{LastingToken, LoginSummary, NotRefreshable};
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
 use crate::outcome::{BackupLocation, Detail, Finding, Outcome, Status};
@@ -20,7 +20,9 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (expiry, expiry_warning) = expiry(facts, &finding);
     let is_expiry_warned = expiry_warning.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
-        _ if notes.contains(&Detail::SetupTokenRejected) => Status::Fail,
+        _ if notes.contains(&Detail::SetupTokenRejected) || notes.contains(&Detail::SetupTokenRefused) => {
+            Status::Fail
+        }
         // An administrator has to know of an offboarded user who still runs syncs.
         _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Without access to the store there are no backups, so a sync fails; a login only reports
@@ -45,6 +47,10 @@ fn expiry(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWar
             (CredentialKind::Login, Expiry::for_login(login), verdict.as_ref())
         }
         Finding::Refreshing(login) => (CredentialKind::Login, Expiry::for_login(login), None),
+        Finding::LastingToken { token, verdict } => {
+            let expiry = facts.ledger.setup_tokens.lasting_expiry(*token, facts.now);
+            (CredentialKind::Login, Some(expiry), verdict.as_ref())
+        }
         finding => return (finding.login().and_then(Expiry::for_login), None),
     };
     let is_refused = matches!(verdict, Some(Verification::Rejected { .. }));
@@ -99,10 +105,7 @@ fn login_finding(facts: &Facts) -> (Status, Finding) {
             let verdict = facts.done.refresh_run.clone();
             (status_after(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
         }
-        LoginFileState::NotRefreshable(why) => {
-            let remedy = "Claude Code uses it until it expires, then run `cas-sync login`";
-            (Status::Warn, Finding::Skipped(format!("{why}; {remedy}")))
-        }
+        LoginFileState::NotRefreshable(login) => not_refreshable(facts, login),
         LoginFileState::Unreadable(why) => (Status::Warn, Finding::Skipped(why.clone())),
         LoginFileState::ClearedByClient => {
             unusable(facts, commands::unusable_state(&facts.login).unwrap_or_default())
@@ -115,6 +118,28 @@ fn login_finding(facts: &Facts) -> (Status, Finding) {
         }
         LoginFileState::Missing => unusable(facts, "there is no login"),
     }
+}
+
+const UNTIL_EXPIRY: &str = "Claude Code uses it until it expires, then run `cas-sync login`";
+
+/// Returns the finding for a login that Claude Code does not refresh.
+fn not_refreshable(facts: &Facts, login: &NotRefreshable) -> (Status, Finding) {
+    let skipped = |remedy| (Status::Warn, Finding::Skipped(format!("{}; {remedy}", login.why)));
+    let is_verification =
+        !matches!(facts.settings.mode, Mode::Command(Command::Backup | Command::Restore(_)));
+    let Some(token) = login.token.filter(|_| is_verification) else {
+        return skipped(UNTIL_EXPIRY);
+    };
+    let verdict = facts.verdict(VerificationTarget::LastingToken(token.fingerprint)).cloned();
+    if token.has_refresh_token && verdict.is_none() {
+        return skipped(UNTIL_EXPIRY);
+    }
+    if token.has_refresh_token && verdict.as_ref().is_some_and(Verification::is_rejected) {
+        return skipped(
+            "the Anthropic API rejects it, and Claude Code tries its refresh token at its next start; if that fails, run `cas-sync login`",
+        );
+    }
+    (status_after(verdict.as_ref(), Status::Ok), Finding::LastingToken { token, verdict })
 }
 
 /// Returns the finding for an obstacle.
@@ -241,11 +266,16 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     let new_token = setup_token::new_token(facts).filter(|_| facts.settings.mode == Mode::Sync);
     let new_token = match new_token.map(|token| setup_token::activation(facts, token)) {
         Some(Activation::Rejected) => Some(Detail::SetupTokenRejected),
+        Some(Activation::AccountRefused) => Some(Detail::SetupTokenRefused),
         Some(Activation::Postponed(why)) => Some(Detail::SetupTokenPostponed(why)),
-        Some(Activation::Allowed { .. } | Activation::Pending) | None => None,
+        Some(Activation::Allowed | Activation::Pending) | None => None,
     };
+    let carried_token = done.carried_token.as_ref().map(|result| match result {
+        Ok(()) => Detail::SetupTokenCarried,
+        Err(why) => Detail::SetupTokenNotCarried(why.clone()),
+    });
     let is_missing = setup_token::is_missing_in_store(facts) && facts.settings.mode == Mode::Sync;
-    let not_in_store = is_missing.then_some(Detail::SetupTokenNotInStore);
+    let not_in_store = (is_missing && carried_token.is_none()).then_some(Detail::SetupTokenNotInStore);
     let roll_back = done.roll_back.as_ref().map(|result| match result {
         Ok(()) => Detail::RolledBack,
         Err(why) => Detail::NotRolledBack(why.clone()),
@@ -278,6 +308,7 @@ fn notes(facts: &Facts) -> Vec<Detail> {
         env_file,
         field,
         new_token,
+        carried_token,
         not_in_store,
         roll_back,
         backup(&done.history_backup, BackupLocation::LocalHistory),
@@ -315,6 +346,7 @@ fn is_warning(note: &Detail) -> bool {
             | Detail::SetupTokenFieldInvalid(_)
             | Detail::SetupTokenPostponed(_)
             | Detail::SetupTokenNotInStore
+            | Detail::SetupTokenNotCarried(_)
             | Detail::NotBackedUp(_)
             | Detail::NotRolledBack(_)
             | Detail::Store(_)
@@ -362,7 +394,12 @@ fn wants_sync(facts: &Facts) -> bool {
         LoginFileState::AccessTokenExpired(_) => at_login,
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) => true,
         LoginFileState::Missing => at_login && !eligibility::has_never_signed_in(facts),
-        LoginFileState::NotRefreshable(_) | LoginFileState::Unreadable(_) => false,
+        LoginFileState::NotRefreshable(login) => {
+            let is_new =
+                |token: LastingToken| facts.ledger.setup_tokens.first_seen(token.fingerprint).is_none();
+            at_login && login.token.is_some_and(is_new)
+        }
+        LoginFileState::Unreadable(_) => false,
     }
 }
 

@@ -15,11 +15,11 @@ use crate::time::timestamp::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-fn token(name: &str) -> Fingerprint {
+pub(super) fn token(name: &str) -> Fingerprint {
     Fingerprint::from_bytes(name)
 }
 
-fn login() -> LoginFileState<LoginSummary> {
+pub(super) fn login() -> LoginFileState<LoginSummary> {
     LoginFileState::Valid(LoginSummary {
         generation: RefreshTokenId::from_bytes("login"),
         expires_at: Timestamp::from_millis(NOW.millis() + 8 * 3_600_000),
@@ -29,7 +29,7 @@ fn login() -> LoginFileState<LoginSummary> {
 }
 
 /// The facts of a run whose store answers with this token.
-fn facts(mode: Mode, stored: TokenFact) -> Facts {
+pub(super) fn facts(mode: Mode, stored: TokenFact) -> Facts {
     Facts {
         now: NOW,
         login: LoginFileState::Missing,
@@ -39,6 +39,7 @@ fn facts(mode: Mode, stored: TokenFact) -> Facts {
         refreshing: false,
         ledger: Ledger::default(),
         history: Vec::new(),
+        local_token: None,
         document: DocumentFact::Read(DocumentSummary {
             backup: None,
             from_another_machine: false,
@@ -59,6 +60,7 @@ fn facts(mode: Mode, stored: TokenFact) -> Facts {
             expected_organization: None,
             restore_from_other_machines: false,
             oauth_backup: true,
+            carries_setup_token: true,
         },
         done: Progress::default(),
     }

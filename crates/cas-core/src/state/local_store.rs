@@ -11,7 +11,7 @@ use crate::credential::login::{Login, LoginSummary};
 use crate::fs::atomic_file;
 use crate::state::directory::{StateDirectory, StateError, StateLock};
 use crate::store::backup_fields::is_backup_field;
-use crate::store::user_document::{SETUP_TOKEN, UserDocument};
+use crate::store::user_document::{SETUP_TOKEN, SETUP_TOKEN_FIELDS, UserDocument};
 use crate::store::{Document, Fields, Store, StoreError, merge};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -75,6 +75,18 @@ impl LocalStore {
         Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
     }
 
+    /// Returns the newest version, or an empty document of version 0.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn newest(&self) -> Result<Document, StateError> {
+        let newest = self.state.load::<History>(FILE)?.versions.pop();
+        Ok(newest.map_or_else(Document::default, |newest| Document {
+            fields: newest.fields,
+            version: newest.version,
+        }))
+    }
+
     /// Returns the newest complete login and the time when it was first written.
     ///
     /// # Errors
@@ -116,6 +128,28 @@ impl LocalStore {
         Ok(true)
     }
 
+    /// Removes the setup token and its dates from all versions, and keeps their other fields.
+    ///
+    /// # Errors
+    /// [`StateError`]; the file is not changed.
+    pub fn remove_setup_token(&self, deadline: &Deadline) -> Result<(), StateError> {
+        let _locked = self.state.lock(StateLock::State, deadline)?;
+        let mut history: History = self.state.load(FILE)?;
+        let is_token_field = |name: &String| SETUP_TOKEN_FIELDS.contains(&name.as_str());
+        if !history.versions.iter().any(|version| version.fields.keys().any(is_token_field)) {
+            return Ok(());
+        }
+        history
+            .versions
+            .iter_mut()
+            .for_each(|version| version.fields.retain(|name, _| !is_token_field(name)));
+        if let Some(newest) = history.versions.last_mut() {
+            // A new version, so that a write that was decided before is refused.
+            newest.version = newest.version.saturating_add(1);
+        }
+        self.state.save(FILE, &history)
+    }
+
     /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         self.state.path(FILE)
@@ -155,11 +189,7 @@ impl LocalStore {
 
 impl Store for LocalStore {
     fn read(&mut self, _deadline: &Deadline) -> Result<Document, StoreError> {
-        let newest = self.state.load::<History>(FILE).map_err(failure)?.versions.pop();
-        Ok(newest.map_or_else(Document::default, |newest| Document {
-            fields: newest.fields,
-            version: newest.version,
-        }))
+        self.newest().map_err(failure)
     }
 
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError> {
@@ -264,6 +294,26 @@ mod tests {
         let late = user_document::backup_fields(&login("two"), Timestamp::from_millis(0), "desk");
         let refused = store.merge(&late.expect("JSON"), 3, &soon());
         assert_eq!(refused, Err(StoreError::Conflict), "a backup that was decided before");
+    }
+
+    #[test]
+    fn removed_setup_token_leaves_the_logins_and_the_version() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut store = store(&scratch);
+        store.remove_setup_token(&soon()).expect("there is no file");
+        let token = [(SETUP_TOKEN.to_owned(), "token".to_owned())];
+        store.merge(&fields(&token), 0, &soon()).expect("merged");
+        for (version, name) in [(1, "one"), (2, "two")] {
+            let backup = user_document::backup_fields(&login(name), Timestamp::from_millis(0), "desk");
+            store.merge(&backup.expect("JSON"), version, &soon()).expect("merged");
+        }
+        store.remove_setup_token(&soon()).expect("removed");
+        assert!(!std::fs::read_to_string(store.path()).expect("there").contains("token\":\"token"));
+        assert_eq!(store.logins().expect("readable").len(), 2);
+        let read = store.read(&soon()).expect("read");
+        assert_eq!((read.version, read.fields.contains_key(SETUP_TOKEN)), (4, false));
+        let late = store.merge(&fields(&token), 3, &soon());
+        assert_eq!(late, Err(StoreError::Conflict), "a token that was set before");
     }
 
     #[test]

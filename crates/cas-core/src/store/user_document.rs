@@ -29,6 +29,9 @@ pub const SETUP_TOKEN_MINTED_AT: &str = "setup_token_minted_at";
 /// The expiry of the setup token, RFC 3339.
 pub const SETUP_TOKEN_EXPIRES_AT: &str = "setup_token_expires_at";
 
+/// The fields of the setup token.
+pub const SETUP_TOKEN_FIELDS: [&str; 3] = [SETUP_TOKEN, SETUP_TOKEN_MINTED_AT, SETUP_TOKEN_EXPIRES_AT];
+
 /// The time at which the user was offboarded, RFC 3339. If it is set, the document is not used
 /// until an administrator adopts the name. Empty or missing means not offboarded.
 pub const OFFBOARDED_AT: &str = "claude_offboarded_at";
@@ -225,7 +228,8 @@ fn backup(field: Option<&RawValue>) -> Backup {
         }
         ParsedLogin::RefreshFirst(_, problem) => Backup::Malformed(problem.as_str()),
         ParsedLogin::Cleared => Backup::Malformed("it is a cleared login"),
-        ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
+        ParsedLogin::NotRefreshable(login) => Backup::Malformed(login.why),
+        ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }
 }
 

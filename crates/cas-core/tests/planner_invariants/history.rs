@@ -35,6 +35,7 @@ pub(crate) enum Event {
     /// An account switcher changes the target of the credential file's symlink.
     Repoint(Option<u8>),
     StoreToken(Option<TokenFact>),
+    LocalToken(Option<Fingerprint>),
     EnvFile(EnvFileFact),
     Run(Run),
 }
@@ -174,8 +175,10 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::OtherMachineBacksUp),
         1 => prop::bool::weighted(0.3).prop_map(Event::Offboard),
         1 => prop::option::weighted(0.7, 0..2u8).prop_map(Event::Repoint),
+        1 => prop::option::of(token()).prop_map(Event::LocalToken),
         1 => prop::option::of(prop_oneof![
             Just(TokenFact::Withdrawn),
+            Just(TokenFact::Absent),
             token().prop_map(TokenFact::Token),
             Just(TokenFact::Malformed("a line end".into())),
         ]).prop_map(Event::StoreToken),

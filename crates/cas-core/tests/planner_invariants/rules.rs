@@ -1,5 +1,7 @@
 //! The rules that each step is checked against.
 
+use cas_core::config::StoreKind;
+use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
@@ -25,6 +27,8 @@ impl World {
                 | Step::Backup(_, BackupLocation::Store)
                 | Step::WriteEnvFile
                 | Step::RemoveEnvFile
+                | Step::CarryToken(_)
+                | Step::RemoveLocalToken
         );
         assert!(!(is_marked && uses_document), "{step:?} with the document of an offboarded user");
         let is_repointed = matches!(self.place, LoginPlace::Link(_))
@@ -120,7 +124,15 @@ impl World {
                 let is_held = self.held.contains(&(token, run.store_id()));
                 assert!(is_held, "I6: removed a token that this store never held");
                 let stated = facts.document().map(|document| document.setup_token.clone());
-                assert_eq!(stated, Some(TokenFact::Withdrawn), "I6");
+                assert!(matches!(stated, Some(TokenFact::Withdrawn | TokenFact::Absent)), "I6: {stated:?}");
+            }
+            Step::CarryToken(token) => self.check_carried_token(*token, facts, run),
+            Step::RemoveLocalToken => {
+                let local = facts.local_token.expect("only a token is removed");
+                let is_replaced = matches!((&self.token, facts.active_token()),
+                    (Some(TokenFact::Token(stored)), Some(active)) if *stored == active);
+                let is_held = self.held.contains(&(local, run.store_id()));
+                assert!(is_replaced || is_held, "a token was removed that Vault never had");
             }
             Step::WriteEnvFile => {
                 self.check_activation(facts, run);
@@ -212,17 +224,28 @@ impl World {
         let has_login = login.is_some_and(|generation| !self.rejected.contains(&generation));
         let verdict = facts.verdict(VerificationTarget::SetupToken(token));
         assert!(!verdict.is_some_and(Verification::is_rejected), "a rejected setup token was activated");
-        match self.token_is_valid.get(&token) {
-            Some(true) => (),
-            Some(false) => panic!("a setup token that was rejected earlier was activated"),
-            None => {
-                let is_unusable = matches!(verdict, Some(Verification::ClientUnusable(_)));
-                assert!(
-                    !run.can_verify || is_unusable || !(has_token || has_login),
-                    "an unverified setup token replaced a credential that works"
-                );
-            }
-        }
+        let is_known_rejected = self.token_is_valid.get(&token) == Some(&false) && verdict.is_none();
+        assert!(!is_known_rejected, "a setup token that was rejected earlier was activated");
+        let is_account_refused = matches!(verdict, Some(Verification::Rejected { .. }));
+        assert!(!is_account_refused, "a setup token whose account is refused was activated");
+        let is_alive = verdict.is_some_and(Verification::is_alive);
+        let is_unusable = matches!(verdict, Some(Verification::ClientUnusable(_)));
+        assert!(
+            is_alive || !run.can_verify || is_unusable || !(has_token || has_login),
+            "an unverified setup token replaced a credential that works"
+        );
+    }
+
+    /// Vault gets the setup token of the local store only where it has no field for one and never
+    /// held this one, and no token that was rejected.
+    fn check_carried_token(&self, token: Fingerprint, facts: &Facts, run: &Run) {
+        assert!(run.store == StoreKind::Vault && run.mode == Mode::Sync && self.local_token == Some(token));
+        assert!(matches!(self.token, None | Some(TokenFact::Absent)), "a field of Vault was overwritten");
+        assert!(!self.held.contains(&(token, run.store_id())), "a withdrawn token was stored again");
+        assert!(facts.active_token().is_none_or(|active| active == token), "another token is active");
+        let verdict = facts.verdict(VerificationTarget::SetupToken(token));
+        let is_refused = matches!(verdict, Some(Verification::Rejected { .. }));
+        assert!(!is_refused && self.token_is_valid.get(&token) != Some(&false), "it was rejected");
     }
 
     /// A login that broke off in the file is not replaced by an older generation of the same

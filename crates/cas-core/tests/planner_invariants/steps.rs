@@ -48,6 +48,23 @@ impl World {
                 facts.document =
                     DocumentFact::Unreadable(StoreError::Unreachable { reason: "refused".into() });
             }
+            Step::CarryToken(token) => {
+                if run.writes_succeed {
+                    self.token = Some(TokenFact::Token(token));
+                    self.carried += 1;
+                }
+                facts.done.carried_token = Some(result());
+                if run.writes_succeed {
+                    return self.carry_out(facts, Step::ReadStore, run);
+                }
+            }
+            Step::RemoveLocalToken => {
+                if run.writes_succeed {
+                    self.local_token = None;
+                }
+                facts.done.removed_local_token = true;
+                facts.local_token = self.local_token;
+            }
             Step::WriteEnvFile | Step::RemoveEnvFile => {
                 let change =
                     if step == Step::WriteEnvFile { EnvFileChange::Written } else { EnvFileChange::Removed };
@@ -68,7 +85,9 @@ impl World {
                         self.rejected.insert(generation);
                     }
                 }
-                if let VerificationTarget::SetupToken(token) = subject {
+                if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) =
+                    subject
+                {
                     self.ledger.setup_tokens.record(token, facts.now);
                     self.ledger.setup_tokens.record_verification(token, &verdict);
                     match verdict {

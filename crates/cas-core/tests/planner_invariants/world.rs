@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
-use cas_core::credential::login::{LoginSummary, Owner};
+use cas_core::credential::login::{LastingToken, LoginSummary, NotRefreshable, Owner};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::sign_out::SignOut;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) last_place: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
+    /// The setup token of the local store.
+    pub(crate) local_token: Option<Fingerprint>,
     /// The setup tokens that each store was seen to hold.
     pub(crate) held: BTreeSet<(Fingerprint, Fingerprint)>,
     /// The last conclusive verification of each setup token.
@@ -59,6 +62,8 @@ pub(crate) struct World {
     /// When a generation was last shown to work.
     pub(crate) verified: BTreeMap<RefreshTokenId, u64>,
     pub(crate) backups: usize,
+    /// How often a setup token was copied to Vault.
+    pub(crate) carried: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
 }
@@ -161,7 +166,16 @@ impl World {
                     self.ledger.record_sign_out(login);
                 }
             }
-            Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
+            Event::NotRefreshable => {
+                self.file.0 = LoginFileState::NotRefreshable(NotRefreshable {
+                    why: "no refresh token",
+                    token: Some(LastingToken {
+                        fingerprint: Fingerprint::from_bytes("0"),
+                        expires_at: None,
+                        has_refresh_token: false,
+                    }),
+                });
+            }
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {
                 self.put(self.ever[which % self.ever.len()].clone())
             }
@@ -178,6 +192,7 @@ impl World {
             }
             Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
             Event::StoreToken(token) => self.token = token,
+            Event::LocalToken(token) => self.local_token = token,
             Event::EnvFile(found) => self.env_file.0 = found,
             Event::Run(run) => self.run(run),
         }
@@ -245,6 +260,7 @@ impl World {
             history: self.history.clone(),
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
+            local_token: self.local_token.filter(|_| run.store == StoreKind::Vault),
             contact: self.contact,
             place: self.place,
             asked_lately: false,
@@ -258,6 +274,7 @@ impl World {
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
                 oauth_backup: run.oauth_backup,
+                carries_setup_token: true,
             },
             done: Progress::default(),
         }

@@ -104,7 +104,8 @@ fn scope(facts: &UserFacts) -> CheckResult {
 
 fn not_refreshable(facts: &UserFacts) -> CheckResult {
     if_active(facts, || match &facts.login.state {
-        LoginFileState::NotRefreshable(why) => {
+        LoginFileState::NotRefreshable(login) => {
+            let why = login.why;
             let cause =
                 format!("the login is valid until its access token expires, and cannot be backed up: {why}");
             CheckResult::from_findings([Finding::warning(cause, sign_in(facts))])
@@ -144,6 +145,9 @@ fn obstructed(facts: &UserFacts) -> CheckResult {
 fn rejected(facts: &UserFacts) -> CheckResult {
     if_active(facts, || {
         let cause = match (facts.login.state.login(), facts.login.generation_state) {
+            _ if facts.login.lasting_token.is_some_and(|(_, is_rejected)| is_rejected) => {
+                "the Anthropic API rejected this login when it was last verified"
+            }
             (Some(_), Some(GenerationState::Rejected)) => {
                 "the Anthropic API rejected this login when it was last verified"
             }
@@ -162,7 +166,8 @@ fn is_fresh(facts: &UserFacts, login: &LoginSummary) -> bool {
 
 fn expires(facts: &UserFacts) -> CheckResult {
     if_active(facts, || {
-        let expiry = facts.login.state.login().and_then(Expiry::for_login);
+        let of_login = facts.login.state.login().and_then(Expiry::for_login);
+        let expiry = of_login.or(facts.login.lasting_token.map(|(expiry, _)| expiry));
         let warning =
             expiry.and_then(|expiry| ExpiryWarning::check(facts.now, CredentialKind::Login, expiry));
         CheckResult::from_findings(warning.map(|warning| {

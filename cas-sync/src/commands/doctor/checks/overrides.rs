@@ -4,6 +4,7 @@
 use super::super::check::{Check, CheckResult, Finding, Remedy};
 use super::super::facts::{Override, OverridePlace, UserFacts};
 use crate::os::shell_quote::shell_quote;
+use crate::precedence::settings::SIMPLE;
 
 pub(super) const CHECKS: [Check<UserFacts>; 6] = [
     Check::new("override-environment", "the environment sets no other credential", environment),
@@ -13,7 +14,7 @@ pub(super) const CHECKS: [Check<UserFacts>; 6] = [
         startup_files,
     ),
     Check::new("override-claude-json", "~/.claude.json sets no other credential", claude_json),
-    Check::new("override-settings", "~/.claude/settings.json sets no other credential", settings),
+    Check::new("override-settings", "~/.claude and ./.claude set no other credential", settings),
     Check::new(
         "override-managed-settings",
         "the managed settings in /etc/claude-code set no other credential",
@@ -87,8 +88,11 @@ fn findings(facts: &UserFacts, finding: impl Fn(&Override) -> Option<Finding>) -
 fn problem(setting: &Override, is_set: &str, remedy: Remedy) -> Finding {
     let is_name = setting.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let remedy = if is_name { remedy } else { Remedy::Text("remove the setting".into()) };
-    let cause =
-        format!("{} {is_set}: Claude Code uses it instead of the user's login or setup token", setting.name);
+    let effect = match setting.name.as_str() {
+        SIMPLE => "Claude Code uses no login and no setup token",
+        _ => "Claude Code uses it instead of the user's login or setup token",
+    };
+    let cause = format!("{} {is_set}: {effect}", setting.name);
     Finding::problem(cause, remedy)
 }
 

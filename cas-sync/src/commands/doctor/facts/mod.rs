@@ -49,6 +49,8 @@ pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) obstacle: Option<Obstacle>,
     /// The state of its generation in the ledger.
     pub(in crate::commands::doctor) generation_state: Option<GenerationState>,
+    /// The expiry of a login that is not refreshed, and whether it was rejected.
+    pub(in crate::commands::doctor) lasting_token: Option<(Expiry, bool)>,
     /// True if the local history has a backup that the rules allow to restore.
     pub(in crate::commands::doctor) has_backup: bool,
     /// The email of the login, if known.

@@ -6,7 +6,6 @@ mod entries;
 pub(super) mod locks;
 mod machine;
 mod overrides;
-mod shell_startup;
 mod store;
 mod units;
 
@@ -112,6 +111,11 @@ fn login(
     let can_restore =
         |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.belongs_to_other_account(login);
     let generation_state = login.login().and_then(|summary| ledger.generation_state(summary.generation));
+    let lasting_token = login.lasting_token().map(|token| {
+        let seen = &ledger.setup_tokens;
+        let is_rejected = seen.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token;
+        (seen.lasting_expiry(token, now), is_rejected)
+    });
     let owner = login.login().map(|summary| ledger.resolve_owner(summary)).unwrap_or_default();
     Login {
         email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
@@ -119,6 +123,7 @@ fn login(
         obstacle: claude::write_obstacle(account, paths),
         sign_out: engine::sign_out(&login, claude_json.unwrap_or(&ClaudeJson::default()), &ledger),
         generation_state,
+        lasting_token,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,
         unreadable_state: unreadable.map(|(path, why)| (path_text(&path), why)),

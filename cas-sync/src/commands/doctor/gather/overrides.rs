@@ -9,9 +9,10 @@ use cas_core::system::account::{Account, Paths};
 use cas_protocol::setup_token::VARIABLE;
 
 use super::super::facts::{Override, OverridePlace};
-use super::{InspectEnv, path_text, shell_startup};
-use crate::precedence::managed_settings;
+use super::{InspectEnv, path_text};
 use crate::precedence::settings::{Settings, Value};
+use crate::precedence::sources::{project_settings, working_directory};
+use crate::precedence::{Place, managed_settings, moved_login, shell_startup};
 
 /// Returns all overrides.
 pub(super) fn find(
@@ -24,29 +25,37 @@ pub(super) fn find(
     let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
     let claude_json_path = state_file(&account.home, None);
     let mut overrides = in_environment(env, env_file.fingerprint());
-    overrides.extend(shell_startup::find(&account.home));
-    overrides.extend(
-        claude_json
-            .into_iter()
-            .flat_map(|state| in_json(state, &claude_json_path, |path| OverridePlace::ClaudeJson { path })),
-    );
-    overrides.extend(in_file(&claude_dir.join("settings.json"), |path| OverridePlace::Settings { path }));
-    for path in managed_settings::files(Path::new(managed_settings::DIRECTORY)) {
-        overrides.extend(in_file(&path, |path| OverridePlace::Managed { path }));
-    }
+    overrides.extend(shell_startup::find(&account.home).into_iter().map(|found| Override {
+        place: OverridePlace::StartupFile { path: path_text(&found.path), line: found.line },
+        name: found.name,
+    }));
+    let state = claude_json.map(|state| (Place::OwnState, state.clone(), claude_json_path));
+    let user = claude_dir.join("settings.json");
+    let project = if env.is_run_by_root { Vec::new() } else { project_settings(&working_directory(), &user) };
+    let machine = managed_settings::files(Path::new(managed_settings::DIRECTORY));
+    let machine = machine.into_iter().map(|path| (Place::ManagedSettings, path));
+    let served = (Place::Organization, claude_dir.join(managed_settings::REMOTE_SETTINGS_FILE));
+    let files = [(Place::UserSettings, user)].into_iter().chain(project).chain(machine).chain([served]);
+    // The client ignores an invalid file too.
+    let files = files.filter_map(|(place, path)| Some((place, ClaudeJson::read(&path).ok()??, path)));
     overrides
-        .extend(in_file(&claude_dir.join(managed_settings::REMOTE_SETTINGS_FILE), |_| OverridePlace::Remote));
+        .extend(state.into_iter().chain(files).flat_map(|(place, file, path)| in_json(place, &file, &path)));
     overrides
 }
 
-/// Returns nothing for an invalid file, because Claude Code ignores it too.
-fn in_file(path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override> {
-    ClaudeJson::read(path).ok().flatten().map(|file| in_json(&file, path, place)).unwrap_or_default()
-}
-
-fn in_json(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override> {
-    let setting = |name: &str| Override { place: place(path_text(path)), name: name.to_owned() };
-    Settings::from_file(file).names().into_iter().map(setting).collect()
+fn in_json(place: Place, file: &ClaudeJson, path: &Path) -> Vec<Override> {
+    let override_place = || match place {
+        Place::OwnState => OverridePlace::ClaudeJson { path: path_text(path) },
+        Place::ManagedSettings => OverridePlace::Managed { path: path_text(path) },
+        Place::Organization => OverridePlace::Remote,
+        _ => OverridePlace::Settings { path: path_text(path) },
+    };
+    let moved = moved_login::variables(file);
+    let moved =
+        moved.iter().filter(|(name, value)| moved_login::is_effective(name, value)).map(|(name, _)| *name);
+    let found = Settings::from_file(file);
+    let names = found.names().into_iter().chain(moved).filter(|name| place.counts_for(name));
+    names.map(|name| Override { place: override_place(), name: name.to_owned() }).collect()
 }
 
 /// Returns the overrides of the environment, without the user's own setup token.
@@ -57,11 +66,8 @@ fn in_environment(env: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Over
         own.is_some() && found.variable(name) == own
     };
     let names = found.names().into_iter().filter(|name| !is_own(name));
-    let config_dir = env
-        .variables
-        .iter()
-        .filter(|(name, value)| name == shell_startup::CONFIG_DIR_VARIABLE && !value.is_empty());
-    let names = names.chain(config_dir.map(|(name, _)| name.as_str()));
+    let moved = env.variables.iter().filter(|(name, value)| moved_login::is_effective(name, value));
+    let names = names.chain(moved.map(|(name, _)| name.as_str()));
     names.map(|name| Override { place: OverridePlace::Environment, name: name.to_owned() }).collect()
 }
 
@@ -79,6 +85,7 @@ mod tests {
             ("CLAUDE_CODE_USE_BEDROCK", "1", true),
             ("CLAUDE_CODE_USE_BEDROCK", "0", false),
             ("CLAUDE_CONFIG_DIR", "/x", true),
+            ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "/x", true),
             (VARIABLE, "sk-ant-oat01-own", false),
             (VARIABLE, "sk-ant-oat01-other", true),
         ] {
@@ -94,26 +101,24 @@ mod tests {
     }
 
     #[test]
-    fn settings_file_is_read_for_names_only() {
-        let scratch = tempfile::tempdir().expect("a scratch directory");
-        let path = scratch.path().join("settings.json");
-        let names = || -> Vec<String> {
-            in_file(&path, |path| OverridePlace::Settings { path })
-                .into_iter()
-                .map(|setting| setting.name)
-                .collect()
-        };
-        assert!(names().is_empty());
-        for (text, expected) in [
+    fn settings_are_read_for_names_only() {
+        for (place, text, expected) in [
             (
+                Place::UserSettings,
                 r#"{"env":{"ANTHROPIC_API_KEY":"x","FOO":"y"},"apiKeyHelper":"z"}"#,
                 vec!["ANTHROPIC_API_KEY", "apiKeyHelper"],
             ),
-            (r#"{"env":{"_ANTHROPIC_API_KEY":"x"},"_apiKeyHelper":"z"}"#, vec![]),
-            ("{", vec![]),
+            (Place::UserSettings, r#"{"env":{"_ANTHROPIC_API_KEY":"x"},"_apiKeyHelper":"z"}"#, vec![]),
+            (
+                Place::LocalSettings,
+                r#"{"env":{"CLAUDE_CONFIG_DIR":"/x","CLAUDE_CODE_OAUTH_TOKEN":"t","ANTHROPIC_API_KEY":"x"}}"#,
+                vec!["ANTHROPIC_API_KEY"],
+            ),
         ] {
-            std::fs::write(&path, text).expect("a file");
-            assert_eq!(names(), expected, "{text}");
+            let file = ClaudeJson::parse(text.as_bytes()).expect("an object");
+            let found = in_json(place, &file, Path::new("/home/ada/settings.json"));
+            let names: Vec<_> = found.into_iter().map(|setting| setting.name).collect();
+            assert_eq!(names, expected, "{text}");
         }
     }
 }

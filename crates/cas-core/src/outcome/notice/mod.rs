@@ -66,6 +66,7 @@ impl Outcome {
             (_, Some(verdict)) if verdict.is_alive() => UserAction::None,
             (Finding::SignedOut(_), _) => UserAction::None,
             (Finding::SetupToken { token, .. }, _) => UserAction::NoneUnlessFor(*token),
+            (Finding::LastingToken { token, .. }, _) => UserAction::NoneUnlessFor(token.fingerprint),
             (
                 Finding::Login { login, .. }
                 | Finding::Stale { login, .. }
@@ -96,6 +97,11 @@ impl Outcome {
                 NoticeReason::SetupTokenRejected,
                 format!("your new setup-token is rejected by the Anthropic API; {RENEW_TOKEN}"),
             )),
+            _ if self.notes.contains(&Detail::SetupTokenRefused) => Some((
+                NoticeReason::AccountRefused,
+                "the account or organization of your new setup-token is refused by the Anthropic API; ask its administrator"
+                    .into(),
+            )),
             (Finding::Unrecoverable { .. }, _) => Some((
                 NoticeReason::LoginLost,
                 format!("your login is lost and there is no backup to restore; {SIGN_IN}"),
@@ -122,6 +128,7 @@ impl Outcome {
     fn line(&self, cause: NoticeReason, text: &str) -> NoticeLine {
         let credential = match &self.finding {
             Finding::SetupToken { token, .. } => Some(*token),
+            Finding::LastingToken { token, .. } => Some(token.fingerprint),
             finding => finding.login().map(|login| login.generation),
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();

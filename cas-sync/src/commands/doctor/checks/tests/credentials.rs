@@ -75,3 +75,20 @@ fn login_expiry_within_a_week_is_reported() {
     assert_eq!(report(NOW), expected(Severity::Problem));
     assert_eq!(report(1000), None, "an implausible date");
 }
+
+#[test]
+fn login_that_is_not_refreshed_is_dated_and_may_be_rejected() {
+    use cas_core::credential::expiry::{Expiry, ExpirySource};
+    use cas_core::credential::login::NotRefreshable;
+    let with = |expires_at_ms, is_rejected| {
+        let mut facts = ada();
+        facts.login.state = LoginFileState::NotRefreshable(NotRefreshable::without_token("none"));
+        facts.login.generation_state = None;
+        let expiry = Expiry { at: timestamp(expires_at_ms), source: ExpirySource::Declared };
+        facts.login.lasting_token = Some((expiry, is_rejected));
+        names(&facts)
+    };
+    assert_eq!(with(NOW + 8 * 24 * HOUR, false), ["login-partial"]);
+    assert_eq!(with(NOW + 6 * 24 * HOUR, false), ["login-partial", "login-expires"]);
+    assert_eq!(with(NOW + 8 * 24 * HOUR, true), ["login-partial", "login-rejected"]);
+}

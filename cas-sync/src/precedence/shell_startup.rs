@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use cas_core::fs::regular_file;
 
-use super::super::facts::{Override, OverridePlace};
-use super::path_text;
-use crate::precedence::settings;
+use super::{moved_login, settings};
 
-/// Moves Claude Code's whole configuration to another directory.
-pub(super) const CONFIG_DIR_VARIABLE: &str = "CLAUDE_CONFIG_DIR";
+/// A variable that a line of a file sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) path: PathBuf,
+    /// The line, from 1.
+    pub(crate) line: usize,
+    pub(crate) name: String,
+}
 
-pub(super) fn is_about_credentials(name: &str) -> bool {
-    settings::is_about_credentials(name) || name == CONFIG_DIR_VARIABLE
+fn is_about_credentials(name: &str) -> bool {
+    settings::is_about_credentials(name) || moved_login::VARIABLES.contains(&name)
 }
 
 /// Maximum size of a file, in bytes.
@@ -38,8 +42,8 @@ const FILES: [&str; 12] = [
 /// Directories of such files, with the file extension.
 const DIRECTORIES: [(&str, &str); 2] = [(".config/environment.d", "conf"), (".config/fish/conf.d", "fish")];
 
-/// Returns the overrides in the start-up files.
-pub(super) fn find(home: &Path) -> Vec<Override> {
+/// Returns the assignments in the start-up files.
+pub(crate) fn find(home: &Path) -> Vec<Assignment> {
     let files = FILES.iter().map(|name| home.join(name));
     let more = DIRECTORIES
         .iter()
@@ -55,18 +59,15 @@ fn with_extension(directory: &Path, extension: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn in_file(path: &Path) -> Vec<Override> {
+fn in_file(path: &Path) -> Vec<Assignment> {
     let Ok(Some(text)) = regular_file::read(path, MAX_FILE) else { return Vec::new() };
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines = text.lines().enumerate();
-    let overrides = lines.flat_map(|(index, line)| {
-        let entry = move |name| Override {
-            place: OverridePlace::StartupFile { path: path_text(path), line: index + 1 },
-            name,
-        };
+    let assignments = lines.flat_map(|(index, line)| {
+        let entry = move |name| Assignment { path: path.to_owned(), line: index + 1, name };
         assigned(line).into_iter().map(entry)
     });
-    overrides.collect()
+    assignments.collect()
 }
 
 /// Returns the relevant variable names that a line sets to a value.
@@ -155,14 +156,14 @@ mod tests {
         write(".config/environment.d/50-key.conf.bak", "ANTHROPIC_BASE_URL=x\n");
         nix::unistd::mkfifo(&home.path().join(".profile"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
         let found = find(home.path());
-        let place =
-            |name: &str, line| OverridePlace::StartupFile { path: path_text(&home.path().join(name)), line };
+        let assignment = |path: &str, line, name: &str| Assignment {
+            path: home.path().join(path),
+            line,
+            name: name.into(),
+        };
         let expected = [
-            Override { place: place(".bashrc", 2), name: "ANTHROPIC_AUTH_TOKEN".into() },
-            Override {
-                place: place(".config/environment.d/50-key.conf", 1),
-                name: "ANTHROPIC_API_KEY".into(),
-            },
+            assignment(".bashrc", 2, "ANTHROPIC_AUTH_TOKEN"),
+            assignment(".config/environment.d/50-key.conf", 1, "ANTHROPIC_API_KEY"),
         ];
         assert_eq!(found, expected);
     }
