@@ -88,7 +88,7 @@ fn login_that_is_not_refreshed_is_dated_and_may_be_rejected() {
         facts.login.lasting_token = Some((expiry, is_rejected));
         names(&facts)
     };
-    assert_eq!(with(NOW + 8 * 24 * HOUR, false), ["login-partial"]);
-    assert_eq!(with(NOW + 6 * 24 * HOUR, false), ["login-partial", "login-expires"]);
-    assert_eq!(with(NOW + 8 * 24 * HOUR, true), ["login-partial", "login-rejected"]);
+    assert_eq!(with(NOW + 8 * 24 * HOUR, false), ["login-not-refreshable"]);
+    assert_eq!(with(NOW + 6 * 24 * HOUR, false), ["login-not-refreshable", "login-expires"]);
+    assert_eq!(with(NOW + 8 * 24 * HOUR, true), ["login-not-refreshable", "login-rejected"]);
 }
