@@ -168,7 +168,7 @@ fn server_sealed_during_a_run_is_completed_by_the_next_run() {
     });
     assert_eq!(done.code, Some(75), "{}", text_and_errors(&done));
     let sealed = done.text().lines().filter(|line| line.contains("Vault is sealed")).count();
-    assert!((1..50).contains(&sealed), "{sealed} of those who are left:\n{}", text_and_errors(&done));
+    assert!((1..=50).contains(&sealed), "{sealed} of those who are left:\n{}", text_and_errors(&done));
     assert!(done.text().contains("it is asked again later"), "{}", text_and_errors(&done));
     let journal = guest.product_journal();
     assert_eq!(

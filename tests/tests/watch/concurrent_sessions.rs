@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use cas_tests::anthropic::{LoggedRequest, fingerprint};
 use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, in_hours};
+use cas_tests::size::sized;
 use serde_json::json;
 
 use super::claude::{LIMIT, ask, fixture, refresh_token, refreshes, sign_in_with_expired_token, watch};
-
-const SESSIONS: usize = 16;
 
 /// The interval between two runs of the same program.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -51,7 +50,7 @@ impl Drop for EndSignal<'_> {
 }
 
 #[test]
-fn sixteen_sessions_with_an_expired_token_refresh_once() {
+fn concurrent_sessions_with_an_expired_token_refresh_once() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
     let (mut watcher, _) = watch(&alice);
@@ -90,7 +89,7 @@ fn sixteen_sessions_with_an_expired_token_refresh_once() {
 /// One token request per rotation, from any client: no refresh token is presented twice.
 fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
     let login = sign_in_with_expired_token(fixture, alice);
-    assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [fingerprint(&login.refresh_token)]);
+    assert_eq!(refresh_in_all_sessions(fixture, alice), [fingerprint(&login.refresh_token)]);
 
     // Again by the clock of the client, which reads the expiry of a token in the file.
     let before = fingerprint(&refresh_token(alice));
@@ -98,23 +97,23 @@ fn rotate(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) {
     file["claudeAiOauth"]["expiresAt"] = json!(in_hours(-1));
     fixture.anthropic().forget_requests();
     alice.write_credentials(&file).expect("written");
-    assert_eq!(refresh_in_sixteen_sessions(fixture, alice), [before]);
+    assert_eq!(refresh_in_all_sessions(fixture, alice), [before]);
 
     // The server's log agrees. A client may refresh a login that another client has just refreshed,
     // if the former token is reported as expired; but that is another rotation.
     let before = fingerprint(&refresh_token(alice));
     fixture.anthropic().forget_requests();
     assert!(fixture.anthropic().expire(&login.family));
-    let exchanged = refresh_in_sixteen_sessions(fixture, alice);
+    let exchanged = refresh_in_all_sessions(fixture, alice);
     assert_eq!(exchanged.first(), Some(&before));
     let distinct: BTreeSet<_> = exchanged.iter().collect();
     assert_eq!(distinct.len(), exchanged.len(), "{exchanged:?}");
 }
 
-/// Returns the refresh tokens that were presented while this many sessions sent one question each
-/// and all of them got an answer.
-fn refresh_in_sixteen_sessions(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> Vec<String> {
-    let sessions: Vec<_> = (0..SESSIONS).map(|_| alice.claude().start().expect("started")).collect();
+/// Returns the refresh tokens that were presented while all sessions sent one question each, and
+/// got an answer.
+fn refresh_in_all_sessions(fixture: &ClaudeFixture, alice: &ClaudeUser<'_>) -> Vec<String> {
+    let sessions: Vec<_> = (0..sized(16, 8)).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {
         let output = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));
         assert!(output.answered(), "{output:?}");
