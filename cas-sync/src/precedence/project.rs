@@ -2,6 +2,7 @@
 //! and the ones above it, and can mount a file system there that never answers. So a child process
 //! reads, with a time limit, and is left behind if it does not end.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -139,7 +140,7 @@ impl Controller {
 /// # Errors
 /// If the output cannot be written.
 pub(crate) fn serve() -> anyhow::Result<()> {
-    let files = read(&super::sources::working_directory(), Uid::current().as_raw());
+    let files = read(&env::current_dir().unwrap_or_default(), Uid::current().as_raw());
     println!("{}", serde_json::to_string(&files)?);
     Ok(())
 }

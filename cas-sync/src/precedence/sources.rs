@@ -46,7 +46,7 @@ pub(crate) fn gather_here(account: &Account, paths: &Paths, now: Timestamp) -> S
     let mut environment: BTreeMap<_, _> = env_vars().into_iter().collect();
     environment.retain(|name, value| name != TOKEN_DESCRIPTOR || is_open(value));
     let has_open_key = environment.get(API_KEY_DESCRIPTOR).is_some_and(|descriptor| is_open(descriptor));
-    let directory = working_directory();
+    let directory = env::current_dir().unwrap_or_default();
     let machine = Path::new(managed_settings::DIRECTORY);
     let environment = &environment;
     let found = gather(&Surroundings { account, paths, environment, directory: &directory, machine, now });
@@ -136,11 +136,6 @@ fn settings_files(surroundings: &Surroundings<'_>, directory: &Path) -> Vec<(Pla
     let managed = managed.into_iter().map(|path| (Place::ManagedSettings, path));
     let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
     own.into_iter().chain(managed).chain([served]).collect()
-}
-
-/// Returns the working directory of this process.
-pub(crate) fn working_directory() -> PathBuf {
-    env::current_dir().unwrap_or_default()
 }
 
 /// Returns the names of the profiles with a credential, and that of the active profile.

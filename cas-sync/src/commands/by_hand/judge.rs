@@ -70,7 +70,8 @@ pub(super) struct CheckResult {
 
 impl CheckResult {
     /// Returns the result where Claude Code uses a credential that is not managed; why. An action
-    /// that the managed credential requires stays required: another user can have set the other one.
+    /// that the managed credential requires stays required: another user can have set the other
+    /// one.
     pub(super) fn with_unmanaged(self, why: &str) -> Self {
         match self.answer {
             Answer::ActionRequired => Self { text: format!("{}; {why}", self.text), ..self },
