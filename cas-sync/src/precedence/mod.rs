@@ -210,7 +210,7 @@ impl Sources {
             ));
         }
         if let Some(why) = self.project.unread_text() {
-            return Some(why);
+            return Some(format!("{why}; {ELSEWHERE}"));
         }
         let uses_login = effective.chosen.is_none_or(|chosen| chosen.kind == Kind::Login);
         if let Some(moved) = self.moved.as_ref().filter(|_| uses_login) {

@@ -95,7 +95,7 @@ impl Project {
     pub(crate) fn unread_text(&self) -> Option<String> {
         let why = self.unread.as_ref()?;
         Some(format!(
-            "the settings of this directory {why}, so the credential that Claude Code uses here is not known; {ELSEWHERE}"
+            "the settings of this directory {why}, so the credential that Claude Code uses here is not known"
         ))
     }
 }

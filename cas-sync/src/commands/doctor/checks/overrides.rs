@@ -54,23 +54,21 @@ fn claude_json(facts: &UserFacts) -> CheckResult {
 }
 
 fn settings(facts: &UserFacts) -> CheckResult {
-    let found = findings(facts, |setting| {
-        let OverridePlace::Settings { path, controller } = &setting.place else { return None };
+    findings(facts, |setting| {
+        let (path, controller) = match &setting.place {
+            OverridePlace::Settings { path, controller } => (path, controller),
+            OverridePlace::Unread(why) => {
+                return Some(Finding::warning(why.as_str(), Remedy::Text(ELSEWHERE.into())));
+            }
+            _ => return None,
+        };
         let (owner, remedy) = match controller {
             // Another user can make the path lead to any file, so no command changes it.
             Some(owner) => (format!(" ({owner})"), Remedy::Text(ELSEWHERE.into())),
             None => (String::new(), renamed(setting, path, Remedy::User)),
         };
         Some(problem(setting, &format!("is set in {path}{owner}"), remedy))
-    });
-    let unread = facts.overrides.iter().find_map(|setting| match &setting.place {
-        OverridePlace::Unread(why) => Some(why.clone()),
-        _ => None,
-    });
-    match (found, unread) {
-        (CheckResult::Ok, Some(why)) => CheckResult::Unknown(why),
-        (found, _) => found,
-    }
+    })
 }
 
 fn managed(facts: &UserFacts) -> CheckResult {
