@@ -2,17 +2,17 @@
 //! `jobs/ID/state.json` below its configuration directory, and keeps a session that found no login
 //! blocked until it gets a message, also when the login works again (`docs/design/claude-code.md`).
 
+use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::fs::directories::list_names;
 use crate::fs::regular_file;
 
 /// The directory of the records, below the configuration directory.
 const JOBS: &str = "jobs";
 
-/// The most records that are read.
+/// The most entries that are read.
 const MAX_JOBS: usize = 1_000;
 
 /// The largest record that is read, in bytes. One has about 1 KiB.
@@ -35,9 +35,12 @@ struct Job {
 /// left out.
 pub fn waiting_for_login(config_directory: &Path) -> Vec<String> {
     let jobs = config_directory.join(JOBS);
-    let names = list_names(&jobs).ok().flatten().unwrap_or_default().into_iter();
-    let ids = names.filter_map(|name| name.into_string().ok()).filter(|id| is_id(id)).take(MAX_JOBS);
-    ids.filter(|id| waits(&jobs.join(id).join("state.json"))).collect()
+    // Not the whole directory, which is the user's and can have any size.
+    let entries = fs::read_dir(&jobs).into_iter().flatten().take(MAX_JOBS).flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|id| is_id(id));
+    let mut waiting: Vec<_> = ids.filter(|id| waits(&jobs.join(id).join("state.json"))).collect();
+    waiting.sort();
+    waiting
 }
 
 /// Returns true for an id as the client makes it: eight hexadecimal digits. It is printed as part
@@ -56,8 +59,6 @@ fn waits(record: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

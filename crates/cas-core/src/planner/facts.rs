@@ -166,8 +166,8 @@ pub struct Settings {
     pub restore_from_other_machines: bool,
     /// Whether logins are backed up and restored.
     pub oauth_backup: bool,
-    /// Whether the setup token of the local store may be copied to Vault. False if the user's name
-    /// in the store is not the login name.
+    /// Whether Vault may take over the setup token of the local store. False if the document is not
+    /// named after the user: it may belong to another user, or to several.
     pub carries_setup_token: bool,
 }
 
@@ -185,7 +185,7 @@ impl Settings {
             expected_organization: config.expected_organization.clone(),
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
-            carries_setup_token: true,
+            carries_setup_token: config.vault.document.is_none(),
         }
     }
 }

@@ -302,3 +302,63 @@ fn newer_local_token_is_not_replaced_by_an_earlier_one_of_vault() {
         }
     }
 }
+
+#[test]
+fn rejected_local_token_yields_to_the_one_of_vault() {
+    let mut facts = facts(Mode::Sync, TokenFact::Token(token("vault")));
+    facts.env_file = EnvFileFact::Token(token("local"));
+    facts.local_token = Some(token("local"));
+    let earlier = crate::time::timestamp::Timestamp::from_millis(facts.now.millis() - 1000);
+    let seen = &mut facts.ledger.setup_tokens;
+    seen.record(token("vault"), earlier);
+    seen.record(token("local"), facts.now);
+    for (refusal, expected) in [(None, None), (Some(false), Some("vault")), (Some(true), Some("vault"))] {
+        if let Some(account_level) = refusal {
+            let verdict = Verification::Rejected { account_level };
+            facts.ledger.setup_tokens.record_verification(token("local"), &verdict);
+        }
+        assert_eq!(super::new_token(&facts), expected.map(token), "{refusal:?}");
+    }
+}
+
+/// A login name was given to another account, and the former user still reads the document.
+#[test]
+fn token_is_not_carried_into_a_document_with_a_foreign_login() {
+    use crate::credential::fingerprint::RefreshTokenId;
+    use crate::credential::login::{LoginSummary, Owner};
+    use crate::credential::login_file::LoginPlace;
+    use crate::ledger::Origin;
+    let login = |name: &str, account: Option<&str>| LoginSummary {
+        generation: RefreshTokenId::from_bytes(name),
+        expires_at: crate::time::timestamp::Timestamp::from_millis(1_790_000_000_000 + 8 * 3_600_000),
+        login_expires_at: None,
+        owner: Owner { account: account.map(str::to_owned), organization: None },
+    };
+    let of = |name: &'static str| login(name, Some(name));
+    for (in_file, in_document, seen_from, expected) in [
+        (Some(of("alice")), Some(of("mallory")), None, false),
+        (None, Some(of("mallory")), None, false),
+        (None, Some(of("mallory")), Some(Origin::Store), false),
+        (None, Some(login("unnamed", None)), Some(Origin::Store), false),
+        (Some(of("alice")), Some(login("unnamed", None)), None, false),
+        (None, None, None, true),
+        (Some(of("alice")), Some(login("another generation", Some("alice"))), None, true),
+        (None, Some(of("alice")), Some(Origin::File), true),
+        (None, Some(login("unnamed", None)), Some(Origin::File), true),
+    ] {
+        let mut facts = facts(Mode::Sync, TokenFact::Absent);
+        facts.local_token = Some(token("alice"));
+        facts.env_file = EnvFileFact::Token(token("alice"));
+        facts.login = in_file.clone().map_or(LoginFileState::Missing, LoginFileState::Valid);
+        if let (Some(login), Some(origin)) = (&in_document, seen_from) {
+            match origin {
+                Origin::File => facts.ledger.record_login(login, LoginPlace::File, facts.now),
+                Origin::Store => facts.ledger.begin_restore(login, None, facts.now),
+            }
+        }
+        let DocumentFact::Read(document) = &mut facts.document else { panic!("it was read") };
+        document.backup = in_document.clone();
+        let carried = super::carried_token(&facts);
+        assert_eq!(carried.is_some(), expected, "{in_file:?} {in_document:?} {seen_from:?}");
+    }
+}
