@@ -87,7 +87,7 @@ fn setup_token_goes_along_to_vault() {
         let email = document.map_or(Value::Null, |document| document["vaultwarden_email"].clone());
         assert_eq!(fields["vaultwarden_email"], email);
         assert_eq!(files_with(&test_user, TOKEN), [test_user.path(ENV_FILE)], "the local store has none");
-        assert_eq!(state(&test_user)["notes"], json!(["setup-token-stored"]));
+        assert_eq!(state(&test_user)["details"], json!(["setup-token-stored"]));
 
         let version = vault_user.document().body["data"]["metadata"]["version"].clone();
         let line = sync(&test_user, 0);
