@@ -8,6 +8,7 @@
 mod backup;
 mod candidate;
 mod commands;
+mod details;
 mod eligibility;
 mod facts;
 mod refresh;
