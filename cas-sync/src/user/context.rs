@@ -185,7 +185,7 @@ impl UserContext {
             paths: &self.paths,
             settings: Settings {
                 // A document under another name may belong to another user.
-                carries_setup_token: env_var("CLAUDE_AUTH_USER").is_none_or(|name| name.is_empty()),
+                can_copy_setup_token: env_var("CLAUDE_AUTH_USER").is_none_or(|name| name.is_empty()),
                 ..Settings::from_config(&self.config, mode)
             },
             store,

@@ -124,9 +124,9 @@ pub enum Detail {
     /// The active setup token is not in the store and was never seen there.
     SetupTokenNotInStore,
     /// The setup token of the local store was copied to Vault.
-    SetupTokenCarried,
+    SetupTokenCopied,
     /// The setup token of the local store could not be copied to Vault.
-    SetupTokenNotCarried(String),
+    SetupTokenNotCopied(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
@@ -173,7 +173,7 @@ impl Detail {
             self,
             Self::EnvFileWritten
                 | Self::EnvFileRemoved
-                | Self::SetupTokenCarried
+                | Self::SetupTokenCopied
                 | Self::BackedUp(_)
                 | Self::RolledBack
         )

@@ -75,13 +75,13 @@ fn setup_token_details(facts: &Facts) -> impl Iterator<Item = Detail> + use<> {
         Some(Activation::Postponed(why)) => Some(Detail::SetupTokenPostponed(why)),
         Some(Activation::Allowed | Activation::Pending) | None => None,
     };
-    let carried_token = done.carried_token.as_ref().map(|result| match result {
-        Ok(()) => Detail::SetupTokenCarried,
-        Err(why) => Detail::SetupTokenNotCarried(why.clone()),
+    let copied_token = done.copied_token.as_ref().map(|result| match result {
+        Ok(()) => Detail::SetupTokenCopied,
+        Err(why) => Detail::SetupTokenNotCopied(why.clone()),
     });
     let is_missing = setup_token::is_missing_in_store(facts) && facts.settings.mode == Mode::Sync;
-    let not_in_store = (is_missing && carried_token.is_none()).then_some(Detail::SetupTokenNotInStore);
-    [env_file, field, new_token, carried_token, not_in_store].into_iter().flatten()
+    let not_in_store = (is_missing && copied_token.is_none()).then_some(Detail::SetupTokenNotInStore);
+    [env_file, field, new_token, copied_token, not_in_store].into_iter().flatten()
 }
 
 /// In a sync, returns the locations of backups that remain although backups are disabled. The
@@ -100,7 +100,7 @@ pub(super) fn is_warning(detail: &Detail) -> bool {
             | Detail::SetupTokenFieldInvalid(_)
             | Detail::SetupTokenPostponed(_)
             | Detail::SetupTokenNotInStore
-            | Detail::SetupTokenNotCarried(_)
+            | Detail::SetupTokenNotCopied(_)
             | Detail::NotBackedUp(_)
             | Detail::NotRolledBack(_)
             | Detail::Store(_)

@@ -168,7 +168,7 @@ pub struct Settings {
     pub oauth_backup: bool,
     /// Whether the setup token of the local store may be copied to Vault. False if the user's name
     /// in the store is not the login name.
-    pub carries_setup_token: bool,
+    pub can_copy_setup_token: bool,
 }
 
 impl Settings {
@@ -185,7 +185,7 @@ impl Settings {
             expected_organization: config.expected_organization.clone(),
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
-            carries_setup_token: true,
+            can_copy_setup_token: true,
         }
     }
 }
@@ -270,7 +270,7 @@ pub struct Progress {
     /// The change of the env file.
     pub env_file: Option<Result<EnvFileChange, String>>,
     /// The copy of the local store's setup token to Vault.
-    pub carried_token: Option<Result<(), String>>,
+    pub copied_token: Option<Result<(), String>>,
     /// Whether the removal of the setup token from the local store was tried.
     pub removed_local_token: bool,
     /// The restore.

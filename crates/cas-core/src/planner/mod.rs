@@ -49,7 +49,7 @@ pub enum Step {
     /// Remove the env file.
     RemoveEnvFile,
     /// Copy the setup token of the local store to Vault.
-    CarryToken(Fingerprint),
+    CopyToken(Fingerprint),
     /// Remove the setup token from the local store, which is not the store any more.
     RemoveLocalToken,
     /// Verify a credential by value, in a scratch home.
@@ -72,7 +72,7 @@ pub fn next(facts: &Facts) -> Step {
         Mode::Command(command) => commands::next(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
-            .or_else(|| setup_token::carry_over(facts))
+            .or_else(|| setup_token::copy_to_vault(facts))
             .or_else(|| setup_token::sync_env_file(facts))
             .or_else(|| setup_token::remove_local_token(facts))
             .or_else(|| handle_setup_token(facts))

@@ -39,26 +39,26 @@ pub(super) fn sync_env_file(facts: &Facts) -> Option<Step> {
 }
 
 /// Copies the setup token of the local store to Vault, after a verification where that is possible.
-pub(super) fn carry_over(facts: &Facts) -> Option<Step> {
-    let token = carried_token(facts)?;
+pub(super) fn copy_to_vault(facts: &Facts) -> Option<Step> {
+    let token = copied_token(facts)?;
     let target = VerificationTarget::SetupToken(token);
     let is_refused = matches!(facts.verdict(target), Some(Verification::Rejected { .. }))
         || facts.ledger.setup_tokens.is_valid(token) == Some(false);
-    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CarryToken(token)))
+    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CopyToken(token)))
 }
 
 /// Returns the setup token that Vault should get from the local store. Vault must never have held
 /// it, because it was withdrawn there since, and must have no field, because an empty one or
 /// another token was written on purpose.
-fn carried_token(facts: &Facts) -> Option<Fingerprint> {
-    let token = facts.local_token.filter(|_| facts.settings.carries_setup_token)?;
+fn copied_token(facts: &Facts) -> Option<Fingerprint> {
+    let token = facts.local_token.filter(|_| facts.settings.can_copy_setup_token)?;
     let is_free = matches!(facts.document()?.setup_token, TokenFact::Absent | TokenFact::NotSpecified);
     let is_active = match facts.env_file {
         EnvFileFact::Absent => true,
         EnvFileFact::Token(active) => active == token,
         EnvFileFact::Malformed(_) | EnvFileFact::Unreadable(_) => false,
     };
-    let is_due = facts.settings.mode == Mode::Sync && facts.done.carried_token.is_none();
+    let is_due = facts.settings.mode == Mode::Sync && facts.done.copied_token.is_none();
     (is_due && is_free && is_active && !is_held(facts, token)).then_some(token)
 }
 

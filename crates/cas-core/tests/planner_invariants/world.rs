@@ -63,7 +63,7 @@ pub(crate) struct World {
     pub(crate) verified: BTreeMap<RefreshTokenId, u64>,
     pub(crate) backups: usize,
     /// How often a setup token was copied to Vault.
-    pub(crate) carried: usize,
+    pub(crate) copied: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
 }
@@ -274,7 +274,7 @@ impl World {
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
                 oauth_backup: run.oauth_backup,
-                carries_setup_token: true,
+                can_copy_setup_token: true,
             },
             done: Progress::default(),
         }
