@@ -1,5 +1,5 @@
-//! An administrator switches from the local store to Vault: a sync copies the setup token, unless Vault
-//! has a field for one, or has held this token before.
+//! An administrator switches from the local store to Vault: a sync copies the setup token, unless
+//! Vault has a field for one, or has held this token before.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! Determines the details of an outcome: what a run did beside its finding, and what it could not do.
+//! Determines the details of an outcome: what a run did beside its finding, and what it could not
+//! do.
 
 use super::setup_token::Activation;
 use super::{Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Mode, TokenFact, backup, setup_token};
