@@ -109,7 +109,7 @@ pub struct NotRefreshable {
     /// Why it is not refreshed.
     pub why: &'static str,
     /// The access token, if it is used as it is: a setup token that was pasted into the file.
-    pub token: Option<LastingToken>,
+    pub token: Option<UnrefreshedToken>,
 }
 
 impl NotRefreshable {
@@ -121,7 +121,7 @@ impl NotRefreshable {
 
 /// An access token that Claude Code uses without a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastingToken {
+pub struct UnrefreshedToken {
     /// The fingerprint of the token.
     pub fingerprint: Fingerprint,
     /// The expiry that the file states. Claude Code uses the token after it, too.
@@ -203,7 +203,7 @@ pub fn parse(object: &RawValue) -> ParsedLogin {
         let Some(token) = token else { return otherwise(NO_REFRESH_TOKEN) };
         return ParsedLogin::NotRefreshable(NotRefreshable {
             why: NO_REFRESH_TOKEN,
-            token: Some(LastingToken {
+            token: Some(UnrefreshedToken {
                 fingerprint: Fingerprint::from_bytes(&token),
                 expires_at: expires_at.map(millis),
                 has_refresh_token: false,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, set_member, without_member};
 use crate::credential::login::{
-    self, AccessProblem, LastingToken, Login, LoginSummary, NotRefreshable, ParsedLogin,
+    self, AccessProblem, Login, LoginSummary, NotRefreshable, ParsedLogin, UnrefreshedToken,
 };
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
@@ -88,7 +88,7 @@ impl LoginFileState {
         }
         match login::parse(object) {
             ParsedLogin::Complete(login) if !is_plausible(login.summary.expires_at, now) => {
-                Self::NotRefreshable(lasting(&login))
+                Self::NotRefreshable(with_implausible_expiry(&login))
             }
             ParsedLogin::Complete(login) if is_fresh(login.summary.expires_at, now) => Self::Valid(login),
             ParsedLogin::Complete(login) => Self::AccessTokenExpired(login),
@@ -156,7 +156,7 @@ impl<L> LoginFileState<L> {
     }
 
     /// Returns the access token that Claude Code uses without a refresh, if the login has one.
-    pub fn lasting_token(&self) -> Option<LastingToken> {
+    pub fn unrefreshed_token(&self) -> Option<UnrefreshedToken> {
         match self {
             Self::NotRefreshable(login) => login.token,
             _ => None,
@@ -172,8 +172,8 @@ impl<L> LoginFileState<L> {
 
 /// Returns a login whose access token would last longer than any real one: a setup token beside
 /// another text for the refresh token, or an expiry that a wrong clock has left.
-fn lasting(login: &Login) -> NotRefreshable {
-    let token = login.access_token().map(|token| LastingToken {
+fn with_implausible_expiry(login: &Login) -> NotRefreshable {
+    let token = login.access_token().map(|token| UnrefreshedToken {
         fingerprint: Fingerprint::from_bytes(token.expose()),
         expires_at: Some(login.summary.expires_at),
         has_refresh_token: true,

@@ -66,12 +66,12 @@ fn pasted_setup_token_is_named_with_its_stated_expiry() {
             r#"{{"claudeAiOauth":{{"accessToken":"sk-ant-oat01-a",{members},"scopes":["user:inference"]}}}}"#
         );
         let found = state(content.as_bytes(), now);
-        let expected = LastingToken {
+        let expected = UnrefreshedToken {
             fingerprint: Fingerprint::from_bytes("sk-ant-oat01-a"),
             expires_at: expires_at.map(Timestamp::from_millis),
             has_refresh_token,
         };
-        assert_eq!(found.lasting_token(), Some(expected), "{content}");
+        assert_eq!(found.unrefreshed_token(), Some(expected), "{content}");
         let token = access_token(content.as_bytes()).expect("a token");
         assert_eq!(token.expose(), "sk-ant-oat01-a");
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LastingToken;
+use crate::credential::login::UnrefreshedToken;
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
@@ -123,8 +123,8 @@ impl SeenTokens {
     }
 
     /// Returns the expiry of an access token in the login file that is not refreshed.
-    pub fn lasting_expiry(&self, token: LastingToken, now: Timestamp) -> Expiry {
-        Expiry::for_lasting_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))
+    pub fn unrefreshed_token_expiry(&self, token: UnrefreshedToken, now: Timestamp) -> Expiry {
+        Expiry::for_unrefreshed_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))
     }
 
     /// Returns when this machine first saw this token.

@@ -7,7 +7,7 @@ pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::SetupToken { .. } => "setup-token",
         Finding::Login { .. } => "login",
-        Finding::LastingToken { .. } => "login-not-refreshed",
+        Finding::UnrefreshedToken { .. } => "login-not-refreshed",
         Finding::Stale { .. } => "stale",
         Finding::Refreshing(_) => "refreshing",
         Finding::StaleCopy { .. } => "stale-copy",

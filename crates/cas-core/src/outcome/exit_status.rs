@@ -115,7 +115,7 @@ impl Outcome {
             self.finding,
             Finding::SetupToken { .. }
                 | Finding::Login { .. }
-                | Finding::LastingToken { .. }
+                | Finding::UnrefreshedToken { .. }
                 | Finding::Stale { .. }
                 | Finding::Refreshing(_)
         );

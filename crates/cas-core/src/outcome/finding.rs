@@ -3,7 +3,7 @@
 use super::BackupLocation;
 use crate::claude_files::state_problem::StateFileProblem;
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::{LastingToken, LoginSummary};
+use crate::credential::login::{LoginSummary, UnrefreshedToken};
 use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
@@ -27,9 +27,9 @@ pub enum Finding {
         verdict: Option<Verification>,
     },
     /// Claude Code uses the access token in the login file and does not refresh it.
-    LastingToken {
+    UnrefreshedToken {
         /// The access token.
-        token: LastingToken,
+        token: UnrefreshedToken,
         /// The result of its verification.
         verdict: Option<Verification>,
     },

@@ -82,7 +82,7 @@ impl fmt::Display for Finding {
                     Shown(verdict)
                 )
             }
-            Self::LastingToken { verdict, .. } => {
+            Self::UnrefreshedToken { verdict, .. } => {
                 write!(formatter, "login in use that Claude Code does not refresh, {}", Shown(verdict))
             }
             Self::Stale { login, verdict } => write!(

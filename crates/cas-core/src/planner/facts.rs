@@ -319,7 +319,7 @@ pub enum VerificationTarget {
     /// The access token of the login in the credential file.
     Login(Fingerprint),
     /// The access token in the credential file that Claude Code uses without a refresh.
-    LastingToken(Fingerprint),
+    UnrefreshedToken(Fingerprint),
 }
 
 impl Facts {

@@ -153,7 +153,7 @@ fn handle_login(facts: &Facts) -> Option<Step> {
             refresh_run(facts, login).or_else(|| after_verification(facts, login))
         }
         LoginFileState::NotRefreshable(login) => {
-            probe(facts, VerificationTarget::LastingToken(login.token?.fingerprint))
+            probe(facts, VerificationTarget::UnrefreshedToken(login.token?.fingerprint))
         }
         // A backup with an expired access token is left to the sync, which can ask the store.
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing

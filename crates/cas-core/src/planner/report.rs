@@ -9,7 +9,7 @@ use super::{
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;
-use crate::credential::login::{LastingToken, LoginSummary, NotRefreshable};
+use crate::credential::login::{LoginSummary, NotRefreshable, UnrefreshedToken};
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
 use crate::outcome::{BackupLocation, Detail, Finding, Outcome, Status};
@@ -48,8 +48,8 @@ fn expiry(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWar
             (CredentialKind::Login, Expiry::for_login(login), verdict.as_ref())
         }
         Finding::Refreshing(login) => (CredentialKind::Login, Expiry::for_login(login), None),
-        Finding::LastingToken { token, verdict } => {
-            let expiry = facts.ledger.setup_tokens.lasting_expiry(*token, facts.now);
+        Finding::UnrefreshedToken { token, verdict } => {
+            let expiry = facts.ledger.setup_tokens.unrefreshed_token_expiry(*token, facts.now);
             (CredentialKind::Login, Some(expiry), verdict.as_ref())
         }
         finding => return (finding.login().and_then(Expiry::for_login), None),
@@ -131,7 +131,7 @@ fn not_refreshable(facts: &Facts, login: &NotRefreshable) -> (Status, Finding) {
     let Some(token) = login.token.filter(|_| is_verification) else {
         return skipped(UNTIL_EXPIRY);
     };
-    let verdict = facts.verdict(VerificationTarget::LastingToken(token.fingerprint)).cloned();
+    let verdict = facts.verdict(VerificationTarget::UnrefreshedToken(token.fingerprint)).cloned();
     if token.has_refresh_token && verdict.is_none() {
         return skipped(UNTIL_EXPIRY);
     }
@@ -140,7 +140,7 @@ fn not_refreshable(facts: &Facts, login: &NotRefreshable) -> (Status, Finding) {
             "the Anthropic API rejects it, and Claude Code tries its refresh token at its next start; if that fails, run `cas-sync login`",
         );
     }
-    (status_after(verdict.as_ref(), Status::Ok), Finding::LastingToken { token, verdict })
+    (status_after(verdict.as_ref(), Status::Ok), Finding::UnrefreshedToken { token, verdict })
 }
 
 /// Returns the finding for an obstacle.
@@ -297,7 +297,7 @@ fn wants_sync(facts: &Facts) -> bool {
         LoginFileState::Missing => at_login && !eligibility::has_never_signed_in(facts),
         LoginFileState::NotRefreshable(login) => {
             let is_new =
-                |token: LastingToken| facts.ledger.setup_tokens.first_seen(token.fingerprint).is_none();
+                |token: UnrefreshedToken| facts.ledger.setup_tokens.first_seen(token.fingerprint).is_none();
             at_login && login.token.is_some_and(is_new)
         }
         LoginFileState::Unreadable(_) => false,

@@ -2,7 +2,7 @@
 
 use super::{EnvFileFact, Facts, MAX_PROBES, Mode, Step, TokenFact, VerificationTarget, probe};
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LastingToken;
+use crate::credential::login::UnrefreshedToken;
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
 use crate::ledger::GenerationState;
@@ -154,7 +154,7 @@ fn has_working_credential(facts: &Facts) -> bool {
             facts.ledger.generation_state(login.generation) != Some(GenerationState::Rejected)
         }
         LoginFileState::NotRefreshable(login) => {
-            let is_valid = |token: LastingToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
+            let is_valid = |token: UnrefreshedToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
             login.token.and_then(is_valid) != Some(false)
         }
         _ => false,

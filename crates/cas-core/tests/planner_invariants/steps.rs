@@ -85,7 +85,7 @@ impl World {
                         self.rejected.insert(generation);
                     }
                 }
-                if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) =
+                if let VerificationTarget::SetupToken(token) | VerificationTarget::UnrefreshedToken(token) =
                     subject
                 {
                     self.ledger.setup_tokens.record(token, facts.now);

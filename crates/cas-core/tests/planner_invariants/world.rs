@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
-use cas_core::credential::login::{LastingToken, LoginSummary, NotRefreshable, Owner};
+use cas_core::credential::login::{LoginSummary, NotRefreshable, Owner, UnrefreshedToken};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::sign_out::SignOut;
@@ -169,7 +169,7 @@ impl World {
             Event::NotRefreshable => {
                 self.file.0 = LoginFileState::NotRefreshable(NotRefreshable {
                     why: "no refresh token",
-                    token: Some(LastingToken {
+                    token: Some(UnrefreshedToken {
                         fingerprint: Fingerprint::from_bytes("0"),
                         expires_at: None,
                         has_refresh_token: false,

@@ -66,7 +66,7 @@ impl Outcome {
             (_, Some(verdict)) if verdict.is_alive() => UserAction::None,
             (Finding::SignedOut(_), _) => UserAction::None,
             (Finding::SetupToken { token, .. }, _) => UserAction::NoneUnlessFor(*token),
-            (Finding::LastingToken { token, .. }, _) => UserAction::NoneUnlessFor(token.fingerprint),
+            (Finding::UnrefreshedToken { token, .. }, _) => UserAction::NoneUnlessFor(token.fingerprint),
             (
                 Finding::Login { login, .. }
                 | Finding::Stale { login, .. }
@@ -128,7 +128,7 @@ impl Outcome {
     fn line(&self, cause: NoticeReason, text: &str) -> NoticeLine {
         let credential = match &self.finding {
             Finding::SetupToken { token, .. } => Some(*token),
-            Finding::LastingToken { token, .. } => Some(token.fingerprint),
+            Finding::UnrefreshedToken { token, .. } => Some(token.fingerprint),
             finding => finding.login().map(|login| login.generation),
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();
