@@ -97,7 +97,7 @@ fn setup_token_is_copied_to_vault() {
 }
 
 #[test]
-fn withdrawn_setup_token_does_not_come_back_from_the_local_store() {
+fn withdrawn_setup_token_is_not_copied_to_vault_again() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     sync(&test_user, 0);
     // Removed by an administrator who replaces the document.

@@ -1,5 +1,5 @@
 //! A setup token that was pasted into the login file: it is verified and dated like any other
-//! credential, and the file is left alone.
+//! credential, and the file is not changed.
 
 use cas_tests::anthropic::MessageAnswer::{Invalid, OrganizationForbidden, Overloaded};
 use cas_tests::claude_client::OLDER;
