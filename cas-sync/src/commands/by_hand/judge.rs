@@ -168,14 +168,14 @@ fn judge_login(facts: &Facts, login: &LoginSummary, requirements: &CheckRequirem
     }
 }
 
-/// A login that is not refreshed ends with its access token.
+/// Judges a login that is not refreshed, which expires with its access token.
 fn judge_unrefreshed_token(
     facts: &Facts,
     token: UnrefreshedToken,
     requirements: &CheckRequirements,
 ) -> (Answer, String) {
     let seen = &facts.ledger.setup_tokens;
-    if seen.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token {
+    if seen.is_rejected(token) {
         return (Answer::ActionRequired, format!("the login was rejected by the Anthropic API: {SIGN_IN}"));
     }
     let expiry = seen.unrefreshed_token_expiry(token, facts.now);

@@ -122,6 +122,12 @@ impl SeenTokens {
         Expiry::for_setup_token(known.dates(), Some(known.first_seen))
     }
 
+    /// Returns true if the Anthropic API rejected an access token that is not refreshed, and Claude
+    /// Code has no refresh token to try.
+    pub fn is_rejected(&self, token: UnrefreshedToken) -> bool {
+        self.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token
+    }
+
     /// Returns the expiry of an access token in the login file that is not refreshed.
     pub fn unrefreshed_token_expiry(&self, token: UnrefreshedToken, now: Timestamp) -> Expiry {
         Expiry::for_unrefreshed_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))

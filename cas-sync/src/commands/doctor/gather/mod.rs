@@ -113,8 +113,7 @@ fn login(
     let generation_state = login.login().and_then(|summary| ledger.generation_state(summary.generation));
     let unrefreshed_token = login.unrefreshed_token().map(|token| {
         let seen = &ledger.setup_tokens;
-        let is_rejected = seen.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token;
-        (seen.unrefreshed_token_expiry(token, now), is_rejected)
+        (seen.unrefreshed_token_expiry(token, now), seen.is_rejected(token))
     });
     let owner = login.login().map(|summary| ledger.resolve_owner(summary)).unwrap_or_default();
     Login {
