@@ -18,6 +18,7 @@ for_suites=(
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them
     iproute2                                           # isolated networks
+    fscrypt e2fsprogs                                  # an encrypted home
     python3-pip curl openssl                           # the OpenBao server and its administration
     scdoc man-db                                       # the manual pages
     strace valgrind jq                                 # killing at every system call, counting, and the legacy script

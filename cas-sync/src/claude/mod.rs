@@ -29,8 +29,8 @@ use cas_core::config::ClaudeSettings;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::is_fresh;
 use cas_core::credential::verification::{Verification, Verifier};
-use cas_core::fs::obstacle::Obstacle;
-use cas_core::system::account::{Account, Paths};
+use cas_core::fs::obstacle::{Obstacle, ObstacleKind};
+use cas_core::system::account::{Account, HomeProblem, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
@@ -198,6 +198,9 @@ impl Found {
 
 /// Returns what keeps the login of this user from being replaced or refreshed.
 pub(crate) fn write_obstacle(account: &Account, paths: &Paths) -> Option<Obstacle> {
+    if let Some(HomeProblem::Locked(home)) = account.home_problem(paths) {
+        return Some(Obstacle { kind: ObstacleKind::NoKey, path: home });
+    }
     let path = &paths.credentials_file;
     let file = CredentialsFile::new(path.clone(), account.uid.as_raw());
     let check_space = || {

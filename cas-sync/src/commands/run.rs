@@ -45,10 +45,8 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let now = now();
     let (user, state, requests) =
         (caller.account.name.clone(), caller.state.clone(), caller.requests.clone());
-    if caller.is_home_unavailable() {
-        let why = "the home is missing, not mounted, or not in use yet";
-        let why = format!("{why}: {}", caller.account.home.display());
-        drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
+    if let Some(problem) = caller.home_problem() {
+        drop(writeln!(io::stdout(), "{} {problem}", Status::Skip));
         return ExitCode::SUCCESS;
     }
     // A command by hand has just done all that a sync does: its state is published when this

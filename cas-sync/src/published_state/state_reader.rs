@@ -52,11 +52,8 @@ fn find(account: &Account, paths: &Paths) -> FoundState {
     if let Err(error) = Identities::open().check(account) {
         return FoundState::Unreadable(error.to_string());
     }
-    if account.is_home_unavailable(paths) {
-        let home = account.home.display();
-        return FoundState::HomeUnavailable(format!(
-            "the home is missing, not mounted, or not in use yet: {home}"
-        ));
+    if let Some(problem) = account.home_problem(paths) {
+        return FoundState::HomeUnavailable(problem.to_string());
     }
     read_file(&paths.state_directory.join(FILE_NAME), account.uid.as_raw())
 }

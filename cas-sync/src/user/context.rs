@@ -78,10 +78,8 @@ impl UserContext {
     pub(crate) fn for_current_user() -> Result<Self, CommandError> {
         harden_process()?;
         let caller = CallingUser::current()?.with_name_override()?;
-        if caller.is_home_unavailable() {
-            let home = caller.account.home.display();
-            let why = "is missing, not mounted, or not in use yet; try again later";
-            return Err(CommandError::new(ExitStatus::TryLater, format!("the home {home} {why}")));
+        if let Some(problem) = caller.home_problem() {
+            return Err(CommandError::new(ExitStatus::TryLater, problem.to_string()));
         }
         let context = Self::configured(caller, now())?;
         context

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::sync_requests::SyncRequests;
-use cas_core::system::account::{Account, Paths};
+use cas_core::system::account::{Account, HomeProblem, Paths};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
@@ -63,8 +63,8 @@ impl CallingUser {
         }
     }
 
-    /// Returns true if the home is missing or not mounted; then nothing is created in it.
-    pub(crate) fn is_home_unavailable(&self) -> bool {
-        self.account.is_home_unavailable(&self.paths)
+    /// Returns why the home cannot be used now; then nothing is created in it.
+    pub(crate) fn home_problem(&self) -> Option<HomeProblem> {
+        self.account.home_problem(&self.paths)
     }
 }

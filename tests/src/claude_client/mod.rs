@@ -7,6 +7,7 @@
 //! `cas-sync` runs there as well.
 
 mod disk;
+mod encrypted_home;
 mod invocation;
 mod result;
 mod running;
@@ -24,6 +25,7 @@ use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
+pub use self::encrypted_home::EncryptedHome;
 pub use self::invocation::{BackgroundRun, Invocation};
 pub use self::result::{ClientError, ClientOutput};
 pub use self::running::Conversation;
@@ -98,6 +100,7 @@ impl ClaudeFixture {
             fs::create_dir(path.join(directory))?;
             fs::create_dir_all(path.join("etc").join(directory))?;
         }
+        fs::write(path.join("etc/fscrypt.conf"), encrypted_home::CONFIGURATION)?;
         mounts.push(Mount::Over { source: path.join("etc"), target: "/etc".into() });
         fs::create_dir(path.join("markers"))?;
         fs::create_dir_all(path.join("lib/claude-auth-sync/enrolled"))?;
@@ -127,12 +130,18 @@ impl ClaudeFixture {
     /// # Errors
     /// Errors of creating the home.
     pub fn create_user(&self, name: &str) -> io::Result<ClaudeUser<'_>> {
+        let home = self.path(name);
+        fs::create_dir(&home)?;
+        let user = self.register_user(name, home)?;
+        create_home_directories(&user.home, user.uid)?;
+        Ok(user)
+    }
+
+    /// Creates a user whose home is this directory, without creating it.
+    fn register_user(&self, name: &str, home: PathBuf) -> io::Result<ClaudeUser<'_>> {
         let taken = fs::read_to_string(self.path("passwd"))?.lines().count();
         let free = |uid: &u32| !matches!(User::from_uid(Uid::from_raw(*uid)), Ok(Some(_)));
         let uid = (FIRST_UID..).filter(free).nth(taken).unwrap_or(FIRST_UID);
-        let home = self.path(name);
-        fs::create_dir(&home)?;
-        create_home_directories(&home, uid)?;
         // Appended in place: a new file would not be the mounted one.
         let append = |file: &str, line: String| -> io::Result<()> {
             OpenOptions::new().append(true).open(self.path(file))?.write_all(line.as_bytes())

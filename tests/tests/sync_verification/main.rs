@@ -2,6 +2,7 @@
 //! and what is not.
 
 mod client_state;
+mod encrypted_home;
 mod expiry_warning;
 mod full_disk;
 mod inconclusive;

@@ -108,11 +108,8 @@ fn serve(user: &str) -> Result<()> {
 }
 
 fn inspect_token_file(account: &Account, paths: &Paths) -> AgentMessage {
-    if account.is_home_unavailable(paths) {
-        let home = account.home.display();
-        return AgentMessage::Unusable(format!(
-            "the home {home} is missing, or may not be mounted; log in as the user once, and run this again"
-        ));
+    if let Some(problem) = account.home_problem(paths) {
+        return AgentMessage::Unusable(format!("{problem}; run this again after a login of the user"));
     }
     match read_token(&paths.vault_token_file, account.uid) {
         Ok(token) => AgentMessage::Token(token),

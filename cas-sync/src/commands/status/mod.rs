@@ -18,6 +18,7 @@ use cas_core::outcome::ExitStatus;
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
+use cas_core::system::account::HomeProblem;
 use cas_core::system::privileges::harden_process;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -101,6 +102,9 @@ fn view_self(users: &[String]) -> Result<View> {
     let caller = CallingUser::current()?;
     if users.iter().any(|user| *user != caller.account.name) {
         bail!("cannot show other users: only root can; run it with sudo");
+    }
+    if let Some(problem @ HomeProblem::Locked(_)) = caller.home_problem() {
+        bail!("{problem}");
     }
     let own = collect(caller);
     Ok(View {

@@ -71,7 +71,7 @@ fn watch() -> Result<()> {
 /// Waits until the home exists: it may be created or mounted at the first login. Until then nothing
 /// is created in it.
 fn wait_for_home(account: &Account, paths: &Paths) -> io::Result<()> {
-    let is_there = || account.home.is_dir() && !account.is_home_unavailable(paths);
+    let is_there = || account.home.is_dir() && account.home_problem(paths).is_none();
     while !is_there() {
         // The watch on the ancestors of a missing file also reports a change of owner.
         let watch = FileWatch::new(&account.home.join("no/such/file"))?;

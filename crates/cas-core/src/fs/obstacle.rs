@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, open, statfs, statx};
 
 /// The magic numbers of file systems whose access depends on a ticket: NFS, CIFS, SMB2 and AFS
 /// (`linux/magic.h`).
@@ -169,6 +169,21 @@ fn errno_of(error: &io::Error) -> Option<Errno> {
         FileTooLarge => Some(Errno::EFBIG),
         ReadOnlyFilesystem => Some(Errno::EROFS),
         _ => None,
+    })
+}
+
+/// Returns true if this directory is encrypted and its key is not available. The kernel then finds
+/// no file by its name, so that all of them seem to be missing.
+pub fn is_locked(directory: &Path) -> bool {
+    let found = statx(CWD, directory, AtFlags::empty(), StatxFlags::TYPE);
+    if !found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::ENCRYPTED)) {
+        return false;
+    }
+    // A file without a name, which needs the key as well and leaves nothing behind.
+    let opened = open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR);
+    opened.is_err_and(|errno| {
+        let errno = Errno::from_raw(errno.raw_os_error());
+        ObstacleKind::from_errno(errno, false) == Some(ObstacleKind::NoKey)
     })
 }
 

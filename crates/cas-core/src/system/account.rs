@@ -1,5 +1,6 @@
 //! Accounts of the system's user database, and the paths of a user's files.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 
+use crate::fs::obstacle;
 use crate::system::user_path::UserPath;
 use cas_protocol::paths;
 
@@ -28,20 +30,49 @@ pub struct Account<Home = PathBuf> {
     pub home: Home,
 }
 
+/// Why a home cannot be used. The text is the rest of a sentence about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HomeProblem {
+    /// None of our files are there, and it is missing, empty, or owned by another user, as a mount
+    /// point is. A mount would hide a file that is created there.
+    NotInUse(PathBuf),
+    /// It is encrypted, and its key is not available: no file can be found by its name.
+    Locked(PathBuf),
+}
+
+impl fmt::Display for HomeProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInUse(home) => {
+                write!(formatter, "the home is missing, not mounted, or not in use yet: {}", home.display())
+            }
+            Self::Locked(home) => write!(
+                formatter,
+                "the home is encrypted and its key is not available: {}; log in, which unlocks it",
+                home.display()
+            ),
+        }
+    }
+}
+
 /// An account as the user database returns it, with a home that cannot be opened.
 pub type AccountEntry = Account<UserPath>;
 
 impl Account {
-    /// Returns true if the home does not exist or is not mounted yet: nothing there is in use, and
-    /// it is missing, empty, or owned by another user, as a mount point is. A file that is created
-    /// there would be hidden by the mount.
-    pub fn is_home_unavailable(&self, paths: &Paths) -> bool {
+    /// Returns why the home cannot be used now, and nothing may be created in it.
+    pub fn home_problem(&self, paths: &Paths) -> Option<HomeProblem> {
+        if paths.any_exists() {
+            return None;
+        }
         let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
         let is_missing_or_mount_point = match fs::metadata(&self.home) {
             Ok(home) => home.uid() != self.uid.as_raw() || is_empty(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        !paths.any_exists() && is_missing_or_mount_point
+        if is_missing_or_mount_point {
+            return Some(HomeProblem::NotInUse(self.home.clone()));
+        }
+        obstacle::is_locked(&self.home).then(|| HomeProblem::Locked(self.home.clone()))
     }
 
     /// Returns the account of this process, whose effective uid is `uid`: the login name if it has

@@ -61,6 +61,9 @@ fn sign_in(facts: &UserFacts) -> Remedy {
 }
 
 fn missing(facts: &UserFacts) -> CheckResult {
+    if facts.login.obstacle.as_ref().is_some_and(|obstacle| obstacle.kind == ObstacleKind::NoKey) {
+        return CheckResult::Unknown("the key of the encrypted home is not available".into());
+    }
     if_active(facts, || match (&facts.login.state, facts.login.sign_out) {
         (_, Some(sign_out)) => CheckResult::NotApplicable(sign_out.to_string()),
         (LoginFileState::Missing, None) => {
@@ -129,7 +132,11 @@ fn obstructed(facts: &UserFacts) -> CheckResult {
     // Owner and mode have separate checks.
     let obstacle = facts.login.obstacle.as_ref().filter(|found| found.kind != ObstacleKind::NoPermission);
     CheckResult::from_findings(obstacle.map(|obstacle| {
-        let cause = format!("{} cannot be replaced, because {}", facts.login.path, obstacle.kind.cause());
+        let path = match obstacle.kind {
+            ObstacleKind::NoKey => obstacle.path.display().to_string(),
+            _ => facts.login.path.clone(),
+        };
+        let cause = format!("{path} cannot be replaced, because {}", obstacle.kind.cause());
         let directory = Path::new(&facts.login.path).parent().unwrap_or(Path::new("/"));
         let remedy = match obstacle.kind {
             ObstacleKind::Immutable => {
