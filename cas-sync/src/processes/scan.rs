@@ -86,9 +86,8 @@ fn token_in(environment: &[u8]) -> Option<Fingerprint> {
     (!value.is_empty()).then(|| Fingerprint::from_bytes(value))
 }
 
-/// Returns true for the command lines of the supervisor, of the terminals below it, and of the
-/// sessions that it keeps ready. A session with a command line of its own has the environment of
-/// the terminal above it.
+/// Returns true for the command lines of the supervisor, of its terminal hosts and of its spare
+/// sessions. Other background sessions have the environment of their terminal host.
 fn is_background(command_line: &str) -> bool {
     let mut arguments = command_line.split('\0').skip(1);
     let first = arguments.next().unwrap_or_default();

@@ -172,7 +172,7 @@ impl UserContext {
     fn settings(&self, mode: Mode) -> Settings {
         let mut settings = Settings::from_config(&self.config, mode);
         let has_other_name = env_var("CLAUDE_AUTH_USER").is_some_and(|name| !name.is_empty());
-        settings.carries_setup_token &= !has_other_name;
+        settings.can_copy_setup_token &= !has_other_name;
         settings
     }
 

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::judge::{Answer, CheckRequirements, CheckResult, judge};
-use super::{inspect, print, sources, usage_error};
+use super::{gather_sources, inspect, print, usage_error};
 use crate::cli::CheckArgs;
 use crate::user::context::{UserContext, run_command};
 
@@ -41,7 +41,7 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
         let facts = inspect(user, Command::Verify(Target::Active), Ok(store), false).facts;
         let known = user.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut result = judge(&facts, known.as_ref(), &requirements);
-        let sources = sources(user);
+        let sources = gather_sources(user);
         if let Some(why) = sources.unmanaged(&sources.effective()) {
             result = CheckResult { answer: Answer::Unknown, text: why, credential: None, verified_at: None };
         }

@@ -9,7 +9,7 @@ use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Target};
 
-use super::{Answer, print, run_planner, sources};
+use super::{Answer, gather_sources, print, run_planner};
 use crate::cli::Verify;
 use crate::precedence::Sources;
 use crate::term::stderr::print_error;
@@ -25,7 +25,7 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         _ => Target::Active,
     };
     run_command(|user| {
-        if let Some(why) = unmanaged(&sources(user), target) {
+        if let Some(why) = unmanaged(&gather_sources(user), target) {
             return Err(CommandError::new(ExitStatus::Failure, why));
         }
         let record = |outcome: &Outcome| record(user, target, outcome);
@@ -41,8 +41,9 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
     })
 }
 
-/// Returns why this cannot verify what Claude Code uses. A credential that the user names is
-/// verified beside others, unless it is a login in another file.
+/// Returns why the credential that Claude Code uses cannot be verified. A credential that the user
+/// selects by an option is verified even if another one takes precedence, unless Claude Code reads
+/// another login file.
 fn unmanaged(sources: &Sources, target: Target) -> Option<String> {
     match target {
         Target::Active => sources.unmanaged(&sources.effective()),

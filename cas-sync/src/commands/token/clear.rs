@@ -58,8 +58,8 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
         _ => None,
     };
     let is_vault = user.config.store == StoreKind::Vault;
-    // In Vault a missing field is created: a sync of another machine with the same token in its local
-    // store would copy it there.
+    // In Vault a missing field is created. Otherwise a sync of another machine with the token in
+    // its local store would copy it there.
     let withdrawn =
         update_document(&mut *store, |document| match UserDocument::parse(document).setup_token {
             SetupTokenField::Absent if is_vault => clear_setup_token_fields(),

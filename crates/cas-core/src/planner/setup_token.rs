@@ -2,7 +2,7 @@
 
 use super::{EnvFileFact, Facts, MAX_PROBES, Mode, Step, TokenFact, VerificationTarget, probe};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
-use crate::credential::login::{LastingToken, Owner};
+use crate::credential::login::{Owner, UnrefreshedToken};
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
 use crate::ledger::{GenerationRecord, GenerationState, Origin};
@@ -39,33 +39,33 @@ pub(super) fn sync_env_file(facts: &Facts) -> Option<Step> {
 }
 
 /// Copies the setup token of the local store to Vault, after a verification where that is possible.
-pub(super) fn carry_over(facts: &Facts) -> Option<Step> {
-    let token = carried_token(facts)?;
+pub(super) fn copy_to_vault(facts: &Facts) -> Option<Step> {
+    let token = copied_token(facts)?;
     let target = VerificationTarget::SetupToken(token);
     let is_refused = matches!(facts.verdict(target), Some(Verification::Rejected { .. }))
         || facts.ledger.setup_tokens.is_valid(token) == Some(false);
-    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CarryToken(token)))
+    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CopyToken(token)))
 }
 
 /// Returns the setup token that Vault should get from the local store. Vault must never have held
 /// it, because it was withdrawn there since, and must have no field, because an empty one or
 /// another token was written on purpose. A login in the document must be this user's: after a login
 /// name was given to another account, the former user may still read it.
-fn carried_token(facts: &Facts) -> Option<Fingerprint> {
-    let token = facts.local_token.filter(|_| facts.settings.carries_setup_token)?;
+fn copied_token(facts: &Facts) -> Option<Fingerprint> {
+    let token = facts.local_token.filter(|_| facts.settings.can_copy_setup_token)?;
     let is_free = matches!(facts.document()?.setup_token, TokenFact::Absent | TokenFact::NotSpecified);
     let is_active = match facts.env_file {
         EnvFileFact::Absent => true,
         EnvFileFact::Token(active) => active == token,
         EnvFileFact::Malformed(_) | EnvFileFact::Unreadable(_) => false,
     };
-    let is_due = facts.settings.mode == Mode::Sync && facts.done.carried_token.is_none();
+    let is_due = facts.settings.mode == Mode::Sync && facts.done.copied_token.is_none();
     let is_free = is_free && has_no_foreign_login(facts);
     (is_due && is_free && is_active && !is_held(facts, token)).then_some(token)
 }
 
-/// Returns true if the document has no login, or one that this machine or the user's login file had,
-/// or one of the same account.
+/// Returns true if the document has no login, or one that the login file had, or one of the same
+/// account.
 fn has_no_foreign_login(facts: &Facts) -> bool {
     let Some(backup) = facts.document().and_then(|document| document.backup.as_ref()) else { return true };
     let own = facts.ledger.generations.iter().filter(|(_, record)| record.origin != Origin::Store);
@@ -84,7 +84,7 @@ fn is_same_account(one: &Owner, other: &Owner) -> bool {
 /// same one of Vault is active, or Vault held it and it was withdrawn there. It would come back if
 /// the local store became the store again.
 pub(super) fn remove_local_token(facts: &Facts) -> Option<Step> {
-    let is_possible = facts.settings.carries_setup_token && !facts.done.removed_local_token;
+    let is_possible = facts.settings.can_copy_setup_token && !facts.done.removed_local_token;
     let local = facts.local_token.filter(|_| is_possible)?;
     let is_decided = match facts.document()?.setup_token {
         TokenFact::Token(token) => facts.active_token() == Some(token),
@@ -176,7 +176,7 @@ fn has_working_credential(facts: &Facts) -> bool {
             facts.ledger.generation_state(login.generation) != Some(GenerationState::Rejected)
         }
         LoginFileState::NotRefreshable(login) => {
-            let is_valid = |token: LastingToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
+            let is_valid = |token: UnrefreshedToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
             login.token.and_then(is_valid) != Some(false)
         }
         _ => false,

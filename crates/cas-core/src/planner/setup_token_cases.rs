@@ -117,7 +117,7 @@ impl Case {
             Step::Probe(target) => {
                 let Client::Answers(verdict) = &self.client else { panic!("{self:?}") };
                 let is_in_question = matches!(target, VerificationTarget::SetupToken(token)
-                    if self.stored == TokenFact::Token(token) || self.is_carry_candidate(facts));
+                    if self.stored == TokenFact::Token(token) || self.is_copy_candidate(facts));
                 // The credential that was active before works.
                 let verdict = if is_in_question { verdict } else { &Verification::Ok };
                 if let VerificationTarget::SetupToken(token) = target {
@@ -139,10 +139,10 @@ impl Case {
                 facts.env_file = EnvFileFact::Absent;
                 facts.done.env_file = Some(Ok(EnvFileChange::Removed));
             }
-            Step::CarryToken(token) => {
+            Step::CopyToken(token) => {
                 let DocumentFact::Read(document) = &mut facts.document else { panic!("{self:?}") };
                 document.setup_token = TokenFact::Token(token);
-                facts.done.carried_token = Some(Ok(()));
+                facts.done.copied_token = Some(Ok(()));
             }
             Step::RemoveLocalToken => {
                 (facts.local_token, facts.done.removed_local_token) = (None, true);
@@ -153,7 +153,7 @@ impl Case {
         }
     }
 
-    fn is_carry_candidate(&self, facts: &Facts) -> bool {
+    fn is_copy_candidate(&self, facts: &Facts) -> bool {
         facts.local_token.is_some() && matches!(self.stored, TokenFact::Absent | TokenFact::NotSpecified)
     }
 
@@ -166,7 +166,7 @@ impl Case {
         self.has_login || matches!(self.env_file, EnvFileFact::Token(_))
     }
 
-    fn is_carried(&self) -> bool {
+    fn is_copied(&self) -> bool {
         let is_active = matches!(self.env_file, EnvFileFact::Absent | EnvFileFact::Token(_));
         let is_held = matches!(self.held, Held::ByThisStore | Held::ByThisAndAnother);
         let is_refused = matches!(&self.client, Client::Answers(Verification::Rejected { .. }));
@@ -258,7 +258,9 @@ fn env_file_is_removed_only_by_the_store_that_held_it() {
         let has_token = matches!(case.env_file, EnvFileFact::Token(_));
         let is_removed = after.done.env_file == Some(Ok(EnvFileChange::Removed));
         assert_eq!(is_removed, lacks && is_held && has_token, "{case:?}: {outcome}");
-        if lacks && has_token && !is_held && !case.is_carried() {
+        let rejected = VerificationTarget::SetupToken(token("old"));
+        let is_rejected = after.verdict(rejected) == Some(&Verification::Rejected { account_level: false });
+        if lacks && has_token && !is_held && !case.is_copied() && !is_rejected {
             assert!(outcome.to_string().contains("`cas-sync token import`"), "{case:?}: {outcome}");
         }
     }
@@ -266,12 +268,12 @@ fn env_file_is_removed_only_by_the_store_that_held_it() {
 
 /// Switching from the local store to Vault.
 #[test]
-fn local_token_is_carried_only_where_vault_decided_nothing() {
+fn local_token_is_copied_only_where_vault_decided_nothing() {
     for case in cases() {
         let (after, outcome) = case.run(case.facts());
-        let is_carried = outcome.notes.contains(&Detail::SetupTokenCarried);
-        assert_eq!(is_carried, case.is_carried(), "{case:?}: {outcome}");
-        if is_carried {
+        let is_copied = outcome.notes.contains(&Detail::SetupTokenCopied);
+        assert_eq!(is_copied, case.is_copied(), "{case:?}: {outcome}");
+        if is_copied {
             let is_postponed = case.env_file == EnvFileFact::Absent
                 && case.has_login
                 && matches!(case.client, Client::Answers(Verification::Inconclusive(_)));
@@ -280,9 +282,9 @@ fn local_token_is_carried_only_where_vault_decided_nothing() {
             assert_eq!(after.local_token.is_some(), is_postponed, "{case:?}: {outcome}");
         }
         let mut renamed = case.facts();
-        renamed.settings.carries_setup_token = false;
+        renamed.settings.can_copy_setup_token = false;
         let (_, outcome) = case.run(renamed);
-        assert!(!outcome.notes.contains(&Detail::SetupTokenCarried), "{case:?}: {outcome}");
+        assert!(!outcome.notes.contains(&Detail::SetupTokenCopied), "{case:?}: {outcome}");
     }
 }
 
@@ -323,7 +325,7 @@ fn rejected_local_token_yields_to_the_one_of_vault() {
 
 /// A login name was given to another account, and the former user still reads the document.
 #[test]
-fn token_is_not_carried_into_a_document_with_a_foreign_login() {
+fn token_is_not_copied_into_a_document_with_a_foreign_login() {
     use crate::credential::fingerprint::RefreshTokenId;
     use crate::credential::login::{LoginSummary, Owner};
     use crate::credential::login_file::LoginPlace;
@@ -358,7 +360,7 @@ fn token_is_not_carried_into_a_document_with_a_foreign_login() {
         }
         let DocumentFact::Read(document) = &mut facts.document else { panic!("it was read") };
         document.backup = in_document.clone();
-        let carried = super::carried_token(&facts);
-        assert_eq!(carried.is_some(), expected, "{in_file:?} {in_document:?} {seen_from:?}");
+        let copied = super::copied_token(&facts);
+        assert_eq!(copied.is_some(), expected, "{in_file:?} {in_document:?} {seen_from:?}");
     }
 }
