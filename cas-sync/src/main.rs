@@ -80,6 +80,7 @@ fn internal(command: Internal) -> ExitCode {
         Internal::EmptyPublishedDirectory { uid, gid, user } => {
             published_state::earlier_version::serve_emptying(&user, uid, gid)
         }
+        Internal::ProjectSettings => precedence::project::serve(),
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),
         Internal::Push => match os::priority::lower() {

@@ -2,7 +2,7 @@
 //! fuse.conf(5) has `user_allow_other`. Every command of root ends in time and names the user, and
 //! no other user waits.
 
-use cas_tests::claude_login::new_login;
+use cas_tests::claude_login::{cleared_login, new_login};
 use cas_tests::guest::{CommandResult, Guest, Suite};
 use cas_tests::wait_until;
 use serde_json::Value;
@@ -131,6 +131,38 @@ fn enroll_and_unenroll_do_not_wait_for_homes() {
             .count(),
         3
     );
+}
+
+/// A prompt that calls `check` continues, and the process that hangs is left behind.
+#[test]
+fn user_commands_end_in_a_directory_that_hangs() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
+    guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
+    guest.enroll("alice");
+    guest.put_login("alice", &new_login("alice"));
+    let cleared = cleared_login(&new_login("alice"));
+    guest
+        .run("install -d -m 1777 /srv/a && install -d -o bob /srv/a/.git && install -d -o alice /srv/a/own")
+        .expect_success("directories");
+    cover(&guest, "bob", "/srv/a/.git");
+    let check = |directory: &str| {
+        run_within(&guest, 10, &format!("runuser -u alice -- env --chdir={directory} cas-sync check"))
+    };
+    let unread = "were not read within 1s, so the credential that Claude Code uses here is not known; start `claude` in another directory";
+    let found = check("/srv/a/own");
+    assert!(found.code == Some(1) && found.text().contains(unread), "{found:?}");
+    assert_eq!(check("/home/alice").code, Some(0));
+    guest.put_login("alice", &cleared);
+    let found = check("/srv/a/own");
+    assert!(found.code == Some(79) && found.text().contains(unread), "{found:?}");
+    for command in ["status", "doctor"] {
+        let found =
+            run_within(&guest, 60, &format!("runuser -u alice -- env --chdir=/srv/a/own cas-sync {command}"));
+        assert!(
+            found.text().split_whitespace().collect::<Vec<_>>().join(" ").contains("were not read within 1s"),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Read the settings of the project in the working directory, for commands of the user.
+    ProjectSettings,
     /// Push a new login to the store at the usual priority, for the watcher.
     Push,
     /// Start the syncs that users request.

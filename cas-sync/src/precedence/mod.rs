@@ -4,6 +4,7 @@
 
 pub(crate) mod managed_settings;
 pub(crate) mod moved_login;
+pub(crate) mod project;
 pub(crate) mod settings;
 pub(crate) mod shell_startup;
 pub(crate) mod sources;
@@ -21,11 +22,14 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::credential::sign_out::SignOut;
 use cas_protocol::setup_token::VARIABLE;
 
+use serde::{Deserialize, Serialize};
+
 use self::moved_login::MovedLogin;
+use self::project::{Controller, ELSEWHERE, Project};
 use self::settings::{Settings, Value};
 
 /// Where a variable is set. If two places set it, the later one wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// The environment of the process.
     Environment,
@@ -65,6 +69,8 @@ impl Place {
 pub(crate) struct Sources {
     /// The settings of each place.
     pub(crate) settings: BTreeMap<Place, Settings>,
+    /// The settings of the project, which are in `settings` too.
+    pub(crate) project: Project,
     /// The login file of the client.
     pub(crate) login_file: PathBuf,
     /// The login in it.
@@ -167,6 +173,13 @@ const PROVIDERS: [&str; 6] = [
 /// Variables that set another server.
 const SERVERS: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_UNIX_SOCKET"];
 
+impl Effective {
+    /// Returns true if the client has a managed credential, even if another one overrides it.
+    pub(crate) fn has_managed(&self) -> bool {
+        self.chosen.iter().chain(&self.shadowed).any(|candidate| candidate.is_managed())
+    }
+}
+
 impl Sources {
     /// Returns the credential that the client uses, and those that it overrides.
     pub(crate) fn effective(&self) -> Effective {
@@ -196,6 +209,9 @@ impl Sources {
                 place.text()
             ));
         }
+        if let Some(why) = self.project.unread_text() {
+            return Some(why);
+        }
         let uses_login = effective.chosen.is_none_or(|chosen| chosen.kind == Kind::Login);
         if let Some(moved) = self.moved.as_ref().filter(|_| uses_login) {
             return Some(moved.to_string());
@@ -203,10 +219,24 @@ impl Sources {
         let chosen = effective.chosen.filter(|chosen| !chosen.is_managed())?;
         let (text, source) = (chosen.kind.text(), chosen.reason());
         let remedy = match chosen.kind {
-            Kind::ActiveProfile | Kind::PrimaryKey => "run `cas-sync login` to use a login instead",
-            _ => "run `cas-sync doctor` to see how to remove it",
+            Kind::ActiveProfile | Kind::PrimaryKey => "run `cas-sync login` to use a login instead".into(),
+            _ => match self.controller(chosen) {
+                Some(controller) => format!("{}; {ELSEWHERE}", controller.text()),
+                None => "run `cas-sync doctor` to see how to remove it".into(),
+            },
         };
         Some(format!("Claude Code uses {text}, {source}, which is not managed or verified here; {remedy}"))
+    }
+
+    /// Returns true if another user decides which credential the client uses in this directory.
+    pub(crate) fn is_foreign(&self, effective: &Effective) -> bool {
+        self.project.unread.is_some()
+            || effective.chosen.is_some_and(|chosen| self.controller(chosen).is_some())
+    }
+
+    /// Returns the other user who controls the file that sets this credential.
+    fn controller(&self, candidate: Candidate) -> Option<&Controller> {
+        self.project.controller(candidate.place?, candidate.kind.setting())
     }
 
     /// Returns all credentials in order of precedence.

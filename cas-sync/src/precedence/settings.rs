@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cas_core::claude_files::json_settings::ClaudeJson;
 use cas_core::credential::fingerprint::Fingerprint;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 /// Each of these overrides the login with another credential or server.
@@ -48,7 +49,7 @@ const PROVIDERS: &str = "CLAUDE_CODE_USE_";
 const ON: [&str; 4] = ["1", "true", "yes", "on"];
 
 /// The settings of one place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     variables: BTreeMap<String, Value>,
     /// True if a program is named that prints a key.
@@ -58,7 +59,7 @@ pub(crate) struct Settings {
 }
 
 /// The value of a variable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Value {
     /// Empty, white space, or without effect: it counts as unset and overrides earlier places.
     Blank,

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
-use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
+use cas_core::claude_files::json_settings::{self, ClaudeJson};
 use cas_core::claude_files::state_problem::StateFileProblem;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::engine;
-use cas_core::fs::regular_file::{self, OpenError};
+use cas_core::fs::regular_file;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 
 use super::moved_login::{CONFIG_DIRECTORY, MovedLogin};
+use super::project::{self, Project, UnreadableSettings};
 use super::settings::{API_KEY_DESCRIPTOR, Settings, TOKEN_DESCRIPTOR};
 use super::{Place, Sources};
 use crate::os::environment::env_vars;
@@ -45,11 +46,17 @@ pub(crate) fn gather_here(account: &Account, paths: &Paths, now: Timestamp) -> S
     let mut environment: BTreeMap<_, _> = env_vars().into_iter().collect();
     environment.retain(|name, value| name != TOKEN_DESCRIPTOR || is_open(value));
     let has_open_key = environment.get(API_KEY_DESCRIPTOR).is_some_and(|descriptor| is_open(descriptor));
-    let directory = working_directory();
+    let directory = env::current_dir().unwrap_or_default();
     let machine = Path::new(managed_settings::DIRECTORY);
     let environment = &environment;
     let found = gather(&Surroundings { account, paths, environment, directory: &directory, machine, now });
     Sources { has_open_key, ..found }
+}
+
+/// Adds settings that take precedence over earlier ones of the same place.
+fn merge(settings: &mut BTreeMap<Place, Settings>, place: Place, found: Settings) {
+    let before = settings.remove(&place).unwrap_or_default();
+    settings.insert(place, before.merge(found));
 }
 
 /// Collects the credentials and settings. It never fails: what cannot be read is in
@@ -58,19 +65,23 @@ fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let Surroundings { account, paths, environment, directory: working_directory, now, .. } = surroundings;
     let directory = config_directory(surroundings);
     let files = settings_files(surroundings, &directory);
+    let project = Project::read_here(&directory.join("settings.json"));
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::from_variables(variables))]);
     let mut unknown = Vec::new();
     for (place, path) in &files {
-        match read(path) {
+        match project::read_settings(path) {
             Ok(None) => (),
-            Ok(Some(found)) => {
-                let before = settings.remove(place).unwrap_or_default();
-                settings.insert(*place, before.merge(found));
-            }
+            Ok(Some(found)) => merge(&mut settings, *place, found),
             // Described by the state problem.
-            Err(why) if *place == Place::OwnState && why != TOO_LARGE => (),
-            Err(why) => unknown.push((*place, format!("{} {why}", path.display()))),
+            Err(why) if *place == Place::OwnState && why != UnreadableSettings::TooLarge => (),
+            Err(why) => unknown.push((*place, project::describe(path, why, None))),
+        }
+    }
+    for file in &project.files {
+        match &file.settings {
+            Ok(found) => merge(&mut settings, file.place, found.clone()),
+            Err(why) => unknown.push((file.place, why.clone())),
         }
     }
     let managed = &paths.credentials_file;
@@ -86,6 +97,7 @@ fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let state = state.ok().flatten().unwrap_or_default();
     Sources {
         settings,
+        project,
         sign_out: engine::sign_out(&login, &state, &ledger),
         login,
         moved,
@@ -115,48 +127,15 @@ fn own_state(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
     json_settings::state_file(&surroundings.account.home, is_moved.then_some(directory))
 }
 
-/// Returns the files of the client's settings, the one that takes precedence last.
+/// Returns the files of the client's settings outside of the project, the one that takes precedence
+/// last.
 fn settings_files(surroundings: &Surroundings<'_>, directory: &Path) -> Vec<(Place, PathBuf)> {
     let user = directory.join("settings.json");
-    let project = project_settings(surroundings.directory, &user);
     let own = [(Place::OwnState, own_state(surroundings, directory)), (Place::UserSettings, user)];
     let managed = managed_settings::files(surroundings.machine);
     let managed = managed.into_iter().map(|path| (Place::ManagedSettings, path));
     let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
-    own.into_iter().chain(project).chain(managed).chain([served]).collect()
-}
-
-/// Returns the settings of the project in this working directory. In the home one of them is
-/// `user`, the user's own settings, and is left out.
-pub(crate) fn project_settings(directory: &Path, user: &Path) -> Vec<(Place, PathBuf)> {
-    let local = |directory: &Path| (Place::LocalSettings, directory.join(".claude/settings.local.json"));
-    let project = (Place::ProjectSettings, directory.join(".claude/settings.json"));
-    // Those at the top of the git repository take precedence.
-    let repository = directory.ancestors().find(|ancestor| ancestor.join(".git").exists());
-    let repository = repository.filter(|top| *top != directory).map(local);
-    let files = [project, local(directory)].into_iter().chain(repository);
-    files.filter(|(_, path)| path != user).collect()
-}
-
-/// Returns the working directory of this process.
-pub(crate) fn working_directory() -> PathBuf {
-    env::current_dir().unwrap_or_default()
-}
-
-const TOO_LARGE: &str = "is too large and was not read";
-
-fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
-    match ClaudeJson::read(path) {
-        Ok(found) => Ok(found.as_ref().map(Settings::from_file)),
-        Err(ReadJsonError::NotJson | ReadJsonError::NotAnObject) => {
-            Err("is not a JSON object, so Claude Code ignores it; correct it")
-        }
-        Err(ReadJsonError::File(OpenError::NotRegular | OpenError::Link)) => {
-            Err("is not a regular file; move it away")
-        }
-        Err(ReadJsonError::File(OpenError::TooLarge)) => Err(TOO_LARGE),
-        Err(ReadJsonError::File(OpenError::Failed(_))) => Err("cannot be read; correct its mode"),
-    }
+    own.into_iter().chain(managed).chain([served]).collect()
 }
 
 /// Returns the names of the profiles with a credential, and that of the active profile.

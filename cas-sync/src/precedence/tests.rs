@@ -15,6 +15,7 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
     };
     Sources {
         settings: settings.iter().map(parsed).collect(),
+        project: Project::default(),
         login_file: PathBuf::new(),
         login: LoginFileState::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
         moved: None,

@@ -3,6 +3,7 @@
 
 mod backup;
 mod check;
+mod foreign_settings;
 mod misuse;
 mod restore;
 mod verify;

@@ -49,3 +49,24 @@ fn login_in_another_directory_is_reported_as_not_managed() {
     }
     assert_eq!(cas_sync(&test_user, "verify", None).0, Some(0));
 }
+
+/// The value can also come from the settings that an organization serves.
+#[test]
+fn name_of_a_moved_login_does_not_steer_the_terminal() {
+    let test_user = TestUser::create();
+    let value = "/srv/\u{1b}[2J\ncas-sync: OK\u{9b}1m";
+    for file in [".claude/settings.json", ".claude/remote-settings.json"] {
+        test_user.put(file, &json!({ "env": { "CLAUDE_CONFIG_DIR": value } }).to_string());
+        for word in ["verify", "check", "status", "doctor"] {
+            let output = test_user.output(test_user.command(&test_user.program("cas-sync"), &[word]));
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(!output.status.success() && text.contains("CLAUDE_CONFIG_DIR"), "{word} {file}: {text}");
+            let is_clean = text.chars().all(|letter| letter == '\n' || !letter.is_control());
+            assert!(
+                is_clean && !text.lines().any(|line| line.starts_with("cas-sync: OK")),
+                "{word}: {text:?}"
+            );
+        }
+        test_user.remove(file);
+    }
+}

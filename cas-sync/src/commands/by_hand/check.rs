@@ -41,13 +41,13 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
         let facts = inspect(user, Command::Verify(Target::Active), Ok(store), false).facts;
         let known = user.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut result = judge(&facts, known.as_ref(), &requirements);
-        let sources = gather_sources(user);
-        if let Some(why) = sources.unmanaged(&sources.effective()) {
-            result = CheckResult { answer: Answer::Unknown, text: why, credential: None, verified_at: None };
-        }
         if result.answer == Answer::ActionRequired {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
             result.text = with_login_email(&result.text, user.address(&owner).as_ref());
+        }
+        let sources = gather_sources(user);
+        if let Some(why) = sources.unmanaged(&sources.effective()) {
+            result = result.with_unmanaged(&why);
         }
         let status = result.answer.exit_status();
         if !request.quiet {

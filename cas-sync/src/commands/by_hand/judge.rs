@@ -68,6 +68,18 @@ pub(super) struct CheckResult {
     pub(super) verified_at: Option<Timestamp>,
 }
 
+impl CheckResult {
+    /// Returns the result where Claude Code uses a credential that is not managed; why. An action
+    /// that the managed credential requires stays required: another user can have set the other
+    /// one.
+    pub(super) fn with_unmanaged(self, why: &str) -> Self {
+        match self.answer {
+            Answer::ActionRequired => Self { text: format!("{}; {why}", self.text), ..self },
+            _ => Self { answer: Answer::Unknown, text: why.to_owned(), credential: None, verified_at: None },
+        }
+    }
+}
+
 const SIGN_IN: &str = "run `cas-sync login`";
 const NEW_TOKEN: &str = "create a new one with `claude setup-token` and store it with `cas-sync token set`";
 

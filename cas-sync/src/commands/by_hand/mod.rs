@@ -121,6 +121,14 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Returns the answer with an addition to its text.
+    fn with_note(mut self, note: &str) -> Self {
+        self.text.push_str(note);
+        self
+    }
+}
+
 impl LoginSummaryJson {
     fn from_summary(login: &cas_core::credential::login::LoginSummary) -> Self {
         Self {

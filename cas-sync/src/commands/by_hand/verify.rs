@@ -8,6 +8,7 @@ use cas_core::credential::verification::Verification;
 use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Target};
+use cas_core::text::sanitize_line;
 
 use super::{Answer, gather_sources, print, run_planner};
 use crate::cli::Verify;
@@ -25,17 +26,24 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         _ => Target::Active,
     };
     run_command(|user| {
-        if let Some(why) = unmanaged(&gather_sources(user), target) {
+        let sources = gather_sources(user);
+        let unmanaged = unmanaged(&sources, target);
+        // Another user's settings must not hide that the login was rejected.
+        if let Some(why) = unmanaged.as_ref().filter(|_| !sources.is_foreign(&sources.effective())) {
             return Err(CommandError::new(ExitStatus::Failure, why));
         }
         let record = |outcome: &Outcome| record(user, target, outcome);
         let outcome = run_planner(user, Command::Verify(target), true, record)?.outcome;
-        let status = exit_status(&outcome);
+        let status = match exit_status(&outcome) {
+            ExitStatus::Success if unmanaged.is_some() => ExitStatus::Failure,
+            status => status,
+        };
+        let unmanaged = unmanaged.map(|why| format!("; {why}")).unwrap_or_default();
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
             request.json,
-            &Answer::new(user, &outcome, status),
-            &format!("{} {outcome}{remedy}", outcome.status),
+            &Answer::new(user, &outcome, status).with_note(&unmanaged),
+            &format!("{} {outcome}{}{remedy}", outcome.status, sanitize_line(&unmanaged)),
         );
         Ok(status)
     })

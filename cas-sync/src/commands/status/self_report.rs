@@ -69,13 +69,13 @@ pub(crate) struct Summary {
     pub(crate) exit_code: u8,
 }
 
+fn warn(status: ExitStatus, reason: String) -> Summary {
+    Summary { status: Status::Warn, reason, exit_code: status.code() }
+}
+
 impl SelfReport {
     /// Returns status, reason and exit code.
     pub(crate) fn summary(&self) -> Summary {
-        let warn = |status: ExitStatus, reason: String| {
-            let exit_code = status.code();
-            Summary { status: Status::Warn, reason, exit_code }
-        };
         if let Some(problem) = &self.sources.state_problem {
             let status = if problem.prevents_start() { Status::Fail } else { Status::Warn };
             return Summary { status, reason: problem.to_string(), exit_code: ExitStatus::Failure.code() };
@@ -91,10 +91,22 @@ impl SelfReport {
                 );
             }
         };
-        if let Some(why) = self.sources.unmanaged(&self.effective) {
-            return warn(ExitStatus::Failure, why);
+        let Some(why) = self.sources.unmanaged(&self.effective) else { return self.managed_summary(report) };
+        // Another user's settings must not hide that the user has to act.
+        let managed = self
+            .sources
+            .is_foreign(&self.effective)
+            .then(|| self.managed_summary(report))
+            .filter(|managed| managed.exit_code == ExitStatus::SignInRequired.code());
+        match managed {
+            Some(managed) => Summary { reason: format!("{}; {why}", managed.reason), ..managed },
+            None => warn(ExitStatus::Failure, why),
         }
-        if self.effective.chosen.is_none() {
+    }
+
+    /// Returns the summary of the managed credential.
+    fn managed_summary(&self, report: Option<&PublishedReport>) -> Summary {
+        if !self.effective.has_managed() {
             return self.no_login_summary(report);
         }
         let Some(report) = report else {

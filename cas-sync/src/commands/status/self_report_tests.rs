@@ -7,6 +7,7 @@ use super::*;
 use crate::commands::status::json::own_state;
 use crate::commands::status::self_view::lines;
 use crate::precedence::Place;
+use crate::precedence::project::Project;
 use crate::precedence::settings::Settings;
 use crate::term::Terminal;
 
@@ -21,6 +22,7 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         &ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"),
     );
     let sources = Sources {
+        project: Project::default(),
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
         login: LoginFileState::parse(login.as_bytes(), now).summary(),

@@ -4,6 +4,7 @@
 use super::super::check::{Check, CheckResult, Finding, Remedy};
 use super::super::facts::{Override, OverridePlace, UserFacts};
 use crate::os::shell_quote::shell_quote;
+use crate::precedence::project::ELSEWHERE;
 use crate::precedence::settings::SIMPLE;
 
 pub(super) const CHECKS: [Check<UserFacts>; 6] = [
@@ -53,10 +54,23 @@ fn claude_json(facts: &UserFacts) -> CheckResult {
 }
 
 fn settings(facts: &UserFacts) -> CheckResult {
-    findings(facts, |setting| {
-        let OverridePlace::Settings { path } = &setting.place else { return None };
-        Some(problem(setting, &format!("is set in {path}"), renamed(setting, path, Remedy::User)))
-    })
+    let found = findings(facts, |setting| {
+        let OverridePlace::Settings { path, controller } = &setting.place else { return None };
+        let (owner, remedy) = match controller {
+            // Another user can make the path lead to any file, so no command changes it.
+            Some(owner) => (format!(" ({owner})"), Remedy::Text(ELSEWHERE.into())),
+            None => (String::new(), renamed(setting, path, Remedy::User)),
+        };
+        Some(problem(setting, &format!("is set in {path}{owner}"), remedy))
+    });
+    let unread = facts.overrides.iter().find_map(|setting| match &setting.place {
+        OverridePlace::Unread(why) => Some(why.clone()),
+        _ => None,
+    });
+    match (found, unread) {
+        (CheckResult::Ok, Some(why)) => CheckResult::Unknown(why),
+        (found, _) => found,
+    }
 }
 
 fn managed(facts: &UserFacts) -> CheckResult {

@@ -131,8 +131,10 @@ pub(in crate::commands::doctor) enum OverridePlace {
     StartupFile { path: String, line: usize },
     /// `~/.claude.json`.
     ClaudeJson { path: String },
-    /// `~/.claude/settings.json`.
-    Settings { path: String },
+    /// `~/.claude/settings.json` or a file of the project; why the user does not control it.
+    Settings { path: String, controller: Option<String> },
+    /// The settings of the project, which were not read; why.
+    Unread(String),
     /// Below `/etc/claude-code`.
     Managed { path: String },
     /// The settings that the organization serves, in the client's cache.

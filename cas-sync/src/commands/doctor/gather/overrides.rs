@@ -10,8 +10,8 @@ use cas_protocol::setup_token::VARIABLE;
 
 use super::super::facts::{Override, OverridePlace};
 use super::{InspectEnv, path_text};
+use crate::precedence::project::{Controller, Project, ProjectFile};
 use crate::precedence::settings::{Settings, Value};
-use crate::precedence::sources::{project_settings, working_directory};
 use crate::precedence::{Place, managed_settings, moved_login, shell_startup};
 
 /// Returns all overrides.
@@ -31,16 +31,28 @@ pub(super) fn find(
     }));
     let state = claude_json.map(|state| (Place::OwnState, state.clone(), claude_json_path));
     let user = claude_dir.join("settings.json");
-    let project = if env.is_run_by_root { Vec::new() } else { project_settings(&working_directory(), &user) };
+    let project = if env.is_run_by_root { Project::default() } else { Project::read_here(&user) };
     let machine = managed_settings::files(Path::new(managed_settings::DIRECTORY));
     let machine = machine.into_iter().map(|path| (Place::ManagedSettings, path));
     let served = (Place::Organization, claude_dir.join(managed_settings::REMOTE_SETTINGS_FILE));
-    let files = [(Place::UserSettings, user)].into_iter().chain(project).chain(machine).chain([served]);
+    let files = [(Place::UserSettings, user)].into_iter().chain(machine).chain([served]);
     // The client ignores an invalid file too.
     let files = files.filter_map(|(place, path)| Some((place, ClaudeJson::read(&path).ok()??, path)));
     overrides
         .extend(state.into_iter().chain(files).flat_map(|(place, file, path)| in_json(place, &file, &path)));
+    overrides.extend(project.files.iter().flat_map(in_project));
+    overrides.extend(
+        project.unread_text().map(|why| Override { place: OverridePlace::Unread(why), name: String::new() }),
+    );
     overrides
+}
+
+fn in_project(file: &ProjectFile) -> Vec<Override> {
+    let found = file.settings.as_ref().map(Settings::names).unwrap_or_default();
+    let controller = file.controller.as_ref().map(Controller::text);
+    let place = OverridePlace::Settings { path: file.path.clone(), controller };
+    let names = found.into_iter().filter(|name| file.place.counts_for(name));
+    names.map(|name| Override { place: place.clone(), name: name.to_owned() }).collect()
 }
 
 fn in_json(place: Place, file: &ClaudeJson, path: &Path) -> Vec<Override> {
@@ -48,7 +60,7 @@ fn in_json(place: Place, file: &ClaudeJson, path: &Path) -> Vec<Override> {
         Place::OwnState => OverridePlace::ClaudeJson { path: path_text(path) },
         Place::ManagedSettings => OverridePlace::Managed { path: path_text(path) },
         Place::Organization => OverridePlace::Remote,
-        _ => OverridePlace::Settings { path: path_text(path) },
+        _ => OverridePlace::Settings { path: path_text(path), controller: None },
     };
     let moved = moved_login::variables(file);
     let moved =
