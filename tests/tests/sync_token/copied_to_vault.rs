@@ -113,7 +113,20 @@ fn withdrawn_setup_token_is_not_copied_to_vault_again() {
     switch_again(&test_user, &configured);
     sync(&test_user, 0);
     assert_eq!((env_file(&test_user), local_token(&test_user)), (None, None));
-    assert_eq!(vault_user.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+    let fields = vault_user.fields();
+    assert_eq!(fields["setup_token"], "", "a sync of another machine copies none either");
+    assert_eq!(fields["vaultwarden_email"], "alice@example.org");
+}
+
+#[test]
+fn token_is_cleared_beside_a_damaged_local_store() {
+    let (test_user, _bao, _vault_user) = switched_user(Policy::Patch);
+    test_user.put(&format!("{STATE}/history.json"), "{torn");
+    let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("history.json") && errors.contains("does not use it any more"), "{errors}");
+    assert_eq!(env_file(&test_user), None);
 }
 
 /// An empty field and another token are there on purpose.
@@ -215,11 +228,18 @@ fn store_that_cannot_be_written_leaves_the_setup_token_active() {
 fn setup_token_is_not_copied_to_a_document_of_another_name() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let mut command = test_user.command(&test_user.program("cas-sync"), &["run"]);
-    command.env("CLAUDE_AUTH_USER", "alice");
-    let output = test_user.output(command);
-    assert!(stdout_text(&output).contains("`cas-sync token import`"), "{output:?}");
-    assert_eq!(vault_user.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+    // Both may select the document of another user, or of several.
+    for (variable, value) in
+        [("CLAUDE_AUTH_USER", "alice"), ("CLAUDE_AUTH_VAULT_PATH", "secret/workstation/claude-users/alice")]
+    {
+        let mut command = test_user.command(&test_user.program("cas-sync"), &["run"]);
+        command.env(variable, value);
+        let output = test_user.output(command);
+        assert!(stdout_text(&output).contains("`cas-sync token import`"), "{variable}: {output:?}");
+        let fields = vault_user.fields();
+        assert_eq!((&fields["setup_token"], local_token(&test_user).as_deref()), (&Value::Null, Some(TOKEN)));
+        assert_eq!(fields["vaultwarden_email"], "alice@example.org", "{variable}");
+    }
     // The document of an offboarded user is not used at all.
     vault_user.put_document(&json!({ "claude_offboarded_at": "2026-11-01T00:00:00Z" }));
     test_user.sync();
