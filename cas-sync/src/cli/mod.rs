@@ -51,7 +51,7 @@ User commands:
   backup     Back up your login to the local history and the store
   restore    Restore a backup over an unusable or rejected login
   token      Activate, show or remove your setup token
-  sessions   List processes that hold a replaced setup token
+  sessions   List sessions with an old setup token or without a login
   watch      Restore your login file when another program overwrites it
 
 Administrator commands (root):
@@ -314,15 +314,17 @@ pub(crate) enum Command {
     ///   2   usage error
     #[command(verbatim_doc_comment)]
     Doctor(Doctor),
-    /// List processes that hold a replaced setup token
+    /// List sessions with an old setup token or without a login
     ///
-    /// A process keeps the environment with which it was started; the list says how
-    /// to restart each one. Claude Code reads the login file at each turn, so a
-    /// login needs no restart. For root: the processes of all enrolled users. No
-    /// token is printed.
+    /// A setup token is old if it was replaced or withdrawn. A process keeps the
+    /// environment with which it was started; the list says how to restart each
+    /// one. Claude Code reads the login file at each turn, so a login needs no
+    /// restart. A background session (`claude --bg`) that found no login waits for
+    /// a message, even after the login was restored; the list says how to open it.
+    /// For root: the sessions of all enrolled users. No token is printed.
     ///
     /// Exit status:
-    ///   0   no process holds a replaced token
+    ///   0   no process holds an old token, and no session waits for a login
     ///   1   some do, or a user could not be checked
     ///   2   usage error
     #[command(verbatim_doc_comment)]

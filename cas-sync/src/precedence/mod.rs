@@ -75,10 +75,10 @@ pub(crate) struct Sources {
     pub(crate) login_file: PathBuf,
     /// The login in it.
     pub(crate) login: LoginFileState<LoginSummary>,
+    /// The variable that selects this file; `None` if it is the managed one.
+    pub(crate) moved: Option<MovedLogin>,
     /// True if [`settings::API_KEY_DESCRIPTOR`] names an open descriptor.
     pub(crate) has_open_key: bool,
-    /// Why that is not the managed login file.
-    pub(crate) moved: Option<MovedLogin>,
     /// Why the user intends that there is no login.
     pub(crate) sign_out: Option<SignOut>,
     /// The client's state file, if the client cannot use it.
@@ -332,9 +332,9 @@ impl Kind {
 }
 
 impl Candidate {
-    /// Returns true if the client sends both: an API key and a bearer token have a header each. A
-    /// header in [`Kind::Headers`] replaces a login, but not the key behind it, so that the second
-    /// one must be the next.
+    /// Returns true if the client sends both: an API key and a bearer token have a header each.
+    /// `is_next` is true if `second` directly follows in the order of precedence. Beside a header
+    /// of [`Kind::Headers`] the client sends a key only then.
     fn goes_with(self, second: &Self, is_next: bool) -> bool {
         use Kind::{ApiKey, ApiKeyDescriptor, ApiKeyHelper, AuthToken, Headers, PrimaryKey};
         match (self.kind, second.kind) {

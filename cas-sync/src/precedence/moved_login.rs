@@ -1,5 +1,5 @@
-//! Finds a variable with which Claude Code reads another credential file than the managed one.
-//! Which file a client reads then was measured (`docs/design/claude-code.md`).
+//! Finds a variable with which Claude Code reads a credential file that is not managed. The files
+//! that the clients read were measured (`docs/design/claude-code.md`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 
 use super::Place;
 
-/// Moves the whole configuration.
+/// Selects another directory for all files of Claude Code.
 pub(crate) const CONFIG_DIRECTORY: &str = "CLAUDE_CONFIG_DIR";
 
-/// Moves the credential file only, and takes precedence.
+/// Selects another directory for the credential file only. It takes precedence.
 pub(crate) const CREDENTIALS_DIRECTORY: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
 
-/// Both.
+/// Both variables, the one that takes precedence first.
 pub(crate) const VARIABLES: [&str; 2] = [CREDENTIALS_DIRECTORY, CONFIG_DIRECTORY];
 
-/// A login that Claude Code uses, and that is not managed.
+/// A login in another directory, which Claude Code uses and which is not managed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MovedLogin {
     /// The variable.
@@ -92,7 +92,7 @@ pub(crate) fn variables(file: &ClaudeJson) -> Vec<(&'static str, String)> {
     VARIABLES.into_iter().filter_map(value).collect()
 }
 
-/// Returns true if this value of a variable can move the login.
+/// Returns true if this value of a variable can select another credential file.
 pub(crate) fn is_effective(name: &str, value: &str) -> bool {
     name == CONFIG_DIRECTORY || (name == CREDENTIALS_DIRECTORY && !value.is_empty())
 }

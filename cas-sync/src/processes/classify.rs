@@ -118,7 +118,7 @@ fn restart(process: &Process, is_claude: bool) -> RestartHint {
             "`tmux kill-server`, which ends what runs in it, and start tmux again".into(),
         );
     }
-    // Below the supervisor a new process has its environment, also after `claude respawn`.
+    // The supervisor passes its own environment to each new session, also after `claude respawn`.
     if process.is_background {
         return RestartHint::Text(
             "log in again and run `claude daemon stop --any`; `claude attach` then continues each background session"

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::classify::{KnownTokens, RestartHint, Session, TokenStatus};
 
-/// The processes of a user, and the sessions that do not continue by themselves.
+/// The processes of a user, and the background sessions that wait for a login.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct UserProcesses {
     /// The processes that run Claude Code or hold a token.

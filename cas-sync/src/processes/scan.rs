@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// Limits an environment, in bytes. The kernel's default limit is smaller (a quarter of the stack).
 const MAX_ENVIRONMENT: u64 = 8 << 20;
 
+/// Limits what is read of a command line, a name or a cgroup, in bytes.
+const MAX_TEXT: u64 = 4 << 10;
+
 /// A process of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
@@ -49,11 +52,7 @@ fn read_process(processes: &Path, id: u32, uid: u32) -> Option<Process> {
         return None;
     }
     let environment = environment(&folder.join("environ"))?;
-    let text = |name: &str| {
-        fs::read(folder.join(name))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
-    };
+    let text = |name: &str| read_start(&folder.join(name));
     Some(Process {
         id,
         name: text("comm").trim_end_matches('\n').to_owned(),
@@ -62,6 +61,14 @@ fn read_process(processes: &Path, id: u32, uid: u32) -> Option<Process> {
         is_background: is_background(&text("cmdline")),
         group: group(&text("cgroup")),
     })
+}
+
+/// Returns the start of a file of the kernel. A process can give its command line any length, at no
+/// cost of its own.
+fn read_start(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_TEXT).read_to_end(&mut bytes));
+    read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn environment(path: &PathBuf) -> Option<Zeroizing<Vec<u8>>> {
@@ -79,9 +86,8 @@ fn token_in(environment: &[u8]) -> Option<Fingerprint> {
     (!value.is_empty()).then(|| Fingerprint::from_bytes(value))
 }
 
-/// Returns true for the command lines of the supervisor, of the terminals below it, and of the
-/// sessions that it keeps ready. A session with a command line of its own has the environment of
-/// the terminal above it.
+/// Returns true for the command lines of the supervisor, of its terminal hosts and of its spare
+/// sessions. Other background sessions have the environment of their terminal host.
 fn is_background(command_line: &str) -> bool {
     let mut arguments = command_line.split('\0').skip(1);
     let first = arguments.next().unwrap_or_default();
@@ -179,6 +185,14 @@ mod tests {
         assert_eq!((found[0].id, found[0].program.as_str()), (2, "claude"));
         assert_eq!(found[0].group, "/user.slice/x.scope");
         assert!(scan(scratch.path(), uid + 1).is_empty());
+    }
+
+    #[test]
+    fn only_the_start_of_a_long_command_line_is_read() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = scratch.path().join("cmdline");
+        fs::write(&path, "x".repeat(1 << 20)).expect("a file");
+        assert_eq!(read_start(&path).len() as u64, MAX_TEXT);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl PublishedReader {
             Err(error) => return PublishedEntry::Unreadable(error.to_string()),
         };
         if let Some(missing) = self.accounts.missing(name, bound) {
-            return PublishedEntry::Gone(missing.describe(name));
+            return PublishedEntry::AccountMissing(missing.describe(name));
         }
         // A file that other users can write does not count.
         let file = owned_file::read(

@@ -139,7 +139,7 @@ fn state_published_for_another_uid_is_rejected() {
     fs::write(fixture.path("identities/alice"), format!("{own}\n")).expect("bound");
     fs::write(fixture.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
     assert!(
-        matches!(fixture.found("alice"), PublishedEntry::Gone(why) if why.contains("its account has uid 61003"))
+        matches!(fixture.found("alice"), PublishedEntry::AccountMissing(why) if why.contains("its account has uid 61003"))
     );
     // After --adopt, the published state still belongs to the former account.
     fs::write(fixture.path("identities/alice"), "61003\n").expect("bound");
@@ -154,7 +154,7 @@ fn state_of_a_removed_account_is_not_read() {
     }
     fs::write(fixture.path("passwd"), "root:x:0:0::/:\n").expect("a list");
     assert!(
-        matches!(fixture.found("removed"), PublishedEntry::Gone(why) if why.starts_with("the account was removed"))
+        matches!(fixture.found("removed"), PublishedEntry::AccountMissing(why) if why.starts_with("the account was removed"))
     );
     fixture.assert_unreadable("unknown", "the directory service does not report the account");
 }

@@ -60,7 +60,7 @@ pub(crate) enum PublishedEntry {
     /// There is no state that could be published, with the reason.
     Unreadable(String),
     /// The account that was enrolled is missing, with the reason.
-    Gone(String),
+    AccountMissing(String),
 }
 
 /// The credential that a sync found.

@@ -32,7 +32,7 @@ pub(crate) enum UserSeverity {
     /// The last sync needs an action.
     Failed,
     /// The account that was enrolled is missing.
-    Gone,
+    AccountMissing,
     /// The published state is invalid.
     Unreadable,
     /// The time of the published state is in the future.
@@ -68,8 +68,8 @@ impl UserRow {
                 report: None,
                 name,
             },
-            PublishedEntry::Gone(why) => {
-                Self { severity: UserSeverity::Gone, reason: why, report: None, name }
+            PublishedEntry::AccountMissing(why) => {
+                Self { severity: UserSeverity::AccountMissing, reason: why, report: None, name }
             }
             PublishedEntry::Known(report) => {
                 let (severity, reason) = rate(&report, now);
@@ -82,7 +82,7 @@ impl UserRow {
     /// failure; [`ExitStatus::TryLater`] if no sync has run yet.
     pub(crate) fn exit_code(&self) -> u8 {
         match (self.severity, &self.report) {
-            (UserSeverity::Gone | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => {
+            (UserSeverity::AccountMissing | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => {
                 ExitStatus::Failure.code()
             }
             (UserSeverity::Overdue, Some(report)) => report.exit_code.max(ExitStatus::Failure.code()),
@@ -94,7 +94,7 @@ impl UserRow {
     /// Returns the status that is shown.
     pub(crate) fn status(&self) -> Status {
         match self.severity {
-            UserSeverity::Failed | UserSeverity::Gone => Status::Fail,
+            UserSeverity::Failed | UserSeverity::AccountMissing => Status::Fail,
             UserSeverity::Unreadable
             | UserSeverity::ClockSkew
             | UserSeverity::Overdue
@@ -111,7 +111,7 @@ impl UserSeverity {
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Failed => "failed",
-            Self::Gone => "account-missing",
+            Self::AccountMissing => "account-missing",
             Self::Unreadable => "unreadable",
             Self::ClockSkew => "clock-skew",
             Self::Overdue => "overdue",
@@ -197,7 +197,7 @@ mod tests {
             user("gus", "OK", -1, 0),
             EnrolledUser {
                 name: "gil".into(),
-                found: PublishedEntry::Gone("the account was removed".into()),
+                found: PublishedEntry::AccountMissing("the account was removed".into()),
             },
             EnrolledUser { name: "hal".into(), found: PublishedEntry::Unreadable("it is a link".into()) },
             user("ida", "FAIL", 900, 79),

@@ -24,7 +24,7 @@ const MAX_CONCURRENT_SYNCS: usize = 4;
 /// How long one sync is waited for, so that those that hang do not use up the time of all others.
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a user whose units cannot run is told.
+/// The end of a remark about a user whose units cannot run.
 const NO_AUTOMATIC_SYNC: &str =
     "no sync starts automatically; run `cas-sync run` as the user a few times a day";
 

@@ -22,7 +22,7 @@ pub(crate) fn print(content: &impl Serialize) {
 }
 
 fn render(content: &impl Serialize) -> String {
-    // Only a map whose keys are not strings is no JSON.
+    // Serialization fails only for a map whose keys are not strings.
     escape_c1_in_json(&serde_json::to_string(&Document { schema: SCHEMA, content }).unwrap_or_default())
 }
 

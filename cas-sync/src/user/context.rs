@@ -169,6 +169,13 @@ impl UserContext {
         }
     }
 
+    fn settings(&self, mode: Mode) -> Settings {
+        let mut settings = Settings::from_config(&self.config, mode);
+        let has_other_name = env_var("CLAUDE_AUTH_USER").is_some_and(|name| !name.is_empty());
+        settings.can_copy_setup_token &= !has_other_name;
+        settings
+    }
+
     /// Returns an engine for this user. Unless the mode is read-only, the caller holds the lock of
     /// a sync.
     pub(crate) fn run(
@@ -181,11 +188,7 @@ impl UserContext {
         Engine::new(EngineInput {
             account: self.account.clone(),
             paths: &self.paths,
-            settings: Settings {
-                // A document under another name may belong to another user.
-                carries_setup_token: env_var("CLAUDE_AUTH_USER").is_none_or(|name| name.is_empty()),
-                ..Settings::from_config(&self.config, mode)
-            },
+            settings: self.settings(mode),
             store,
             now,
             deadline: Deadline::after(RUN_TIMEOUT),

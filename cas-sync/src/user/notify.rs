@@ -51,12 +51,12 @@ impl NoticeChange {
     /// there never was one.
     pub(crate) fn diff(before: Option<&StateReport>, after: &StateReport, outcome: &Outcome) -> Option<Self> {
         let earlier = before.and_then(|before| before.notice_reason.as_deref());
-        let cause = after.notice_reason.as_deref();
-        if earlier == cause {
+        let reason = after.notice_reason.as_deref();
+        if earlier == reason {
             return None;
         }
         let notice = outcome.notice();
-        let line = match (cause, notice.action) {
+        let line = match (reason, notice.action) {
             (None, _) => None,
             (Some(_), UserAction::Required(line)) => Some(line),
             (Some(_), _) => notice.expiry,
@@ -65,9 +65,9 @@ impl NoticeChange {
         Some(Self {
             text: line.map_or_else(|| NOTHING_TO_DO.to_owned(), |line| line.text),
             variables: [
-                ("CLAUDE_AUTH_STATE", Urgency::from_reason(cause).to_string()),
+                ("CLAUDE_AUTH_STATE", Urgency::from_reason(reason).to_string()),
                 ("CLAUDE_AUTH_STATE_BEFORE", Urgency::from_reason(earlier).to_string()),
-                ("CLAUDE_AUTH_REASON", cause.unwrap_or_default().to_owned()),
+                ("CLAUDE_AUTH_REASON", reason.unwrap_or_default().to_owned()),
                 ("CLAUDE_AUTH_STATUS", after.status.clone()),
                 ("CLAUDE_AUTH_EXPIRES_AT", expires_at.map(|at| at.to_string()).unwrap_or_default()),
             ],
@@ -153,9 +153,9 @@ mod tests {
         )
     }
 
-    fn state(outcome: &Outcome, cause: Option<&str>) -> StateReport {
+    fn state(outcome: &Outcome, reason: Option<&str>) -> StateReport {
         let state = StateReport::from_outcome(outcome, "alice", Timestamp::from_millis(1), None);
-        StateReport { notice_reason: cause.map(str::to_owned), ..state }
+        StateReport { notice_reason: reason.map(str::to_owned), ..state }
     }
 
     fn value<'change>(change: &'change NoticeChange, name: &str) -> &'change str {
@@ -209,8 +209,8 @@ mod tests {
             let expiry = Expiry::for_login(&login).expect("it is declared");
             let expiry_warning = ExpiryWarning::check(at(0), CredentialKind::Login, expiry);
             let outcome = Outcome { expiry_warning, ..Outcome::new(Status::Ok, finding) };
-            let cause = notice_file::update(&outcome, Mode::Sync, &directory).expect("updated");
-            let after = state(&outcome, cause.as_deref());
+            let reason = notice_file::update(&outcome, Mode::Sync, &directory).expect("updated");
+            let after = state(&outcome, reason.as_deref());
             let change = NoticeChange::diff(before.as_ref(), &after, &outcome);
             before = Some(after);
             change.map(|change| value(&change, "CLAUDE_AUTH_STATE").to_owned())

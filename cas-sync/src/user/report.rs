@@ -95,7 +95,7 @@ impl Report {
         };
         let followed = notice_file::update(outcome, mode, &self.state);
         let notice_reason = match followed.context("cannot update the notice") {
-            Ok(cause) => Some(cause),
+            Ok(reason) => Some(reason),
             Err(error) => {
                 print_error(&error);
                 None

@@ -37,6 +37,10 @@ fn main() {
             std::thread::sleep(Duration::from_millis(400));
             write_stdout(REPLY);
         }
+        "answers-soon" => {
+            std::thread::sleep(Duration::from_millis(50));
+            write_stdout(REPLY);
+        }
         "hangs" => hang(),
         "answers-and-hangs" => {
             write_stdout(REPLY);

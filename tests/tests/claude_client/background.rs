@@ -1,5 +1,5 @@
-//! Sessions in the background, below the supervisor that `claude --bg` starts: which credential
-//! they use after a repair.
+//! Background sessions, which the supervisor of `claude --bg` starts: the credential that they use
+//! after a repair.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -96,7 +96,7 @@ impl Drop for Workplace<'_> {
 const TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
 #[test]
-fn background_session_uses_a_restored_login_from_its_next_message_on() {
+fn background_session_uses_a_restored_login_at_its_next_message() {
     let fixture = fixture();
     let place = Workplace::new(&fixture);
     let login = fixture.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
@@ -111,7 +111,7 @@ fn background_session_uses_a_restored_login_from_its_next_message_on() {
     place.send_messages_until(&id, None, "a session that waits", is_blocked);
     let needs = place.session(&id)["needs"].as_str().unwrap_or_default().to_owned();
     assert!(needs.contains("login required"), "{needs}");
-    assert_eq!(fixture.anthropic().essential_requests().len(), 0, "it has asked nobody");
+    assert_eq!(fixture.anthropic().essential_requests().len(), 0, "it has sent no request");
 
     place.user.write_credentials(&document(&login, 8)).expect("a restored login");
     let output = place.run(None, &["respawn", "--all"]);

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/design/claude-code.md");
-const VERIFICATION_AND_SIGN_IN: [(&str, &str); 10] = [
+const VERIFICATION_AND_SIGN_IN: [(&str, &str); 11] = [
     ("client_state", include_str!("../sync_verification/client_state.rs")),
     ("valid", include_str!("../sync_verification/valid.rs")),
     ("full_disk", include_str!("../sync_verification/full_disk.rs")),
+    ("pasted_setup_token", include_str!("../sync_verification/pasted_setup_token.rs")),
     ("leaks", include_str!("../sync_verification/leaks.rs")),
     ("interrupted", include_str!("../sync_verification/interrupted.rs")),
     ("refused", include_str!("../sync_login/refused.rs")),
@@ -16,8 +17,9 @@ const VERIFICATION_AND_SIGN_IN: [(&str, &str); 10] = [
     ("inconclusive", include_str!("../sync_verification/inconclusive.rs")),
     ("unusable_client", include_str!("../sync_verification/unusable_client.rs")),
 ];
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("answers", include_str!("answers.rs")),
+    ("background", include_str!("background.rs")),
     ("locks", include_str!("locks.rs")),
     ("login", include_str!("login.rs")),
     ("refresh", include_str!("refresh.rs")),

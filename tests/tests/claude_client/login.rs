@@ -137,7 +137,7 @@ fn check_pasted_setup_token(fixture: &ClaudeFixture) {
 
 /// With a text for the refresh token, the file is the login of a client that refreshes.
 #[test]
-fn pasted_setup_token_with_a_refresh_token_is_cleared_after_a_rejection() {
+fn pasted_token_with_a_refresh_token_is_cleared_if_rejected() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
     fixture.anthropic().accept_setup_token(SETUP_TOKEN);

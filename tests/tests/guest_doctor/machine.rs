@@ -26,7 +26,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("systemd-not-responding", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
-    row("account-missing", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
+    row("account-missing", "useradd --create-home dee && cas-sync enroll dee && userdel -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
     row("request-service-inactive", "systemctl stop claude-auth-request.service").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),

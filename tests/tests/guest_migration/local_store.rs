@@ -29,7 +29,7 @@ fn history(guest: &Guest, user: &str) -> String {
 }
 
 #[test]
-fn setup_token_of_the_local_store_goes_along_to_vault() {
+fn setup_token_of_the_local_store_is_copied_to_vault() {
     let host = ClaudeGuest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let guest = &host.guest;
     for (user, token) in [("alice", TOKEN), ("bob", BOBS)] {

@@ -178,7 +178,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
     assert_eq!(guest.variable_over_ssh("eve"), None, "the token of an account that was not enrolled");
     let status = guest.run("cas-sync status --json");
     assert_ne!(status.code, Some(0));
-    assert_eq!(status.text().matches("\"gone\"").count(), 3, "{}", status.text());
+    assert_eq!(status.text().matches("\"account-missing\"").count(), 3, "{}", status.text());
     assert_ne!(guest.run("cas-sync doctor").code, Some(0));
     guest
         .run("for user in dee eve fay; do cas-sync unenroll $user; done")

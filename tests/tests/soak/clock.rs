@@ -1,4 +1,4 @@
-//! Lets hours pass for what a user has stored: every time in it becomes earlier. So a week takes
+//! Simulates that hours pass: makes each time in a user's files earlier. So a simulated week takes
 //! minutes, with unchanged programs and the clock of the machine.
 //!
 //! A time is a number of seconds, milliseconds or nanoseconds since the epoch, or a text as in RFC
@@ -15,10 +15,10 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-/// What is changed lies within this time of now.
+/// The maximum distance from now of a time that is changed.
 const WINDOW_SECONDS: u64 = 400 * 24 * 3600;
 
-/// Lets time pass for all files below a directory. No program may use them meanwhile.
+/// Makes the times in all files below a directory earlier. No program may use them meanwhile.
 ///
 /// # Errors
 /// Errors of the file system.

@@ -1,4 +1,4 @@
-//! What happens to logins in a week, in an order that a seed decides.
+//! The incidents of a week, in an order that a seed selects.
 
 /// Something that happens to a login, or to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

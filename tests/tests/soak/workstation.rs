@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::clock::{age_text, age_tree};
 use super::incident::{Hour, Incident};
-use super::tally::Tally;
+use super::measurements::Measurements;
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(200);
@@ -62,7 +62,7 @@ pub(super) struct Workstation<'fixture> {
     document_behind: Duration,
     /// True if the member of another program is in the file.
     has_member: bool,
-    tally: Tally,
+    measurements: Measurements,
 }
 
 /// Starts a fixture with the clients, the product and the script.
@@ -95,33 +95,33 @@ impl<'fixture> Workstation<'fixture> {
             is_sealed: false,
             document_behind: Duration::ZERO,
             has_member: false,
-            tally: Tally::default(),
+            measurements: Measurements::default(),
         };
         workstation.sign_in();
         workstation.copies = [workstation.file(), workstation.file()];
         workstation
     }
 
-    /// Lives through these hours. Returns the figures.
-    pub(super) fn live_through(mut self, hours: &[Hour], days: u64) -> Tally {
+    /// Runs these hours. Returns the measurements.
+    pub(super) fn run(mut self, hours: &[Hour], days: u64) -> Measurements {
         let mut now = 0;
         for hour in hours {
             self.wait_until(hour.number, &mut now);
-            self.live_through_hour(hour);
+            self.run_hour(hour);
         }
         self.wait_until(days * 24, &mut now);
-        self.tally
+        self.measurements
     }
 
-    fn live_through_hour(&mut self, hour: &Hour) {
+    fn run_hour(&mut self, hour: &Hour) {
         if hour.number % 24 == 9 {
             self.copies = [self.file(), std::mem::take(&mut self.copies[0])];
         }
         self.start_watcher();
         let is_offline = hour.incident == Some(Incident::ApiOutage);
         if let Some(incident) = hour.incident {
-            self.tally.log(format!("hour {}: {incident:?}", hour.number));
-            self.suffer(incident);
+            self.measurements.log(format!("hour {}: {incident:?}", hour.number));
+            self.apply(incident);
         }
         if hour.sync {
             self.sync();
@@ -143,9 +143,9 @@ impl<'fixture> Workstation<'fixture> {
     fn wait_until(&mut self, hour: u64, now: &mut u64) {
         let passed = hour - *now;
         *now = hour;
-        self.tally.hours += passed;
+        self.measurements.hours += passed;
         if !self.is_usable() {
-            self.tally.hours_logged_out += passed;
+            self.measurements.hours_logged_out += passed;
         }
         let by = HOUR * u32::try_from(passed).expect("a few hours");
         age_tree(self.user.home(), by).expect("the time of the home");
@@ -169,7 +169,7 @@ impl<'fixture> Workstation<'fixture> {
         }
     }
 
-    fn suffer(&mut self, incident: Incident) {
+    fn apply(&mut self, incident: Incident) {
         if matches!(incident, Incident::Torn | Incident::Deleted | Incident::OldCopy) {
             self.has_member = false;
         }
@@ -236,7 +236,7 @@ impl<'fixture> Workstation<'fixture> {
         drop(held);
         // The client leaves its locks; the next one waits until they are old.
         self.is_lost = !self.is_usable();
-        self.tally.unavoidable += u32::from(self.is_lost);
+        self.measurements.unavoidable += u32::from(self.is_lost);
     }
 
     fn start_older_clients(&mut self) {
@@ -252,7 +252,7 @@ impl<'fixture> Workstation<'fixture> {
     fn log_in(&mut self) {
         if self.remedy == Remedy::Product {
             let output = self.user.login().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-            self.tally.log(format!("  login: {}{}", output.stdout, output.stderr));
+            self.measurements.log(format!("  login: {}{}", output.stdout, output.stderr));
         }
     }
 
@@ -275,21 +275,21 @@ impl<'fixture> Workstation<'fixture> {
             }
         };
         let output = sync.run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-        self.tally.log(format!("  sync: {}{}", output.stdout, output.stderr));
+        self.measurements.log(format!("  sync: {}{}", output.stdout, output.stderr));
     }
 
     /// Starts `claude` as the user does, and signs in if it demands that.
     fn start_claude(&mut self, hour: u64, is_offline: bool) {
         let output = self.user.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-        self.tally.starts += 1;
+        self.measurements.starts += 1;
         if output.answered() || is_offline && !demands_sign_in(&output) {
             return;
         }
-        self.tally.log(format!("  claude at hour {hour}: {output:?}"));
-        self.tally.sign_ins += 1;
+        self.measurements.log(format!("  claude at hour {hour}: {output:?}"));
+        self.measurements.sign_ins += 1;
         if !self.is_lost {
-            self.tally.avoidable += 1;
-            self.tally.log(format!("  avoidable logout at hour {hour}"));
+            self.measurements.avoidable += 1;
+            self.measurements.log(format!("  avoidable logout at hour {hour}"));
         }
         self.sign_in();
     }
@@ -327,7 +327,7 @@ impl<'fixture> Workstation<'fixture> {
         if file["mcpOAuth"] == member() {
             return;
         }
-        self.tally.lost_members += u32::from(self.has_member);
+        self.measurements.lost_members += u32::from(self.has_member);
         file["mcpOAuth"] = member();
         self.user.write_credentials(&file).expect("a member");
         self.has_member = true;

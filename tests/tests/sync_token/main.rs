@@ -1,8 +1,8 @@
 //! `cas-sync token` with the real client and a real store: which tokens are activated and which are
 //! refused; only a success changes anything.
 
-mod carry_over;
 mod clear;
+mod copied_to_vault;
 mod refused;
 mod set;
 mod show;

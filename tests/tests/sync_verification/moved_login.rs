@@ -1,5 +1,4 @@
-//! A variable with which Claude Code uses another login than the managed one: no command says that
-//! all is well.
+//! A variable with which Claude Code uses a login that is not managed: each command reports it.
 
 use std::os::unix::fs::chown;
 

@@ -1,5 +1,5 @@
 //! A setup token that was pasted into the login file: it is verified and dated like any other
-//! credential, and the file is left alone.
+//! credential, and the file is not changed.
 
 use cas_tests::anthropic::MessageAnswer::{Invalid, OrganizationForbidden, Overloaded};
 use cas_tests::claude_client::OLDER;
@@ -80,12 +80,12 @@ fn rejected_pasted_setup_token_requires_a_sign_in() {
         output.stdout
     );
     assert_eq!(alice.credentials_text().expect("a file"), text);
-    assert_eq!(state(&alice)["notice_cause"], "login-rejected");
+    assert_eq!(state(&alice)["notice_reason"], "login-rejected");
     // The user replaces it.
     sign_in(&fixture, &alice, 8);
     let output = sync(&alice);
     assert!(output.stdout.starts_with("OK login complete"), "{}", output.stdout);
-    assert_eq!(state(&alice)["notice_cause"], Value::Null);
+    assert_eq!(state(&alice)["notice_reason"], Value::Null);
 }
 
 #[test]
@@ -93,16 +93,17 @@ fn pasted_setup_token_that_expires_soon_is_warned_of() {
     let fixture = fixture();
     let alice = fixture.create_user("alice").expect("alice");
     fixture.anthropic().accept_setup_token(TOKEN);
-    for (hours, says, cause) in
-        [(60, "; login expires on ", "login-lapses-in-3-days"), (-49, "; login expired on ", "login-lapsed")]
-    {
+    for (hours, says, cause) in [
+        (60, "; login expires on ", "login-expires-in-3-days"),
+        (-49, "; login expired on ", "login-expired"),
+    ] {
         paste(&alice, &json!({ "refreshToken": "", "expiresAt": in_hours(hours) }));
         let output = sync(&alice);
         assert_eq!(output.exit_code, OK_MESSAGE, "{}{}", output.stdout, output.stderr);
         assert!(output.stdout.starts_with("WARN ") && output.stdout.contains(says), "{}", output.stdout);
         assert!(output.stdout.contains("verified by inference"), "{}", output.stdout);
         assert!(output.stdout.ends_with("run `cas-sync login`\n"), "{}", output.stdout);
-        assert_eq!(state(&alice)["notice_cause"], cause);
+        assert_eq!(state(&alice)["notice_reason"], cause);
     }
     // Without a date, a year after its first sight.
     paste(&alice, &json!({ "refreshToken": null }));

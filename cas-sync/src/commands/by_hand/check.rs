@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::judge::{Answer, CheckRequirements, CheckResult, judge};
-use super::{inspect, print, sources, usage_error};
+use super::{gather_sources, inspect, print, usage_error};
 use crate::cli::CheckArgs;
 use crate::user::context::{UserContext, run_command};
 
@@ -45,7 +45,7 @@ pub(crate) fn check(request: &CheckArgs) -> ExitCode {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
             result.text = with_login_email(&result.text, user.address(&owner).as_ref());
         }
-        let sources = sources(user);
+        let sources = gather_sources(user);
         if let Some(why) = sources.unmanaged(&sources.effective()) {
             result = result.with_unmanaged(&why);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cas_core::config::StoreKind;
 use cas_core::credential::expiry::{Expiry, ExpirySource};
-use cas_core::credential::login::{LastingToken, LoginSummary, NotRefreshable};
+use cas_core::credential::login::{LoginSummary, NotRefreshable, UnrefreshedToken};
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::outcome::ExitStatus;
@@ -94,9 +94,9 @@ pub(super) fn judge(
             Some(Credential::for_setup_token(token, facts.ledger.setup_tokens.expiry(token).as_ref()))
         }
         (None, Some(login)) => Some(Credential::for_login(login, Expiry::for_login(login).as_ref())),
-        (None, None) => facts.login.lasting_token().map(|token| {
-            let expiry = facts.ledger.setup_tokens.lasting_expiry(token, facts.now);
-            Credential::for_lasting_token(token, Some(&expiry))
+        (None, None) => facts.login.unrefreshed_token().map(|token| {
+            let expiry = facts.ledger.setup_tokens.unrefreshed_token_expiry(token, facts.now);
+            Credential::for_unrefreshed_token(token, Some(&expiry))
         }),
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
@@ -117,7 +117,7 @@ pub(super) fn judge(
             judge_login(facts, login, requirements)
         }
         (None, LoginFileState::NotRefreshable(NotRefreshable { token: Some(token), .. })) => {
-            judge_lasting_token(facts, *token, requirements)
+            judge_unrefreshed_token(facts, *token, requirements)
         }
         (None, _) => judge_missing_login(facts, known),
     };
@@ -180,17 +180,17 @@ fn judge_login(facts: &Facts, login: &LoginSummary, requirements: &CheckRequirem
     }
 }
 
-/// A login that is not refreshed ends with its access token.
-fn judge_lasting_token(
+/// Judges a login that is not refreshed, which expires with its access token.
+fn judge_unrefreshed_token(
     facts: &Facts,
-    token: LastingToken,
+    token: UnrefreshedToken,
     requirements: &CheckRequirements,
 ) -> (Answer, String) {
     let seen = &facts.ledger.setup_tokens;
-    if seen.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token {
+    if seen.is_rejected(token) {
         return (Answer::ActionRequired, format!("the login was rejected by the Anthropic API: {SIGN_IN}"));
     }
-    let expiry = seen.lasting_expiry(token, facts.now);
+    let expiry = seen.unrefreshed_token_expiry(token, facts.now);
     judge_expiry("login, which is not refreshed,", expiry, facts.now, requirements, SIGN_IN)
 }
 

@@ -24,8 +24,7 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
-use crate::precedence::Sources;
-use crate::precedence::sources;
+use crate::precedence::{Sources, sources};
 use crate::term::json;
 use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
@@ -58,8 +57,8 @@ fn run_planner(
     Ok(result)
 }
 
-/// Returns what Claude Code can use in the environment of this command.
-fn sources(user: &UserContext) -> Sources {
+/// Collects the credentials that Claude Code can use in the environment of this command.
+fn gather_sources(user: &UserContext) -> Sources {
     sources::gather_here(&user.account, &user.paths, user.now)
 }
 

@@ -10,7 +10,7 @@ use cas_core::outcome::{ExitStatus, Finding, Outcome};
 use cas_core::planner::{Command, Target};
 use cas_core::text::sanitize_line;
 
-use super::{Answer, print, run_planner, sources};
+use super::{Answer, gather_sources, print, run_planner};
 use crate::cli::Verify;
 use crate::precedence::Sources;
 use crate::term::stderr::print_error;
@@ -26,7 +26,7 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
         _ => Target::Active,
     };
     run_command(|user| {
-        let sources = sources(user);
+        let sources = gather_sources(user);
         let unmanaged = unmanaged(&sources, target);
         // Another user's settings must not hide that the login was rejected.
         if let Some(why) = unmanaged.as_ref().filter(|_| !sources.is_foreign(&sources.effective())) {
@@ -49,8 +49,9 @@ pub(crate) fn verify(request: &Verify) -> ExitCode {
     })
 }
 
-/// Returns why this cannot verify what Claude Code uses. A credential that the user names is
-/// verified beside others, unless it is a login in another file.
+/// Returns why the credential that Claude Code uses cannot be verified. A credential that the user
+/// selects by an option is verified even if another one takes precedence, unless Claude Code reads
+/// another login file.
 fn unmanaged(sources: &Sources, target: Target) -> Option<String> {
     match target {
         Target::Active => sources.unmanaged(&sources.effective()),

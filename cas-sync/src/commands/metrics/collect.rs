@@ -18,7 +18,7 @@ const CODES: [(UserSeverity, u8); 10] = [
     (UserSeverity::ClockSkew, 6),
     (UserSeverity::Unreadable, 7),
     (UserSeverity::Failed, 8),
-    (UserSeverity::Gone, 9),
+    (UserSeverity::AccountMissing, 9),
 ];
 
 /// Returns the metrics of the rows that were collected at `now` in `took`.

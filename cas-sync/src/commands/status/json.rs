@@ -19,7 +19,7 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
     let summary = own.summary();
     let effective = &own.effective;
     let login = own.sources.login.login();
-    let lasting_expiry = own.sources.login.lasting_token().and_then(|token| token.expires_at);
+    let unrefreshed_expiry = own.sources.login.unrefreshed_token().and_then(|token| token.expires_at);
     json!({
         "at_ms": own.now,
         "user": own.user,
@@ -33,7 +33,7 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
         "other_server": effective.server.map(|place| place.word()),
         "setup_token_missing_in_session": effective.token_not_here,
         "login_file": own.sources.login_file.display().to_string(),
-        "access_token_expires_at_ms": login.map(|login| login.expires_at).or(lasting_expiry),
+        "access_token_expires_at_ms": login.map(|login| login.expires_at).or(unrefreshed_expiry),
         "login_expires_at_ms": login.and_then(|login| login.login_expires_at),
         "enrolled": own.is_enrolled,
         "last_sync": own.report.as_ref().ok().and_then(Option::as_ref).map(report_json),

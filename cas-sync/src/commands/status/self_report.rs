@@ -138,8 +138,8 @@ impl SelfReport {
         let reported = report.credential.as_ref().and_then(|credential| credential.fingerprint.clone());
         let active = match self.effective.chosen.map(|chosen| chosen.kind) {
             Some(Kind::Login) => {
-                let lasting = || self.sources.login.lasting_token().map(|token| token.fingerprint);
-                self.sources.login.login().map(|login| login.generation).or_else(lasting)
+                let unrefreshed = || self.sources.login.unrefreshed_token().map(|token| token.fingerprint);
+                self.sources.login.login().map(|login| login.generation).or_else(unrefreshed)
             }
             Some(Kind::Token(_)) => self.sources.env_file,
             _ => None,

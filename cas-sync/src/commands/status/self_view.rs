@@ -98,10 +98,10 @@ fn expires(own: &SelfReport) -> Vec<String> {
     }
     let credential =
         own.report.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.credential.as_ref());
-    let lasting = own.sources.login.lasting_token().map(|token| token.fingerprint.to_string());
+    let unrefreshed = own.sources.login.unrefreshed_token().map(|token| token.fingerprint.to_string());
     let is_ours = |found: &&Credential| match found.kind.as_str() {
         "setup-token" => own.sources.env_file.is_some(),
-        _ => lasting.is_some() && found.fingerprint == lasting,
+        _ => unrefreshed.is_some() && found.fingerprint == unrefreshed,
     };
     if let Some(credential) = credential.filter(is_ours) {
         let what = if credential.kind == "setup-token" { "setup token" } else { "login" };

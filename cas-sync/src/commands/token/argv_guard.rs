@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use crate::user::error::CommandError;
 use cas_core::outcome::ExitStatus;
+
+use crate::user::error::CommandError;
 
 /// The prefix of every Anthropic credential.
 const CREDENTIAL: &str = "sk-ant-";

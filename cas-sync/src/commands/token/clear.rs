@@ -57,20 +57,22 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
         EnvFileContent::Token(token) => Some(Fingerprint::from_bytes(token.expose())),
         _ => None,
     };
-    // A missing field is not created: it means the same as an empty one.
+    let is_vault = user.config.store == StoreKind::Vault;
+    // In Vault a missing field is created. Otherwise a sync of another machine with the token in
+    // its local store would copy it there.
     let withdrawn =
         update_document(&mut *store, |document| match UserDocument::parse(document).setup_token {
+            SetupTokenField::Absent if is_vault => clear_setup_token_fields(),
             SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
             SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => clear_setup_token_fields(),
         });
     store.save_token_cache();
     withdrawn?;
-    if user.config.store == StoreKind::Vault {
-        // The next sync would copy it to Vault.
-        local_store(&user).remove_setup_token(&Deadline::after(STORE_TIMEOUT)).map_err(|error| {
-            CommandError::from(error).with_note("the store no longer holds a setup token")
-        })?;
-    }
+    // It could become the store again. The env file is removed in any case.
+    let left = match is_vault {
+        true => local_store(&user).remove_setup_token(&Deadline::after(STORE_TIMEOUT)),
+        false => Ok(()),
+    };
     env_file.remove().map_err(|problem| {
         CommandError::from(problem).with_note(
             "the store no longer holds a setup token, and the next sync removes it from this machine",
@@ -79,6 +81,10 @@ pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), Com
     if let Some(previous) = previous {
         record_withdrawn(&user, previous);
     }
+    left.map_err(|error| {
+        CommandError::from(error)
+            .with_note("the store no longer holds a setup token, and this machine does not use it any more")
+    })?;
     let out = io::stdout();
     drop(out.lock().write_all(wrap_for(&out, DONE).as_bytes()));
     let outcome = user.sync(user.verifier(user.config.verify));

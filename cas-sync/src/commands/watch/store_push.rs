@@ -1,10 +1,11 @@
 //! Schedules the push of a new login to the store. The push is `cas-sync internal push` in a
 //! separate process, so that the watcher needs no network code.
 
-use cas_core::outcome::ExitStatus;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use cas_core::outcome::ExitStatus;
 
 /// The delay after the last new login: a sign-in or a refresh may write several times.
 const DEBOUNCE: Duration = Duration::from_secs(2);

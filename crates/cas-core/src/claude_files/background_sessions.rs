@@ -1,24 +1,25 @@
-//! The sessions of Claude Code in the background that wait for a login. The client records each in
-//! `jobs/ID/state.json` below its configuration directory, and keeps a session that found no login
-//! blocked until it gets a message, also when the login works again (`docs/design/claude-code.md`).
+//! Finds the background sessions of Claude Code that wait for a login. The client records each
+//! session in `jobs/ID/state.json` below its configuration directory. A session that found no login
+//! is blocked until it gets a message, even if the login works again
+//! (`docs/design/claude-code.md`).
 
+use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::fs::directories::list_names;
 use crate::fs::regular_file;
 
 /// The directory of the records, below the configuration directory.
 const JOBS: &str = "jobs";
 
-/// The most records that are read.
+/// The maximum number of entries that are read. More would delay the command.
 const MAX_JOBS: usize = 1_000;
 
-/// The largest record that is read, in bytes. One has about 1 KiB.
-const LIMIT: usize = 1 << 20;
+/// The maximum size of a record, in bytes. A record has about 1 KiB.
+const MAX_SIZE: usize = 1 << 20;
 
-/// What a record starts with in `needs` if the session waits for a login.
+/// The start of the member `needs` if the session waits for a login.
 const NEEDS_LOGIN: &str = "login required";
 
 #[derive(Deserialize)]
@@ -35,9 +36,12 @@ struct Job {
 /// left out.
 pub fn waiting_for_login(config_directory: &Path) -> Vec<String> {
     let jobs = config_directory.join(JOBS);
-    let names = list_names(&jobs).ok().flatten().unwrap_or_default().into_iter();
-    let ids = names.filter_map(|name| name.into_string().ok()).filter(|id| is_id(id)).take(MAX_JOBS);
-    ids.filter(|id| waits(&jobs.join(id).join("state.json"))).collect()
+    // Not the whole directory, which is the user's and can have any size.
+    let entries = fs::read_dir(&jobs).into_iter().flatten().take(MAX_JOBS).flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|id| is_id(id));
+    let mut waiting: Vec<_> = ids.filter(|id| is_waiting(&jobs.join(id).join("state.json"))).collect();
+    waiting.sort();
+    waiting
 }
 
 /// Returns true for an id as the client makes it: eight hexadecimal digits. It is printed as part
@@ -46,8 +50,8 @@ fn is_id(name: &str) -> bool {
     name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn waits(record: &Path) -> bool {
-    let Ok(Some(text)) = regular_file::read(record, LIMIT) else { return false };
+fn is_waiting(record: &Path) -> bool {
+    let Ok(Some(text)) = regular_file::read(record, MAX_SIZE) else { return false };
     let Ok(job) = serde_json::from_slice::<Job>(&text) else { return false };
     // After `claude respawn` only `detail` is left.
     let needs_login = job.needs.is_some_and(|needs| needs.starts_with(NEEDS_LOGIN));
@@ -56,8 +60,6 @@ fn waits(record: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -83,7 +83,7 @@ impl Expiry {
     /// Returns the expiry of an access token that Claude Code does not refresh: the stated one, or
     /// one year after it was first seen. No token lasts longer than a setup token, so a later date
     /// is not believed.
-    pub fn for_lasting_token(stated: Option<Timestamp>, first_seen: Timestamp) -> Self {
+    pub fn for_unrefreshed_token(stated: Option<Timestamp>, first_seen: Timestamp) -> Self {
         let latest = first_seen.saturating_add(SETUP_TOKEN_LIFETIME);
         let is_possible =
             |at: &Timestamp| *at >= MIN_PLAUSIBLE_TIME && *at <= latest.saturating_add(STATED_YEAR_TOLERANCE);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn lasting_token_expires_within_a_year_of_its_first_sight() {
+    fn unrefreshed_token_expires_within_a_year_of_its_first_sight() {
         use ExpirySource::{Declared, UpperBound};
         for (stated, expected) in [
             (Some(at(40)), (at(40), Declared)),
@@ -146,7 +146,7 @@ mod tests {
             (Some(Timestamp::from_millis(0)), (at(375), UpperBound)),
             (None, (at(375), UpperBound)),
         ] {
-            let expiry = Expiry::for_lasting_token(stated, at(10));
+            let expiry = Expiry::for_unrefreshed_token(stated, at(10));
             assert_eq!((expiry.at, expiry.source), expected, "{stated:?}");
         }
     }

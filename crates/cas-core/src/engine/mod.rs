@@ -1,7 +1,7 @@
 //! The engine of a run: gathers the facts, executes the planner's steps, and asks it again until it
 //! reports. The engine contains no policy.
 
-mod carry_token;
+mod copy_token;
 mod execute;
 mod from_snapshot;
 mod inspect;
@@ -219,7 +219,7 @@ impl Engine {
             Step::ReadStore => self.read_store(facts),
             Step::WriteEnvFile => self.write_env_file(facts),
             Step::RemoveEnvFile => self.remove_env_file(facts),
-            Step::CarryToken(token) => self.carry_token(token, facts),
+            Step::CopyToken(token) => self.copy_token(token, facts),
             Step::RemoveLocalToken => self.remove_local_token(facts),
             Step::Restore(generation, source) => self.restore(generation, source, facts),
             Step::RollBack => self.roll_back(facts),

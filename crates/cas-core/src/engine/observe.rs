@@ -82,7 +82,7 @@ impl Engine {
             _ => None,
         });
         let in_env_file = facts.active_token();
-        let in_login_file = facts.login.lasting_token().map(|token| token.fingerprint);
+        let in_login_file = facts.login.unrefreshed_token().map(|token| token.fingerprint);
         let record = |ledger: &mut Ledger| {
             for token in in_env_file.into_iter().chain(in_login_file) {
                 ledger.setup_tokens.record(token, self.now);

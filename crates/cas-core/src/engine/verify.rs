@@ -25,7 +25,7 @@ impl Engine {
         if let VerificationTarget::Login(generation) = subject {
             self.record_verification(generation, &verdict);
         }
-        if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) = subject {
+        if let VerificationTarget::SetupToken(token) | VerificationTarget::UnrefreshedToken(token) = subject {
             drop(self.state.update_ledger(&self.deadline, |ledger| {
                 ledger.setup_tokens.record(token, self.now);
                 ledger.setup_tokens.record_verification(token, &verdict);
@@ -94,8 +94,8 @@ impl Engine {
                 let login = self.snapshot.login.login();
                 login.filter(|login| login.summary.generation == generation)?.access_token()
             }
-            VerificationTarget::LastingToken(fingerprint) => {
-                let found = self.snapshot.login.lasting_token();
+            VerificationTarget::UnrefreshedToken(fingerprint) => {
+                let found = self.snapshot.login.unrefreshed_token();
                 found.filter(|token| token.fingerprint == fingerprint)?;
                 login_file::access_token(self.snapshot.bytes())
             }

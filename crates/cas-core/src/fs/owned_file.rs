@@ -120,7 +120,9 @@ impl Reason {
                 format!("{path} belongs to user id {owner}: give it to its user, or remove it")
             }
             Self::Shared => {
-                format!("{path} can be written by others or has a second name: remove it, it is made anew")
+                format!(
+                    "{path} can be written by others or has a second name: remove it; it is created again"
+                )
             }
             Self::TooLarge { limit } => {
                 format!("{path} is larger than {limit} bytes: move it out of the way")

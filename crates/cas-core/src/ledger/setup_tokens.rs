@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LastingToken;
+use crate::credential::login::UnrefreshedToken;
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
@@ -122,9 +122,15 @@ impl SeenTokens {
         Expiry::for_setup_token(known.dates(), Some(known.first_seen))
     }
 
+    /// Returns true if the Anthropic API rejected an access token that is not refreshed, and Claude
+    /// Code has no refresh token to try.
+    pub fn is_rejected(&self, token: UnrefreshedToken) -> bool {
+        self.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token
+    }
+
     /// Returns the expiry of an access token in the login file that is not refreshed.
-    pub fn lasting_expiry(&self, token: LastingToken, now: Timestamp) -> Expiry {
-        Expiry::for_lasting_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))
+    pub fn unrefreshed_token_expiry(&self, token: UnrefreshedToken, now: Timestamp) -> Expiry {
+        Expiry::for_unrefreshed_token(token.expires_at, self.first_seen(token.fingerprint).unwrap_or(now))
     }
 
     /// Returns when this machine first saw this token.

@@ -41,7 +41,7 @@ impl ExitStatus {
         self as u8
     }
 
-    /// Returns the failure if `failed`, else the success.
+    /// Returns [`Self::Failure`] if `failed` is true, else [`Self::Success`].
     pub const fn failure_if(failed: bool) -> Self {
         if failed { Self::Failure } else { Self::Success }
     }
@@ -115,7 +115,7 @@ impl Outcome {
             self.finding,
             Finding::SetupToken { .. }
                 | Finding::Login { .. }
-                | Finding::LastingToken { .. }
+                | Finding::UnrefreshedToken { .. }
                 | Finding::Stale { .. }
                 | Finding::Refreshing(_)
         );

@@ -3,7 +3,7 @@
 use super::BackupLocation;
 use crate::claude_files::state_problem::StateFileProblem;
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::{LastingToken, LoginSummary};
+use crate::credential::login::{LoginSummary, UnrefreshedToken};
 use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
@@ -27,9 +27,9 @@ pub enum Finding {
         verdict: Option<Verification>,
     },
     /// Claude Code uses the access token in the login file and does not refresh it.
-    LastingToken {
+    UnrefreshedToken {
         /// The access token.
-        token: LastingToken,
+        token: UnrefreshedToken,
         /// The result of its verification.
         verdict: Option<Verification>,
     },
@@ -124,9 +124,9 @@ pub enum Detail {
     /// The active setup token is not in the store and was never seen there.
     SetupTokenNotInStore,
     /// The setup token of the local store was copied to Vault.
-    SetupTokenCarried,
+    SetupTokenCopied,
     /// The setup token of the local store could not be copied to Vault.
-    SetupTokenNotCarried(String),
+    SetupTokenNotCopied(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
@@ -173,7 +173,7 @@ impl Detail {
             self,
             Self::EnvFileWritten
                 | Self::EnvFileRemoved
-                | Self::SetupTokenCarried
+                | Self::SetupTokenCopied
                 | Self::BackedUp(_)
                 | Self::RolledBack
         )

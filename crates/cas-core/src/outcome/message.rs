@@ -82,7 +82,7 @@ impl fmt::Display for Finding {
                     Shown(verdict)
                 )
             }
-            Self::LastingToken { verdict, .. } => {
+            Self::UnrefreshedToken { verdict, .. } => {
                 write!(formatter, "login in use that Claude Code does not refresh, {}", Shown(verdict))
             }
             Self::Stale { login, verdict } => write!(
@@ -191,10 +191,10 @@ impl fmt::Display for Detail {
             Self::SetupTokenNotInStore => formatter.write_str(
                 "the setup-token in use is not in the store; store it with `cas-sync token import`, or remove it with `cas-sync token clear`",
             ),
-            Self::SetupTokenCarried => formatter.write_str("setup-token copied from the local store to the store"),
-            Self::SetupTokenNotCarried(why) => write!(
+            Self::SetupTokenCopied => formatter.write_str("setup-token copied from the local store to Vault"),
+            Self::SetupTokenNotCopied(why) => write!(
                 formatter,
-                "setup-token of the local store not copied to the store: {why}; it stays active, and `cas-sync token import` stores it"
+                "setup-token of the local store not copied to Vault: {why}; it stays active, and `cas-sync token import` stores it"
             ),
             Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
             Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),

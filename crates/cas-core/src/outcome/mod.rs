@@ -147,7 +147,7 @@ impl Outcome {
         match &self.finding {
             Finding::SetupToken { verdict, .. }
             | Finding::Login { verdict, .. }
-            | Finding::LastingToken { verdict, .. }
+            | Finding::UnrefreshedToken { verdict, .. }
             | Finding::Stale { verdict, .. }
             | Finding::Restored { verdict, .. } => verdict.as_ref(),
             _ => None,

@@ -7,7 +7,7 @@ use super::notice::UserAction;
 use super::{Detail, Finding, Outcome, codes};
 use crate::credential::expiry::Expiry;
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::{LastingToken, LoginSummary};
+use crate::credential::login::{LoginSummary, UnrefreshedToken};
 use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
@@ -99,7 +99,7 @@ impl Credential {
     }
 
     /// Describes an access token in the login file that is not refreshed.
-    pub fn for_lasting_token(token: LastingToken, expiry: Option<&Expiry>) -> Self {
+    pub fn for_unrefreshed_token(token: UnrefreshedToken, expiry: Option<&Expiry>) -> Self {
         Self {
             kind: CredentialKind::Login,
             access_token_expires_at_ms: token.expires_at,
@@ -218,8 +218,8 @@ fn credential(outcome: &Outcome) -> Option<Credential> {
     if let Finding::SetupToken { token, .. } = outcome.finding {
         return Some(Credential::for_setup_token(token, expiry));
     }
-    if let Finding::LastingToken { token, .. } = outcome.finding {
-        return Some(Credential::for_lasting_token(token, expiry));
+    if let Finding::UnrefreshedToken { token, .. } = outcome.finding {
+        return Some(Credential::for_unrefreshed_token(token, expiry));
     }
     outcome.login().map(|login| Credential::for_login(login, expiry))
 }

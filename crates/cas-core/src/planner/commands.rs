@@ -28,7 +28,9 @@ fn verification_target(facts: &Facts, target: Target) -> Option<VerificationTarg
         (Target::SetupToken, None) => None,
         (Target::Active, None) | (Target::Login, _) => match &facts.login {
             LoginFileState::Valid(login) => Some(VerificationTarget::Login(login.generation)),
-            login => login.lasting_token().map(|token| VerificationTarget::LastingToken(token.fingerprint)),
+            login => {
+                login.unrefreshed_token().map(|token| VerificationTarget::UnrefreshedToken(token.fingerprint))
+            }
         },
     }
 }

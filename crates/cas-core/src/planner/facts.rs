@@ -166,9 +166,9 @@ pub struct Settings {
     pub restore_from_other_machines: bool,
     /// Whether logins are backed up and restored.
     pub oauth_backup: bool,
-    /// Whether the setup token of the local store may be copied to Vault. False if the user's name
-    /// in the store is not the login name.
-    pub carries_setup_token: bool,
+    /// Whether the setup token of the local store may be copied to Vault. False if the document is
+    /// not named after the user: it may belong to another user, or to several.
+    pub can_copy_setup_token: bool,
 }
 
 impl Settings {
@@ -185,7 +185,7 @@ impl Settings {
             expected_organization: config.expected_organization.clone(),
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
-            carries_setup_token: true,
+            can_copy_setup_token: config.vault.document.is_none(),
         }
     }
 }
@@ -270,7 +270,7 @@ pub struct Progress {
     /// The change of the env file.
     pub env_file: Option<Result<EnvFileChange, String>>,
     /// The copy of the local store's setup token to Vault.
-    pub carried_token: Option<Result<(), String>>,
+    pub copied_token: Option<Result<(), String>>,
     /// Whether the removal of the setup token from the local store was tried.
     pub removed_local_token: bool,
     /// The restore.
@@ -319,7 +319,7 @@ pub enum VerificationTarget {
     /// The access token of the login in the credential file.
     Login(Fingerprint),
     /// The access token in the credential file that Claude Code uses without a refresh.
-    LastingToken(Fingerprint),
+    UnrefreshedToken(Fingerprint),
 }
 
 impl Facts {

@@ -8,6 +8,7 @@
 mod backup;
 mod candidate;
 mod commands;
+mod details;
 mod eligibility;
 mod facts;
 mod refresh;
@@ -48,7 +49,7 @@ pub enum Step {
     /// Remove the env file.
     RemoveEnvFile,
     /// Copy the setup token of the local store to Vault.
-    CarryToken(Fingerprint),
+    CopyToken(Fingerprint),
     /// Remove the setup token from the local store, which is not the store any more.
     RemoveLocalToken,
     /// Verify a credential by value, in a scratch home.
@@ -71,7 +72,7 @@ pub fn next(facts: &Facts) -> Step {
         Mode::Command(command) => commands::next(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
-            .or_else(|| setup_token::carry_over(facts))
+            .or_else(|| setup_token::copy_to_vault(facts))
             .or_else(|| setup_token::sync_env_file(facts))
             .or_else(|| setup_token::remove_local_token(facts))
             .or_else(|| handle_setup_token(facts))
@@ -152,7 +153,7 @@ fn handle_login(facts: &Facts) -> Option<Step> {
             refresh_run(facts, login).or_else(|| after_verification(facts, login))
         }
         LoginFileState::NotRefreshable(login) => {
-            probe(facts, VerificationTarget::LastingToken(login.token?.fingerprint))
+            probe(facts, VerificationTarget::UnrefreshedToken(login.token?.fingerprint))
         }
         // A backup with an expired access token is left to the sync, which can ask the store.
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing

@@ -1,14 +1,15 @@
 //! Creates the outcome of a run from the facts at its end.
 
+use super::details::{details, is_warning};
 use super::setup_token::Activation;
 use super::{
-    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
-    VerificationTarget, backup, candidate, commands, eligibility, setup_token,
+    Command, DocumentFact, Facts, Ineligible, LoginFileState, Mode, VerificationTarget, backup, candidate,
+    commands, eligibility, setup_token,
 };
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;
-use crate::credential::login::{LastingToken, LoginSummary, NotRefreshable};
+use crate::credential::login::{LoginSummary, NotRefreshable, UnrefreshedToken};
 use crate::credential::verification::Verification;
 use crate::fs::obstacle::Obstacle;
 use crate::outcome::{BackupLocation, Detail, Finding, Outcome, Status};
@@ -16,7 +17,7 @@ use crate::store::StoreError;
 
 pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (status, finding) = finding(facts);
-    let notes = notes(facts);
+    let notes = details(facts);
     let (expiry, expiry_warning) = expiry(facts, &finding);
     let is_expiry_warned = expiry_warning.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
@@ -47,8 +48,8 @@ fn expiry(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWar
             (CredentialKind::Login, Expiry::for_login(login), verdict.as_ref())
         }
         Finding::Refreshing(login) => (CredentialKind::Login, Expiry::for_login(login), None),
-        Finding::LastingToken { token, verdict } => {
-            let expiry = facts.ledger.setup_tokens.lasting_expiry(*token, facts.now);
+        Finding::UnrefreshedToken { token, verdict } => {
+            let expiry = facts.ledger.setup_tokens.unrefreshed_token_expiry(*token, facts.now);
             (CredentialKind::Login, Some(expiry), verdict.as_ref())
         }
         finding => return (finding.login().and_then(Expiry::for_login), None),
@@ -130,7 +131,7 @@ fn not_refreshable(facts: &Facts, login: &NotRefreshable) -> (Status, Finding) {
     let Some(token) = login.token.filter(|_| is_verification) else {
         return skipped(UNTIL_EXPIRY);
     };
-    let verdict = facts.verdict(VerificationTarget::LastingToken(token.fingerprint)).cloned();
+    let verdict = facts.verdict(VerificationTarget::UnrefreshedToken(token.fingerprint)).cloned();
     if token.has_refresh_token && verdict.is_none() {
         return skipped(UNTIL_EXPIRY);
     }
@@ -139,7 +140,7 @@ fn not_refreshable(facts: &Facts, login: &NotRefreshable) -> (Status, Finding) {
             "the Anthropic API rejects it, and Claude Code tries its refresh token at its next start; if that fails, run `cas-sync login`",
         );
     }
-    (status_after(verdict.as_ref(), Status::Ok), Finding::LastingToken { token, verdict })
+    (status_after(verdict.as_ref(), Status::Ok), Finding::UnrefreshedToken { token, verdict })
 }
 
 /// Returns the finding for an obstacle.
@@ -246,112 +247,12 @@ fn status_after(verdict: Option<&Verification>, otherwise: Status) -> Status {
     }
 }
 
-fn notes(facts: &Facts) -> Vec<Detail> {
-    let done = &facts.done;
-    let env_file = match &done.env_file {
-        Some(Ok(EnvFileChange::Written)) => Some(Detail::EnvFileWritten),
-        Some(Ok(EnvFileChange::Removed)) => Some(Detail::EnvFileRemoved),
-        Some(Err(why)) => Some(Detail::EnvFileUpdateFailed(why.clone())),
-        None => match &facts.env_file {
-            EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => {
-                Some(Detail::EnvFileInvalid(why.clone()))
-            }
-            EnvFileFact::Absent | EnvFileFact::Token(_) => None,
-        },
-    };
-    let field = facts.document().and_then(|document| match &document.setup_token {
-        TokenFact::Malformed(why) => Some(Detail::SetupTokenFieldInvalid(why.clone())),
-        _ => None,
-    });
-    let new_token = setup_token::new_token(facts).filter(|_| facts.settings.mode == Mode::Sync);
-    let new_token = match new_token.map(|token| setup_token::activation(facts, token)) {
-        Some(Activation::Rejected) => Some(Detail::SetupTokenRejected),
-        Some(Activation::AccountRefused) => Some(Detail::SetupTokenRefused),
-        Some(Activation::Postponed(why)) => Some(Detail::SetupTokenPostponed(why)),
-        Some(Activation::Allowed | Activation::Pending) | None => None,
-    };
-    let carried_token = done.carried_token.as_ref().map(|result| match result {
-        Ok(()) => Detail::SetupTokenCarried,
-        Err(why) => Detail::SetupTokenNotCarried(why.clone()),
-    });
-    let is_missing = setup_token::is_missing_in_store(facts) && facts.settings.mode == Mode::Sync;
-    let not_in_store = (is_missing && carried_token.is_none()).then_some(Detail::SetupTokenNotInStore);
-    let roll_back = done.roll_back.as_ref().map(|result| match result {
-        Ok(()) => Detail::RolledBack,
-        Err(why) => Detail::NotRolledBack(why.clone()),
-    });
-    let backup = |result: &Option<Result<(), String>>, source| {
-        result.as_ref().map(|result| match result {
-            Ok(()) => Detail::BackedUp(source),
-            Err(why) => Detail::NotBackedUp(format!("{source}: {why}")),
-        })
-    };
-    let store = match &facts.document {
-        DocumentFact::Unreadable(failure) => Some(Detail::Store(failure.clone())),
-        DocumentFact::Read(document) if document.is_offboarded => {
-            Some(Detail::Store(StoreError::offboarded()))
-        }
-        _ => None,
-    };
-    let backs_up = match facts.settings.mode {
-        Mode::Sync => facts.active_token().is_none(),
-        Mode::Command(command) => command == Command::Backup,
-        Mode::Login | Mode::Watch => false,
-    };
-    let refusal = |login| {
-        let untrusted_reason = || {
-            matches!(facts.settings.mode, Mode::Command(_)).then(|| backup::untrusted_reason(facts, login))
-        };
-        backup::store_refusal(facts, login).or_else(|| untrusted_reason().flatten())
-    };
-    [
-        env_file,
-        field,
-        new_token,
-        carried_token,
-        not_in_store,
-        roll_back,
-        backup(&done.history_backup, BackupLocation::LocalHistory),
-        backup(&done.store_backup, BackupLocation::Store),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Detail::NotBackedUp))
-    .chain(store)
-    .chain(facts.client_state.clone().map(Detail::ClientState))
-    .chain(remaining_backups(facts))
-    .collect()
-}
-
-/// In a sync, returns the locations of backups that remain although backups are disabled. The
-/// administrator decides about them.
-fn remaining_backups(facts: &Facts) -> Option<Detail> {
-    let places = backup::remaining_backups(facts);
-    (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Detail::BackupsRemain(places))
-}
-
 fn is_refused(facts: &Facts) -> bool {
     facts.is_offboarded()
         || matches!(
             facts.document,
             DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
         )
-}
-
-fn is_warning(note: &Detail) -> bool {
-    matches!(
-        note,
-        Detail::EnvFileInvalid(_)
-            | Detail::EnvFileUpdateFailed(_)
-            | Detail::SetupTokenFieldInvalid(_)
-            | Detail::SetupTokenPostponed(_)
-            | Detail::SetupTokenNotInStore
-            | Detail::SetupTokenNotCarried(_)
-            | Detail::NotBackedUp(_)
-            | Detail::NotRolledBack(_)
-            | Detail::Store(_)
-            | Detail::ClientState(_)
-    )
 }
 
 /// Returns true if the login in the file was restored by this run, or was refreshed by Claude Code
@@ -396,7 +297,7 @@ fn wants_sync(facts: &Facts) -> bool {
         LoginFileState::Missing => at_login && !eligibility::has_never_signed_in(facts),
         LoginFileState::NotRefreshable(login) => {
             let is_new =
-                |token: LastingToken| facts.ledger.setup_tokens.first_seen(token.fingerprint).is_none();
+                |token: UnrefreshedToken| facts.ledger.setup_tokens.first_seen(token.fingerprint).is_none();
             at_login && login.token.is_some_and(is_new)
         }
         LoginFileState::Unreadable(_) => false,

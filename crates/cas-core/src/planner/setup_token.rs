@@ -1,11 +1,11 @@
 //! Decides whether the env file follows the store, and whether Vault gets the local store's token.
 
 use super::{EnvFileFact, Facts, MAX_PROBES, Mode, Step, TokenFact, VerificationTarget, probe};
-use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::LastingToken;
+use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
+use crate::credential::login::{Owner, UnrefreshedToken};
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
-use crate::ledger::GenerationState;
+use crate::ledger::{GenerationRecord, GenerationState, Origin};
 
 /// What is known of the store's setup token that is not active.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,34 +39,53 @@ pub(super) fn sync_env_file(facts: &Facts) -> Option<Step> {
 }
 
 /// Copies the setup token of the local store to Vault, after a verification where that is possible.
-pub(super) fn carry_over(facts: &Facts) -> Option<Step> {
-    let token = carried_token(facts)?;
+pub(super) fn copy_to_vault(facts: &Facts) -> Option<Step> {
+    let token = copied_token(facts)?;
     let target = VerificationTarget::SetupToken(token);
     let is_refused = matches!(facts.verdict(target), Some(Verification::Rejected { .. }))
         || facts.ledger.setup_tokens.is_valid(token) == Some(false);
-    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CarryToken(token)))
+    (!is_refused).then(|| probe(facts, target).unwrap_or(Step::CopyToken(token)))
 }
 
 /// Returns the setup token that Vault should get from the local store. Vault must never have held
 /// it, because it was withdrawn there since, and must have no field, because an empty one or
-/// another token was written on purpose.
-fn carried_token(facts: &Facts) -> Option<Fingerprint> {
-    let token = facts.local_token.filter(|_| facts.settings.carries_setup_token)?;
+/// another token was written on purpose. A login in the document must be this user's: after a login
+/// name was given to another account, the former user may still read it.
+fn copied_token(facts: &Facts) -> Option<Fingerprint> {
+    let token = facts.local_token.filter(|_| facts.settings.can_copy_setup_token)?;
     let is_free = matches!(facts.document()?.setup_token, TokenFact::Absent | TokenFact::NotSpecified);
     let is_active = match facts.env_file {
         EnvFileFact::Absent => true,
         EnvFileFact::Token(active) => active == token,
         EnvFileFact::Malformed(_) | EnvFileFact::Unreadable(_) => false,
     };
-    let is_due = facts.settings.mode == Mode::Sync && facts.done.carried_token.is_none();
+    let is_due = facts.settings.mode == Mode::Sync && facts.done.copied_token.is_none();
+    let is_free = is_free && has_no_foreign_login(facts);
     (is_due && is_free && is_active && !is_held(facts, token)).then_some(token)
+}
+
+/// Returns true if the document has no login, or one that the login file had, or one of the same
+/// account.
+fn has_no_foreign_login(facts: &Facts) -> bool {
+    let Some(backup) = facts.document().and_then(|document| document.backup.as_ref()) else { return true };
+    let own = facts.ledger.generations.iter().filter(|(_, record)| record.origin != Origin::Store);
+    let is_own = |(generation, record): (&RefreshTokenId, &GenerationRecord)| {
+        *generation == backup.generation || is_same_account(&record.owner, &backup.owner)
+    };
+    own.into_iter().any(is_own)
+        || facts.login.login().is_some_and(|login| is_same_account(&login.owner, &backup.owner))
+}
+
+fn is_same_account(one: &Owner, other: &Owner) -> bool {
+    one.account.is_some() && one.account == other.account && !one.contradicts(other)
 }
 
 /// Removes the setup token from the local store when Vault has decided about it: another one or the
 /// same one of Vault is active, or Vault held it and it was withdrawn there. It would come back if
 /// the local store became the store again.
 pub(super) fn remove_local_token(facts: &Facts) -> Option<Step> {
-    let local = facts.local_token.filter(|_| !facts.done.removed_local_token)?;
+    let is_possible = facts.settings.can_copy_setup_token && !facts.done.removed_local_token;
+    let local = facts.local_token.filter(|_| is_possible)?;
     let is_decided = match facts.document()?.setup_token {
         TokenFact::Token(token) => facts.active_token() == Some(token),
         TokenFact::Absent | TokenFact::Withdrawn => is_held(facts, local),
@@ -86,15 +105,16 @@ pub(super) fn new_token(facts: &Facts) -> Option<Fingerprint> {
     }
 }
 
-/// Returns true if the local store has a setup token that is active and that this machine saw later
-/// than `token`: Vault became the store again after it was set.
+/// Returns true if the local store has a setup token that is active, was not refused, and that this
+/// machine saw later than `token`: Vault became the store again after it was set.
 fn is_older_than_local(facts: &Facts, token: Fingerprint) -> bool {
     let Some(local) = facts.local_token.filter(|local| facts.active_token() == Some(*local)) else {
         return false;
     };
     let seen = &facts.ledger.setup_tokens;
+    let is_refused = seen.is_valid(local) == Some(false) || seen.is_account_refused(local);
     let times = seen.first_seen(token).zip(seen.first_seen(local));
-    times.is_some_and(|(of_store, of_local)| of_store < of_local)
+    !is_refused && times.is_some_and(|(of_store, of_local)| of_store < of_local)
 }
 
 fn is_held(facts: &Facts, token: Fingerprint) -> bool {
@@ -111,14 +131,16 @@ fn is_withdrawn(facts: &Facts) -> bool {
     lacks_token(facts) && facts.active_token().is_some_and(|token| is_held(facts, token))
 }
 
-/// Returns true if the active setup token is not in the store and was never seen there.
+/// Returns true if the active setup token was not rejected, is not in the store and was never seen
+/// there.
 pub(super) fn is_missing_in_store(facts: &Facts) -> bool {
     let Some(active) = facts.active_token() else { return false };
     let is_older = match facts.document().map(|document| &document.setup_token) {
         Some(TokenFact::Token(token)) => is_older_than_local(facts, *token),
         _ => false,
     };
-    is_older || (lacks_token(facts) && !is_held(facts, active))
+    let is_rejected = facts.ledger.setup_tokens.is_valid(active) == Some(false);
+    is_older || (lacks_token(facts) && !is_held(facts, active) && !is_rejected)
 }
 
 /// Decides whether `token` of the store may be activated. An earlier successful verification does
@@ -154,7 +176,7 @@ fn has_working_credential(facts: &Facts) -> bool {
             facts.ledger.generation_state(login.generation) != Some(GenerationState::Rejected)
         }
         LoginFileState::NotRefreshable(login) => {
-            let is_valid = |token: LastingToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
+            let is_valid = |token: UnrefreshedToken| facts.ledger.setup_tokens.is_valid(token.fingerprint);
             login.token.and_then(is_valid) != Some(false)
         }
         _ => false,

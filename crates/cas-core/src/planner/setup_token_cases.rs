@@ -117,7 +117,7 @@ impl Case {
             Step::Probe(target) => {
                 let Client::Answers(verdict) = &self.client else { panic!("{self:?}") };
                 let is_in_question = matches!(target, VerificationTarget::SetupToken(token)
-                    if self.stored == TokenFact::Token(token) || self.is_carry_candidate(facts));
+                    if self.stored == TokenFact::Token(token) || self.is_copy_candidate(facts));
                 // The credential that was active before works.
                 let verdict = if is_in_question { verdict } else { &Verification::Ok };
                 if let VerificationTarget::SetupToken(token) = target {
@@ -139,10 +139,10 @@ impl Case {
                 facts.env_file = EnvFileFact::Absent;
                 facts.done.env_file = Some(Ok(EnvFileChange::Removed));
             }
-            Step::CarryToken(token) => {
+            Step::CopyToken(token) => {
                 let DocumentFact::Read(document) = &mut facts.document else { panic!("{self:?}") };
                 document.setup_token = TokenFact::Token(token);
-                facts.done.carried_token = Some(Ok(()));
+                facts.done.copied_token = Some(Ok(()));
             }
             Step::RemoveLocalToken => {
                 (facts.local_token, facts.done.removed_local_token) = (None, true);
@@ -153,7 +153,7 @@ impl Case {
         }
     }
 
-    fn is_carry_candidate(&self, facts: &Facts) -> bool {
+    fn is_copy_candidate(&self, facts: &Facts) -> bool {
         facts.local_token.is_some() && matches!(self.stored, TokenFact::Absent | TokenFact::NotSpecified)
     }
 
@@ -166,7 +166,7 @@ impl Case {
         self.has_login || matches!(self.env_file, EnvFileFact::Token(_))
     }
 
-    fn is_carried(&self) -> bool {
+    fn is_copied(&self) -> bool {
         let is_active = matches!(self.env_file, EnvFileFact::Absent | EnvFileFact::Token(_));
         let is_held = matches!(self.held, Held::ByThisStore | Held::ByThisAndAnother);
         let is_refused = matches!(&self.client, Client::Answers(Verification::Rejected { .. }));
@@ -258,7 +258,9 @@ fn env_file_is_removed_only_by_the_store_that_held_it() {
         let has_token = matches!(case.env_file, EnvFileFact::Token(_));
         let is_removed = after.done.env_file == Some(Ok(EnvFileChange::Removed));
         assert_eq!(is_removed, lacks && is_held && has_token, "{case:?}: {outcome}");
-        if lacks && has_token && !is_held && !case.is_carried() {
+        let rejected = VerificationTarget::SetupToken(token("old"));
+        let is_rejected = after.verdict(rejected) == Some(&Verification::Rejected { account_level: false });
+        if lacks && has_token && !is_held && !case.is_copied() && !is_rejected {
             assert!(outcome.to_string().contains("`cas-sync token import`"), "{case:?}: {outcome}");
         }
     }
@@ -266,12 +268,12 @@ fn env_file_is_removed_only_by_the_store_that_held_it() {
 
 /// Switching from the local store to Vault.
 #[test]
-fn local_token_is_carried_only_where_vault_decided_nothing() {
+fn local_token_is_copied_only_where_vault_decided_nothing() {
     for case in cases() {
         let (after, outcome) = case.run(case.facts());
-        let is_carried = outcome.notes.contains(&Detail::SetupTokenCarried);
-        assert_eq!(is_carried, case.is_carried(), "{case:?}: {outcome}");
-        if is_carried {
+        let is_copied = outcome.notes.contains(&Detail::SetupTokenCopied);
+        assert_eq!(is_copied, case.is_copied(), "{case:?}: {outcome}");
+        if is_copied {
             let is_postponed = case.env_file == EnvFileFact::Absent
                 && case.has_login
                 && matches!(case.client, Client::Answers(Verification::Inconclusive(_)));
@@ -280,9 +282,9 @@ fn local_token_is_carried_only_where_vault_decided_nothing() {
             assert_eq!(after.local_token.is_some(), is_postponed, "{case:?}: {outcome}");
         }
         let mut renamed = case.facts();
-        renamed.settings.carries_setup_token = false;
+        renamed.settings.can_copy_setup_token = false;
         let (_, outcome) = case.run(renamed);
-        assert!(!outcome.notes.contains(&Detail::SetupTokenCarried), "{case:?}: {outcome}");
+        assert!(!outcome.notes.contains(&Detail::SetupTokenCopied), "{case:?}: {outcome}");
     }
 }
 
@@ -300,5 +302,65 @@ fn newer_local_token_is_not_replaced_by_an_earlier_one_of_vault() {
             assert!(outcome.to_string().contains("`cas-sync token import`"), "{case:?}: {outcome}");
             assert_eq!(after.local_token, Some(token("old")), "{case:?}: {outcome}");
         }
+    }
+}
+
+#[test]
+fn rejected_local_token_yields_to_the_one_of_vault() {
+    let mut facts = facts(Mode::Sync, TokenFact::Token(token("vault")));
+    facts.env_file = EnvFileFact::Token(token("local"));
+    facts.local_token = Some(token("local"));
+    let earlier = crate::time::timestamp::Timestamp::from_millis(facts.now.millis() - 1000);
+    let seen = &mut facts.ledger.setup_tokens;
+    seen.record(token("vault"), earlier);
+    seen.record(token("local"), facts.now);
+    for (refusal, expected) in [(None, None), (Some(false), Some("vault")), (Some(true), Some("vault"))] {
+        if let Some(account_level) = refusal {
+            let verdict = Verification::Rejected { account_level };
+            facts.ledger.setup_tokens.record_verification(token("local"), &verdict);
+        }
+        assert_eq!(super::new_token(&facts), expected.map(token), "{refusal:?}");
+    }
+}
+
+/// A login name was given to another account, and the former user still reads the document.
+#[test]
+fn token_is_not_copied_into_a_document_with_a_foreign_login() {
+    use crate::credential::fingerprint::RefreshTokenId;
+    use crate::credential::login::{LoginSummary, Owner};
+    use crate::credential::login_file::LoginPlace;
+    use crate::ledger::Origin;
+    let login = |name: &str, account: Option<&str>| LoginSummary {
+        generation: RefreshTokenId::from_bytes(name),
+        expires_at: crate::time::timestamp::Timestamp::from_millis(1_790_000_000_000 + 8 * 3_600_000),
+        login_expires_at: None,
+        owner: Owner { account: account.map(str::to_owned), organization: None },
+    };
+    let of = |name: &'static str| login(name, Some(name));
+    for (in_file, in_document, seen_from, expected) in [
+        (Some(of("alice")), Some(of("mallory")), None, false),
+        (None, Some(of("mallory")), None, false),
+        (None, Some(of("mallory")), Some(Origin::Store), false),
+        (None, Some(login("unnamed", None)), Some(Origin::Store), false),
+        (Some(of("alice")), Some(login("unnamed", None)), None, false),
+        (None, None, None, true),
+        (Some(of("alice")), Some(login("another generation", Some("alice"))), None, true),
+        (None, Some(of("alice")), Some(Origin::File), true),
+        (None, Some(login("unnamed", None)), Some(Origin::File), true),
+    ] {
+        let mut facts = facts(Mode::Sync, TokenFact::Absent);
+        facts.local_token = Some(token("alice"));
+        facts.env_file = EnvFileFact::Token(token("alice"));
+        facts.login = in_file.clone().map_or(LoginFileState::Missing, LoginFileState::Valid);
+        if let (Some(login), Some(origin)) = (&in_document, seen_from) {
+            match origin {
+                Origin::File => facts.ledger.record_login(login, LoginPlace::File, facts.now),
+                Origin::Store => facts.ledger.begin_restore(login, None, facts.now),
+            }
+        }
+        let DocumentFact::Read(document) = &mut facts.document else { panic!("it was read") };
+        document.backup = in_document.clone();
+        let copied = super::copied_token(&facts);
+        assert_eq!(copied.is_some(), expected, "{in_file:?} {in_document:?} {seen_from:?}");
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn facts(mode: Mode, stored: TokenFact) -> Facts {
             expected_organization: None,
             restore_from_other_machines: false,
             oauth_backup: true,
-            carries_setup_token: true,
+            can_copy_setup_token: true,
         },
         done: Progress::default(),
     }

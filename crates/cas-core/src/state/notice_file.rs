@@ -140,9 +140,9 @@ fn lock(state: &StateDirectory) -> Result<impl Drop, StateError> {
 impl NoticeRecord {
     fn for_line(line: &NoticeLine) -> Self {
         Self {
-            reason: line.cause.as_str().to_owned(),
+            reason: line.reason.as_str().to_owned(),
             about: line.about.clone(),
-            is_expiry_warning: matches!(line.cause, NoticeReason::Expiring(..)),
+            is_expiry_warning: matches!(line.reason, NoticeReason::Expiring(..)),
             is_daily: line.is_daily,
             shown_at_ms: None,
         }

@@ -33,7 +33,7 @@ fn histories_reach_every_step() {
 
     let mut runner = TestRunner::deterministic();
     let (mut restored, mut backed_up, mut rolled_back, mut refreshed) = (0, 0, 0, 0);
-    let (mut by_hand, mut carried) = ((0, 0), 0);
+    let (mut by_hand, mut copied) = ((0, 0), 0);
     for _ in 0..800 {
         let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
         let mut world = World { now: 200_000 * HOUR, ..World::default() };
@@ -44,11 +44,11 @@ fn histories_reach_every_step() {
         backed_up += world.backups;
         rolled_back += world.roll_backs;
         refreshed += world.refresh_runs;
-        carried += world.carried;
+        copied += world.copied;
         by_hand = (by_hand.0 + world.restored_by_hand, by_hand.1 + world.backed_up_by_hand);
     }
     assert!(restored > 100 && backed_up > 50, "{restored} restored, {backed_up} backed up");
     assert!(by_hand.0 > 20 && by_hand.1 > 10, "{by_hand:?} restored and backed up by hand");
-    assert!(carried > 20, "{carried} setup tokens were copied to Vault");
+    assert!(copied > 20, "{copied} setup tokens were copied to Vault");
     assert!(rolled_back > 10 && refreshed > 30, "{rolled_back} rolled back, {refreshed} refreshed");
 }

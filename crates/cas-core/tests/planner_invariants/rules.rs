@@ -27,7 +27,7 @@ impl World {
                 | Step::Backup(_, BackupLocation::Store)
                 | Step::WriteEnvFile
                 | Step::RemoveEnvFile
-                | Step::CarryToken(_)
+                | Step::CopyToken(_)
                 | Step::RemoveLocalToken
         );
         assert!(!(is_marked && uses_document), "{step:?} with the document of an offboarded user");
@@ -126,7 +126,7 @@ impl World {
                 let stated = facts.document().map(|document| document.setup_token.clone());
                 assert!(matches!(stated, Some(TokenFact::Withdrawn | TokenFact::Absent)), "I6: {stated:?}");
             }
-            Step::CarryToken(token) => self.check_carried_token(*token, facts, run),
+            Step::CopyToken(token) => self.check_copied_token(*token, facts, run),
             Step::RemoveLocalToken => {
                 let local = facts.local_token.expect("only a token is removed");
                 let is_replaced = matches!((&self.token, facts.active_token()),
@@ -238,7 +238,7 @@ impl World {
 
     /// Vault gets the setup token of the local store only where it has no field for one and never
     /// held this one, and no token that was rejected.
-    fn check_carried_token(&self, token: Fingerprint, facts: &Facts, run: &Run) {
+    fn check_copied_token(&self, token: Fingerprint, facts: &Facts, run: &Run) {
         assert!(run.store == StoreKind::Vault && run.mode == Mode::Sync && self.local_token == Some(token));
         assert!(matches!(self.token, None | Some(TokenFact::Absent)), "a field of Vault was overwritten");
         assert!(!self.held.contains(&(token, run.store_id())), "a withdrawn token was stored again");

@@ -48,12 +48,12 @@ impl World {
                 facts.document =
                     DocumentFact::Unreadable(StoreError::Unreachable { reason: "refused".into() });
             }
-            Step::CarryToken(token) => {
+            Step::CopyToken(token) => {
                 if run.writes_succeed {
                     self.token = Some(TokenFact::Token(token));
-                    self.carried += 1;
+                    self.copied += 1;
                 }
-                facts.done.carried_token = Some(result());
+                facts.done.copied_token = Some(result());
                 if run.writes_succeed {
                     return self.carry_out(facts, Step::ReadStore, run);
                 }
@@ -85,7 +85,7 @@ impl World {
                         self.rejected.insert(generation);
                     }
                 }
-                if let VerificationTarget::SetupToken(token) | VerificationTarget::LastingToken(token) =
+                if let VerificationTarget::SetupToken(token) | VerificationTarget::UnrefreshedToken(token) =
                     subject
                 {
                     self.ledger.setup_tokens.record(token, facts.now);

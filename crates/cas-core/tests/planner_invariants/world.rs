@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
-use cas_core::credential::login::{LastingToken, LoginSummary, NotRefreshable, Owner};
+use cas_core::credential::login::{LoginSummary, NotRefreshable, Owner, UnrefreshedToken};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::sign_out::SignOut;
@@ -63,7 +63,7 @@ pub(crate) struct World {
     pub(crate) verified: BTreeMap<RefreshTokenId, u64>,
     pub(crate) backups: usize,
     /// How often a setup token was copied to Vault.
-    pub(crate) carried: usize,
+    pub(crate) copied: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
 }
@@ -169,7 +169,7 @@ impl World {
             Event::NotRefreshable => {
                 self.file.0 = LoginFileState::NotRefreshable(NotRefreshable {
                     why: "no refresh token",
-                    token: Some(LastingToken {
+                    token: Some(UnrefreshedToken {
                         fingerprint: Fingerprint::from_bytes("0"),
                         expires_at: None,
                         has_refresh_token: false,
@@ -274,7 +274,7 @@ impl World {
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
                 oauth_backup: run.oauth_backup,
-                carries_setup_token: true,
+                can_copy_setup_token: true,
             },
             done: Progress::default(),
         }

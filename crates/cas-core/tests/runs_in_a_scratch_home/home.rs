@@ -89,7 +89,7 @@ impl Home {
             expected_organization: None,
             restore_from_other_machines: false,
             oauth_backup: self.oauth_backup,
-            carries_setup_token: true,
+            can_copy_setup_token: true,
         };
         let input = EngineInput {
             account,

@@ -152,7 +152,7 @@ fn obstructed(facts: &UserFacts) -> CheckResult {
 fn rejected(facts: &UserFacts) -> CheckResult {
     if_active(facts, || {
         let cause = match (facts.login.state.login(), facts.login.generation_state) {
-            _ if facts.login.lasting_token.is_some_and(|(_, is_rejected)| is_rejected) => {
+            _ if facts.login.unrefreshed_token.is_some_and(|(_, is_rejected)| is_rejected) => {
                 "the Anthropic API rejected this login when it was last verified"
             }
             (Some(_), Some(GenerationState::Rejected)) => {
@@ -174,7 +174,7 @@ fn is_fresh(facts: &UserFacts, login: &LoginSummary) -> bool {
 fn expires(facts: &UserFacts) -> CheckResult {
     if_active(facts, || {
         let of_login = facts.login.state.login().and_then(Expiry::for_login);
-        let expiry = of_login.or(facts.login.lasting_token.map(|(expiry, _)| expiry));
+        let expiry = of_login.or(facts.login.unrefreshed_token.map(|(expiry, _)| expiry));
         let warning =
             expiry.and_then(|expiry| ExpiryWarning::check(facts.now, CredentialKind::Login, expiry));
         CheckResult::from_findings(warning.map(|warning| {

@@ -64,7 +64,7 @@ fn ada() -> UserFacts {
             state: LoginFileState::Valid(login()),
             sign_out: None,
             generation_state: Some(GenerationState::Current),
-            lasting_token: None,
+            unrefreshed_token: None,
             has_backup: true,
             email: None,
             expected_organization: Some("own".into()),

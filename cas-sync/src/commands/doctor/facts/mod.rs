@@ -50,7 +50,7 @@ pub(in crate::commands::doctor) struct Login {
     /// The state of its generation in the ledger.
     pub(in crate::commands::doctor) generation_state: Option<GenerationState>,
     /// The expiry of a login that is not refreshed, and whether it was rejected.
-    pub(in crate::commands::doctor) lasting_token: Option<(Expiry, bool)>,
+    pub(in crate::commands::doctor) unrefreshed_token: Option<(Expiry, bool)>,
     /// True if the local history has a backup that the rules allow to restore.
     pub(in crate::commands::doctor) has_backup: bool,
     /// The email of the login, if known.

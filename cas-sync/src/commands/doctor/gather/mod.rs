@@ -111,10 +111,9 @@ fn login(
     let can_restore =
         |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.belongs_to_other_account(login);
     let generation_state = login.login().and_then(|summary| ledger.generation_state(summary.generation));
-    let lasting_token = login.lasting_token().map(|token| {
+    let unrefreshed_token = login.unrefreshed_token().map(|token| {
         let seen = &ledger.setup_tokens;
-        let is_rejected = seen.is_valid(token.fingerprint) == Some(false) && !token.has_refresh_token;
-        (seen.lasting_expiry(token, now), is_rejected)
+        (seen.unrefreshed_token_expiry(token, now), seen.is_rejected(token))
     });
     let owner = login.login().map(|summary| ledger.resolve_owner(summary)).unwrap_or_default();
     Login {
@@ -123,7 +122,7 @@ fn login(
         obstacle: claude::write_obstacle(account, paths),
         sign_out: engine::sign_out(&login, claude_json.unwrap_or(&ClaudeJson::default()), &ledger),
         generation_state,
-        lasting_token,
+        unrefreshed_token,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,
         unreadable_state: unreadable.map(|(path, why)| (path_text(&path), why)),

@@ -45,7 +45,7 @@ pub struct NoticeLine {
     /// One line of printable ASCII, at most [`MAX_LEN`] bytes, that ends in the remedy.
     pub text: String,
     /// The reason.
-    pub cause: NoticeReason,
+    pub reason: NoticeReason,
     /// The credential or the date it is about. The same reason with another value is a new notice.
     pub about: String,
     /// Whether it is repeated every day.
@@ -59,14 +59,14 @@ impl Outcome {
     }
 
     fn user_action(&self) -> UserAction {
-        if let Some((cause, text)) = self.required_action() {
-            return UserAction::Required(self.line(cause, &text));
+        if let Some((reason, text)) = self.required_action() {
+            return UserAction::Required(self.line(reason, &text));
         }
         match (&self.finding, self.verdict()) {
             (_, Some(verdict)) if verdict.is_alive() => UserAction::None,
             (Finding::SignedOut(_), _) => UserAction::None,
             (Finding::SetupToken { token, .. }, _) => UserAction::NoneUnlessFor(*token),
-            (Finding::LastingToken { token, .. }, _) => UserAction::NoneUnlessFor(token.fingerprint),
+            (Finding::UnrefreshedToken { token, .. }, _) => UserAction::NoneUnlessFor(token.fingerprint),
             (
                 Finding::Login { login, .. }
                 | Finding::Stale { login, .. }
@@ -125,14 +125,14 @@ impl Outcome {
         }
     }
 
-    fn line(&self, cause: NoticeReason, text: &str) -> NoticeLine {
+    fn line(&self, reason: NoticeReason, text: &str) -> NoticeLine {
         let credential = match &self.finding {
             Finding::SetupToken { token, .. } => Some(*token),
-            Finding::LastingToken { token, .. } => Some(token.fingerprint),
+            Finding::UnrefreshedToken { token, .. } => Some(token.fingerprint),
             finding => finding.login().map(|login| login.generation),
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();
-        NoticeLine { text: self.with_email(text), cause, about, is_daily: true }
+        NoticeLine { text: self.with_email(text), reason, about, is_daily: true }
     }
 
     fn restored_line(&self) -> Option<NoticeLine> {
@@ -147,7 +147,7 @@ impl Outcome {
         let warning = self.expiry_warning?;
         Some(NoticeLine {
             text: self.with_email(&format!("your {}", message::expiry_text(&warning))),
-            cause: NoticeReason::Expiring(warning.kind, warning.stage()),
+            reason: NoticeReason::Expiring(warning.kind, warning.stage()),
             about: warning.expiry.at.to_string(),
             is_daily: warning.repeats_daily(),
         })

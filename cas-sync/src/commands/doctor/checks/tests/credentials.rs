@@ -85,7 +85,7 @@ fn login_that_is_not_refreshed_is_dated_and_may_be_rejected() {
         facts.login.state = LoginFileState::NotRefreshable(NotRefreshable::without_token("none"));
         facts.login.generation_state = None;
         let expiry = Expiry { at: timestamp(expires_at_ms), source: ExpirySource::Declared };
-        facts.login.lasting_token = Some((expiry, is_rejected));
+        facts.login.unrefreshed_token = Some((expiry, is_rejected));
         names(&facts)
     };
     assert_eq!(with(NOW + 8 * 24 * HOUR, false), ["login-not-refreshable"]);

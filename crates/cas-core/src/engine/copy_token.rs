@@ -1,4 +1,4 @@
-//! Moves the setup token of the local store to Vault, after an administrator has switched the
+//! Copies the setup token of the local store to Vault, after an administrator has switched the
 //! store.
 
 use super::Engine;
@@ -25,15 +25,15 @@ impl Engine {
 
     /// Copies the setup token to Vault with its dates. The local store keeps it until Vault was
     /// read with it.
-    pub(super) fn carry_token(&mut self, token: Fingerprint, facts: &mut Facts) {
+    pub(super) fn copy_token(&mut self, token: Fingerprint, facts: &mut Facts) {
         match self.write_token_to_store(token) {
             Err(StoreError::Conflict) if self.conflicts < MAX_CONFLICTS => {
                 self.conflicts += 1;
                 std::thread::sleep(CONFLICT_BACKOFF * self.conflicts);
             }
-            result => facts.done.carried_token = Some(result.map_err(|failure| failure.to_string())),
+            result => facts.done.copied_token = Some(result.map_err(|failure| failure.to_string())),
         }
-        if !matches!(facts.done.carried_token, Some(Err(_))) {
+        if !matches!(facts.done.copied_token, Some(Err(_))) {
             self.read_store(facts);
         }
     }

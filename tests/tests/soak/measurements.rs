@@ -1,10 +1,10 @@
-//! The figures of a week.
+//! The measurements of a week.
 
 use std::fmt;
 
-/// What a user experienced.
+/// What was counted for one user.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Measurements {
     /// The hours of the week.
     pub(super) hours: u64,
     /// The hours in which the file had no login that the server accepts.
@@ -22,7 +22,7 @@ pub(super) struct Tally {
     log: Vec<String>,
 }
 
-impl Tally {
+impl Measurements {
     /// Records a line that explains a failure.
     pub(super) fn log(&mut self, line: String) {
         self.log.push(line);
@@ -40,7 +40,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Measurements {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,

@@ -1,5 +1,5 @@
-//! An administrator switches from the local store to Vault: the setup token goes along, unless
-//! Vault has decided about it.
+//! An administrator switches from the local store to Vault: a sync copies the setup token, unless
+//! Vault has a field for one, or has held this token before.
 
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ fn files_with(test_user: &TestUser, token: &str) -> Vec<PathBuf> {
 
 /// The document was never written, was created by another tool, or has a backup of the login.
 #[test]
-fn setup_token_goes_along_to_vault() {
+fn setup_token_is_copied_to_vault() {
     let documents = [
         None,
         Some(json!({ "vaultwarden_email": "alice@example.org" })),
@@ -78,7 +78,7 @@ fn setup_token_goes_along_to_vault() {
         }
         let line = sync(&test_user, 0);
         assert!(line.starts_with("OK setup-token in use, verified by inference"), "{line}");
-        assert!(line.contains("; setup-token copied from the local store to the store"), "{line}");
+        assert!(line.contains("; setup-token copied from the local store to Vault"), "{line}");
         assert_eq!(asked_with(&test_user, TOKEN), 1);
         assert_eq!(env_file(&test_user).as_deref(), Some(TOKEN));
         let fields = vault_user.fields();
@@ -87,7 +87,7 @@ fn setup_token_goes_along_to_vault() {
         let email = document.map_or(Value::Null, |document| document["vaultwarden_email"].clone());
         assert_eq!(fields["vaultwarden_email"], email);
         assert_eq!(files_with(&test_user, TOKEN), [test_user.path(ENV_FILE)], "the local store has none");
-        assert_eq!(state(&test_user)["notes"], json!(["setup-token-stored"]));
+        assert_eq!(state(&test_user)["details"], json!(["setup-token-stored"]));
 
         let version = vault_user.document().body["data"]["metadata"]["version"].clone();
         let line = sync(&test_user, 0);
@@ -97,7 +97,7 @@ fn setup_token_goes_along_to_vault() {
 }
 
 #[test]
-fn withdrawn_setup_token_does_not_come_back_from_the_local_store() {
+fn withdrawn_setup_token_is_not_copied_to_vault_again() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     sync(&test_user, 0);
     // Removed by an administrator who replaces the document.
@@ -113,7 +113,20 @@ fn withdrawn_setup_token_does_not_come_back_from_the_local_store() {
     switch_again(&test_user, &configured);
     sync(&test_user, 0);
     assert_eq!((env_file(&test_user), local_token(&test_user)), (None, None));
-    assert_eq!(vault_user.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+    let fields = vault_user.fields();
+    assert_eq!(fields["setup_token"], "", "a sync of another machine copies none either");
+    assert_eq!(fields["vaultwarden_email"], "alice@example.org");
+}
+
+#[test]
+fn token_is_cleared_beside_a_damaged_local_store() {
+    let (test_user, _bao, _vault_user) = switched_user(Policy::Patch);
+    test_user.put(&format!("{STATE}/history.json"), "{torn");
+    let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("history.json") && errors.contains("does not use it any more"), "{errors}");
+    assert_eq!(env_file(&test_user), None);
 }
 
 /// An empty field and another token are there on purpose.
@@ -165,7 +178,7 @@ fn earlier_setup_token_of_vault_does_not_replace_a_newer_one() {
 }
 
 #[test]
-fn rejected_setup_token_is_not_carried_to_vault() {
+fn rejected_setup_token_is_not_copied_to_vault() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     for (answer, code) in [(MessageAnswer::OrganizationForbidden, 1), (MessageAnswer::Revoked, 79)] {
@@ -178,11 +191,11 @@ fn rejected_setup_token_is_not_carried_to_vault() {
 }
 
 #[test]
-fn setup_token_goes_along_without_a_verification() {
+fn setup_token_is_copied_without_a_verification() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     test_user.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
     let line = sync(&test_user, 75);
-    assert!(line.contains("setup-token copied from the local store to the store"), "{line}");
+    assert!(line.contains("setup-token copied from the local store to Vault"), "{line}");
     assert_eq!(vault_user.fields()["setup_token"], json!(TOKEN));
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     test_user.configure("verify = false\n");
@@ -200,7 +213,7 @@ fn store_that_cannot_be_written_leaves_the_setup_token_active() {
          path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",
     );
     let line = sync(&test_user, 1);
-    assert!(line.starts_with("WARN ") && line.contains("not copied to the store: refused"), "{line}");
+    assert!(line.starts_with("WARN ") && line.contains("not copied to Vault: refused"), "{line}");
     assert_eq!(
         (env_file(&test_user).as_deref(), local_token(&test_user).as_deref()),
         (Some(TOKEN), Some(TOKEN))
@@ -212,14 +225,21 @@ fn store_that_cannot_be_written_leaves_the_setup_token_active() {
 
 /// A name from the environment, as the former script allowed it, may be another user's.
 #[test]
-fn setup_token_is_not_carried_to_a_document_of_another_name() {
+fn setup_token_is_not_copied_to_a_document_of_another_name() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    let mut command = test_user.command(&test_user.program("cas-sync"), &["run"]);
-    command.env("CLAUDE_AUTH_USER", "alice");
-    let output = test_user.output(command);
-    assert!(stdout_text(&output).contains("`cas-sync token import`"), "{output:?}");
-    assert_eq!(vault_user.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+    // Both may select the document of another user, or of several.
+    for (variable, value) in
+        [("CLAUDE_AUTH_USER", "alice"), ("CLAUDE_AUTH_VAULT_PATH", "secret/workstation/claude-users/alice")]
+    {
+        let mut command = test_user.command(&test_user.program("cas-sync"), &["run"]);
+        command.env(variable, value);
+        let output = test_user.output(command);
+        assert!(stdout_text(&output).contains("`cas-sync token import`"), "{variable}: {output:?}");
+        let fields = vault_user.fields();
+        assert_eq!((&fields["setup_token"], local_token(&test_user).as_deref()), (&Value::Null, Some(TOKEN)));
+        assert_eq!(fields["vaultwarden_email"], "alice@example.org", "{variable}");
+    }
     // The document of an offboarded user is not used at all.
     vault_user.put_document(&json!({ "claude_offboarded_at": "2026-11-01T00:00:00Z" }));
     test_user.sync();
@@ -228,7 +248,7 @@ fn setup_token_is_not_carried_to_a_document_of_another_name() {
 }
 
 #[test]
-fn cleared_setup_token_is_not_carried_to_vault() {
+fn cleared_setup_token_is_not_copied_to_vault() {
     let (test_user, _bao, vault_user) = switched_user(Policy::Patch);
     vault_user.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
     let output = cas_sync(&test_user, &["token", "clear", "--yes"]);
