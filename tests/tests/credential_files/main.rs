@@ -2,12 +2,14 @@
 //!
 //! `answers.tsv` holds the result of each client for each file of the corpus. Each run compares the
 //! parser with that table, and runs the newest client with 30 of the files, chosen by the day. At
-//! full size (`CAS_FULL_SIZE=1`) both clients run with all of them. `RECORD=1` adds the files that
-//! the table lacks; at full size it rewrites the table.
+//! full size (`CAS_FULL_SIZE=1`) both clients run with all of them, and the one that npm publishes
+//! with 30. `RECORD=1` adds the files that the table lacks; at full size it rewrites the table.
 
 mod client;
 mod parser;
 mod recording;
+
+use std::process::Command;
 
 use cas_tests::claude_client::{NEWEST, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, cases};
@@ -54,6 +56,27 @@ fn clients_answer_as_recorded() {
             if answer != recorded {
                 wrong.push(format!("{version}, {}: {answer}; recorded: {recorded}", case.name));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Reports a newer client on npm that answers differently, so that it is looked at before users get
+/// it. Only at full size: the merge does not depend on what is published.
+#[test]
+fn published_client_answers_as_recorded() {
+    let setup = concat!(env!("CARGO_MANIFEST_DIR"), "/setup/claude");
+    let output = Command::new(setup).arg("published").output().expect("the script");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = String::from_utf8(output.stdout).expect("a path");
+    let version = path.split("claude-").last().and_then(|rest| rest.split('/').next()).expect("a version");
+    println!("npm publishes {version}; the suites run {NEWEST}");
+    let (recording, chosen) = (Recording::load(), daily_sample());
+    let mut wrong = Vec::new();
+    for (case, answer) in chosen.iter().zip(client::answers(version, &chosen)) {
+        let recorded = recording.answer(&case.name, NEWEST);
+        if answer != recorded {
+            wrong.push(format!("{version}, {}: {answer}; {NEWEST}: {recorded}", case.name));
         }
     }
     assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
