@@ -96,13 +96,14 @@ pub(crate) enum Command {
     ///
     /// Reads a few small files and sends no request, so that it suits scripts and
     /// status bars. Checks the setup token if there is one, else the login as a
-    /// whole: Claude Code refreshes its access token by itself. Does not look for
-    /// API keys in the environment or in Claude Code's settings, which take
-    /// precedence.
+    /// whole: Claude Code refreshes its access token by itself. Names a credential
+    /// that is not managed, such as an API key in the environment or in Claude
+    /// Code's settings.
     ///
     /// Exit status:
     ///   0   it stays valid for the required time
-    ///   1   unknown from the files, or root called it
+    ///   1   unknown from the files, Claude Code uses a credential that is not
+    ///       managed, or root called it
     ///   2   usage error
     ///   75  not verified yet, or a backup can be restored: use run
     ///   78  configuration error
@@ -117,7 +118,8 @@ pub(crate) enum Command {
     ///
     /// Exit status:
     ///   0   it works; its usage limit may be reached
-    ///   1   the account is refused, there is nothing to verify, or root called it
+    ///   1   the account is refused, there is nothing to verify, Claude Code uses a
+    ///       credential that is not managed, or root called it
     ///   2   usage error
     ///   69  claude is missing or unusable
     ///   75  inconclusive: network, overload, expired access token, or another run

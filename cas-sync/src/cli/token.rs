@@ -62,7 +62,8 @@ pub(crate) enum TokenCommand {
     Clear(TokenClear),
     /// Verify the setup token in the env file and store it
     ///
-    /// For a token that was written by hand or by the former script.
+    /// For a token that was written by hand or by the former script, or that a sync
+    /// did not copy to Vault.
     ///
     /// Exit status:
     ///   0   stored

@@ -19,6 +19,7 @@ use nix::unistd::Uid;
 use crate::published_state::PUBLISHED_DIR;
 use crate::published_state::accounts::Accounts;
 use crate::systemd;
+use crate::term::print_line;
 use crate::term::stderr::{exit_with_error, print_stderr};
 
 /// The first user id of a regular account (`UID_MIN` of login.defs(5) on Debian).
@@ -277,9 +278,9 @@ fn write_root_file(path: &Path, content: &str) -> Result<bool> {
 }
 
 fn print_result(text: &str, remarks: &[String]) -> ExitCode {
-    println!("{text}");
+    print_line(text);
     for remark in remarks {
-        println!("{remark}.");
+        print_line(&format!("{remark}."));
     }
     ExitCode::SUCCESS
 }

@@ -15,6 +15,7 @@ use crate::os::undo::{combine_results, remove_if_exists};
 use crate::published_state::published_file;
 use crate::roster;
 use crate::systemd;
+use crate::term::print_line;
 use crate::term::stderr::exit_with_error;
 
 /// Unenrolls one user. With `waits`, waits until the units have ended.
@@ -38,7 +39,7 @@ pub(crate) fn unenroll_all(waits: bool) -> ExitCode {
     let users = require_root("unenroll").and_then(|()| enrolled());
     match users {
         Ok(users) if users.is_empty() => {
-            println!("no user is enrolled; nothing was changed.");
+            print_line("no user is enrolled; nothing was changed.");
             ExitCode::SUCCESS
         }
         Ok(users) => report(&users.iter().map(String::as_str).collect::<Vec<_>>(), waits),
@@ -51,10 +52,10 @@ fn report(users: &[&str], waits: bool) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for (user, result) in users.iter().zip(unenroll_all_of(users)) {
         match result {
-            Ok(true) => println!(
+            Ok(true) => print_line(&format!(
                 "{user} is no longer enrolled. The user's files and the backup in the store are kept; open sessions keep their environment."
-            ),
-            Ok(false) => println!("{user} was not enrolled; nothing was changed."),
+            )),
+            Ok(false) => print_line(&format!("{user} was not enrolled; nothing was changed.")),
             Err(error) => code = exit_with_error(&error, ExitStatus::Failure),
         }
     }
@@ -65,7 +66,9 @@ fn report(users: &[&str], waits: bool) -> ExitCode {
         Ok(remarks) if waits && !remarks.is_empty() => {
             code = exit_with_error(&anyhow!("{}", remarks.join("; ")), ExitStatus::Failure);
         }
-        Ok(remarks) => remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}.")),
+        Ok(remarks) => {
+            remarks.iter().chain(&users_in_roster(users)).for_each(|remark| print_line(&format!("{remark}.")))
+        }
         Err(error) => code = exit_with_error(&error, ExitStatus::Failure),
     }
     code

@@ -5,7 +5,7 @@ pub(crate) mod secret_input;
 pub(crate) mod stderr;
 pub(crate) mod wrap;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use cas_core::outcome::Status;
 use cas_core::text::is_displayable;
@@ -23,6 +23,12 @@ pub(crate) struct Terminal {
     pub(crate) has_color: bool,
     /// True if characters other than ASCII can be shown.
     pub(crate) is_unicode: bool,
+}
+
+/// Prints this text and a line break. A reader such as head(1) may close the pipe early, which is
+/// no error.
+pub(crate) fn print_line(text: &str) {
+    drop(writeln!(io::stdout(), "{text}"));
 }
 
 impl Terminal {

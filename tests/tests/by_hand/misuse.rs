@@ -92,3 +92,23 @@ fn misconfigured_store_fails_only_commands_that_need_it() {
     by_hand(&test_user, "backup").expect(78, &["vault.address is not set", "  history  added"]);
     by_hand(&test_user, "restore --list").expect(78, &["vault.address is not set", "history"]);
 }
+
+/// The reader of a pipe may have ended, and a disk may be full.
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let test_user = TestUser::create();
+    let program = test_user.program("cas-sync").display().to_string();
+    for arguments in [
+        ["doctor"].as_slice(),
+        &["doctor", "--json"],
+        &["sessions", "--all"],
+        &["status"],
+        &["check"],
+        &["restore", "--list"],
+    ] {
+        let script = [&["-c", "exec \"$@\" >/dev/full", "sh", &program], arguments].concat();
+        let output = test_user.output(test_user.command(Path::new("/bin/sh"), &script));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains("panicked") && output.status.code() != Some(101), "{arguments:?}: {errors}");
+    }
+}

@@ -29,6 +29,7 @@ use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
 use crate::os::parallel;
+use crate::term::print_line;
 use crate::term::stderr::exit_with_error;
 use crate::term::{Terminal, json};
 use crate::user::identity::CallingUser;
@@ -56,7 +57,8 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
             match request.json {
                 true => json::print(&render::render_json(&report)),
                 false => {
-                    print!("{}", render::render_text(&report, request.verbose, Terminal::for_stdout()))
+                    let text = render::render_text(&report, request.verbose, Terminal::for_stdout());
+                    print_line(text.strip_suffix('\n').unwrap_or(&text));
                 }
             }
             render::exit_status(&inspections).into()
@@ -77,7 +79,8 @@ fn inspect_and_fix(request: &Doctor) -> Result<(Vec<Inspection>, Vec<FixResult>)
     let announce = |fix: &Fix| {
         if !request.json {
             let action = Terminal::for_stdout().sanitize(&fix.describe());
-            println!("{}{action}.", if request.dry_run { "Would " } else { "Going to " });
+            let what = if request.dry_run { "Would" } else { "Going to" };
+            print_line(&format!("{what} {action}."));
         }
     };
     let results: Vec<_> = match request.dry_run {

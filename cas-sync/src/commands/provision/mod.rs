@@ -47,6 +47,7 @@ use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::{env_var, now};
 use crate::roster::{self, Roster, RosterError};
 use crate::systemd;
+use crate::term::print_line;
 use crate::term::stderr::exit_with_error;
 use crate::term::stderr::print_stderr;
 
@@ -142,13 +143,13 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
             true => "workstation-claude-USER".to_owned(),
             false => layout.policy_name(user),
         };
-        println!("# ---- policy {name}\n{}", layout.user_policy(user));
+        print_line(&format!("# ---- policy {name}\n{}", layout.user_policy(user)));
     }
-    println!(
+    print_line(&format!(
         "# ---- policy of an administrator token for `cas-sync provision`\n{}",
         layout.provisioner_policy()
-    );
-    println!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role());
+    ));
+    print_line(&format!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role()));
     ExitCode::SUCCESS
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::UserSessions;
 
 use crate::processes::{Session, TokenStatus, UserProcesses};
+use crate::term::print_line;
 use crate::term::{Terminal, json};
 
 /// Returns a failure if a process holds an old token, a background session waits for a login, or a
@@ -47,7 +48,7 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
 pub(super) fn print_text(all: &BTreeMap<String, UserSessions>, every: bool) {
     let terminal = Terminal::for_stdout();
     for line in lines(all, every) {
-        println!("{}", terminal.sanitize(&line));
+        print_line(&terminal.sanitize(&line));
     }
 }
 
