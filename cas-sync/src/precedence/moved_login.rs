@@ -129,14 +129,14 @@ mod tests {
         let find = |variables: &[(&str, &str)]| {
             let environment =
                 variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            MovedLogin::find(&environment, &files, home, Path::new("/work"), &managed)
+            MovedLogin::find(&environment, &files, home, Path::new("/project"), &managed)
         };
         for (variables, expected) in [
             (&[][..], None),
             (&[(CONFIG_DIRECTORY, "/srv/a")], Some("/srv/a/.credentials.json")),
             (&[(CONFIG_DIRECTORY, usual.as_str())], None),
-            (&[(CONFIG_DIRECTORY, "")], Some("/work/.credentials.json")),
-            (&[(CONFIG_DIRECTORY, "~/a")], Some("/work/~/a/.credentials.json")),
+            (&[(CONFIG_DIRECTORY, "")], Some("/project/.credentials.json")),
+            (&[(CONFIG_DIRECTORY, "~/a")], Some("/project/~/a/.credentials.json")),
             (&[(CREDENTIALS_DIRECTORY, "/srv/a")], Some("/srv/a/.credentials.json")),
             (
                 &[(CREDENTIALS_DIRECTORY, "/srv/a"), (CONFIG_DIRECTORY, "/srv/b")],
@@ -161,6 +161,6 @@ mod tests {
             .expect("written");
         // An empty value is the working directory, also in a file.
         let file = find(&[]).map(|found| found.file);
-        assert_eq!(file.as_deref(), Some(Path::new("/work/.credentials.json")));
+        assert_eq!(file.as_deref(), Some(Path::new("/project/.credentials.json")));
     }
 }
