@@ -16,6 +16,22 @@ use super::{ClaudeFixture, ClaudeUser, ClientError, ClientOutput, Conversation};
 /// The interval between two checks whether a child has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The arguments of one short question, with the settings of the user and of the project.
+pub const QUESTION: [&str; 12] = [
+    "-p",
+    "Reply with exactly AUTH_OK and nothing else.",
+    "--model",
+    "haiku",
+    "--max-turns",
+    "1",
+    "--output-format",
+    "stream-json",
+    "--verbose",
+    "--no-session-persistence",
+    "--tools",
+    "",
+];
+
 /// A run that has not started.
 #[derive(Clone)]
 pub struct Invocation<'fixture> {
@@ -51,23 +67,7 @@ impl<'fixture> Invocation<'fixture> {
             ("DISABLE_AUTOUPDATER", "1"),
             ("CLAUDE_CODE_MAX_RETRIES", "1"),
         ];
-        let arguments = [
-            "-p",
-            "Reply with exactly AUTH_OK and nothing else.",
-            "--model",
-            "haiku",
-            "--max-turns",
-            "1",
-            "--output-format",
-            "stream-json",
-            "--verbose",
-            "--no-session-persistence",
-            "--tools",
-            "",
-            "--disable-slash-commands",
-            "--setting-sources",
-            "",
-        ];
+        let arguments = QUESTION.into_iter().chain(["--disable-slash-commands", "--setting-sources", ""]);
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
             fixture,
@@ -76,7 +76,7 @@ impl<'fixture> Invocation<'fixture> {
             directory: user.own_view.clone(),
             descriptor: None,
             variables: variables.map(owned).into(),
-            arguments: arguments.map(str::to_owned).into(),
+            arguments: arguments.map(str::to_owned).collect(),
         }
     }
 

@@ -26,7 +26,7 @@ use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
 pub use self::encrypted_home::EncryptedHome;
-pub use self::invocation::{BackgroundRun, Invocation};
+pub use self::invocation::{BackgroundRun, Invocation, QUESTION};
 pub use self::result::{ClientError, ClientOutput};
 pub use self::running::Conversation;
 pub use self::user::{ClaudeUser, in_hours};

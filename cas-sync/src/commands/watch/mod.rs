@@ -19,10 +19,11 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::outcome::ExitStatus;
-use cas_core::system::account::{Account, Paths};
+use cas_core::system::account::{Account, HomeProblem, Paths};
 use cas_core::system::privileges::harden_process;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -35,6 +36,10 @@ use self::sync_marker::SyncMarker;
 use crate::term::stderr::exit_with_error;
 use crate::term::stderr::print_error;
 use crate::user::identity::CallingUser;
+
+/// The interval between two looks at a locked home: short beside a session, and rare for a user who
+/// does not log in.
+const UNLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Watches the caller's login until a signal arrives.
 pub(crate) fn run() -> ExitCode {
@@ -68,11 +73,16 @@ fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the home exists: it may be created or mounted at the first login. Until then nothing
-/// is created in it.
+/// Waits until the home can be used: it may be created, mounted or unlocked at the first login.
+/// Until then nothing is created in it.
 fn wait_for_home(account: &Account, paths: &Paths) -> io::Result<()> {
     let is_there = || account.home.is_dir() && account.home_problem(paths).is_none();
     while !is_there() {
+        if let Some(HomeProblem::Locked(_)) = account.home_problem(paths) {
+            // The kernel reports no event when a key becomes available.
+            thread::sleep(UNLOCK_INTERVAL);
+            continue;
+        }
         // The watch on the ancestors of a missing file also reports a change of owner.
         let watch = FileWatch::new(&account.home.join("no/such/file"))?;
         if !is_there() {

@@ -185,9 +185,8 @@ impl GenerationRecord {
 impl Ledger {
     /// Records the complete login in the credential file at `place`. It supersedes each generation
     /// of the same account, as far as known, that was in the file and whose access token expired
-    /// earlier. Behind a symlink
-    /// whose target has changed, the account of a login is known only if the login names it: it is
-    /// not a refresh of the login before it.
+    /// earlier. Behind a symlink whose target has changed, the account of a login is known only if
+    /// the login names it: it is not a refresh of the login before it.
     pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
         let is_known = self.generations.contains_key(&login.generation);
         let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));

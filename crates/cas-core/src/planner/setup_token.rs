@@ -68,12 +68,11 @@ fn copied_token(facts: &Facts) -> Option<Fingerprint> {
 /// account.
 fn has_no_foreign_login(facts: &Facts) -> bool {
     let Some(backup) = facts.document().and_then(|document| document.backup.as_ref()) else { return true };
-    let own = facts.ledger.generations.iter().filter(|(_, record)| record.origin != Origin::Store);
+    let mut own = facts.ledger.generations.iter().filter(|(_, record)| record.origin != Origin::Store);
     let is_own = |(generation, record): (&RefreshTokenId, &GenerationRecord)| {
         *generation == backup.generation || is_same_account(&record.owner, &backup.owner)
     };
-    own.into_iter().any(is_own)
-        || facts.login.login().is_some_and(|login| is_same_account(&login.owner, &backup.owner))
+    own.any(is_own) || facts.login.login().is_some_and(|login| is_same_account(&login.owner, &backup.owner))
 }
 
 fn is_same_account(one: &Owner, other: &Owner) -> bool {

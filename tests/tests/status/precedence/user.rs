@@ -7,27 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use cas_tests::anthropic::{SettingsAnswer, fingerprint};
-use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, OLDER, in_hours};
+use cas_tests::claude_client::{ClaudeFixture, ClaudeUser, Invocation, OLDER, QUESTION, in_hours};
 use serde_json::{Value, json};
 
 use super::row::{FILES, Row, TOKEN, setup_token};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// The question, with the settings of the user and of the project.
-const QUESTION: [&str; 12] = [
-    "-p",
-    "Reply with exactly AUTH_OK and nothing else.",
-    "--model",
-    "haiku",
-    "--max-turns",
-    "1",
-    "--output-format",
-    "stream-json",
-    "--verbose",
-    "--no-session-persistence",
-    "--tools",
-    "",
-];
 
 /// The client says that there is no credential.
 pub(super) const NOT_LOGGED_IN: &str = "not logged in";
