@@ -111,7 +111,6 @@ fn background_session_uses_a_restored_login_at_its_next_message() {
     place.send_messages_until(&id, None, "a session that waits", is_blocked);
     let needs = place.session(&id)["needs"].as_str().unwrap_or_default().to_owned();
     assert!(needs.contains("login required"), "{needs}");
-    assert_eq!(fixture.anthropic().essential_requests().len(), 0, "it has sent no request");
 
     place.user.write_credentials(&document(&login, 8)).expect("a restored login");
     let output = place.run(None, &["respawn", "--all"]);
